@@ -1,0 +1,92 @@
+"""Every error that Clary raises on purpose.
+
+    ClaryError                  exit 1   the root: catch this to catch them all
+    ├── UsageError              exit 2   an option, an argument or a combination of them
+    ├── DataError                        pictures, manifests, archives, class maps
+    │   ├── UnreadablePicture            one picture that cannot be decoded
+    │   └── DownloadError                a data set or weights that could not be fetched
+    ├── ModelError                       an architecture or weights that do not fit
+    ├── FormatError                      a file of Clary's own that is damaged or too new
+    ├── StorageError                     a folder that cannot be written, a full disk
+    ├── TrainingError                    a run that cannot go on
+    │   ├── NonFiniteLoss                the loss became NaN or infinite
+    │   ├── OutOfMemory                  the smallest batch still does not fit
+    │   └── Interrupted         exit 130 stopped by the user; a checkpoint is kept
+    └── ExportError                      a conversion that failed
+        └── ParityError                  the converted model answers differently
+
+A message is a sentence with the value, the bound and what to do. `exit_code` is what a process
+ends with when the error reaches its top.
+"""
+
+from __future__ import annotations
+
+
+class ClaryError(Exception):
+    """The root of all errors that Clary raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(ClaryError):
+    """An option, an argument or a combination of them cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(ClaryError):
+    """The pictures, their layout, a manifest or an archive cannot be used."""
+
+
+class UnreadablePicture(DataError):
+    """One picture cannot be decoded; `name` says which."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"{name} cannot be read as a picture ({reason}): replace or remove it, "
+            "and run `clary check` to find all such files at once"
+        )
+        self.name = name
+        self.reason = reason
+
+
+class DownloadError(DataError):
+    """A data set or weights could not be fetched."""
+
+
+class ModelError(ClaryError):
+    """An architecture is unknown, or weights do not fit it."""
+
+
+class FormatError(ClaryError):
+    """A file of Clary's own is damaged, or of a later version."""
+
+
+class StorageError(ClaryError):
+    """A folder cannot be written, or the disk is full."""
+
+
+class TrainingError(ClaryError):
+    """A run cannot go on."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The training loss became NaN or infinite."""
+
+
+class OutOfMemory(TrainingError):
+    """Even the smallest batch does not fit into memory."""
+
+
+class Interrupted(TrainingError):
+    """The user stopped the run; a checkpoint is kept."""
+
+    exit_code = 130
+
+
+class ExportError(ClaryError):
+    """A model could not be converted."""
+
+
+class ParityError(ExportError):
+    """A converted model gives other answers than the original."""

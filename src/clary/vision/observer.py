@@ -1,0 +1,156 @@
+"""The protocol through which training is watched.
+
+Who owns an observer: the caller of the training. Every method is called on the thread that
+trains, in the order of the run; an observer must return quickly and must not change the model.
+Training without observers makes no call at all.
+
+    run_started
+      epoch_started
+        phase_started / phase_ended       many times: data, forward, backward, …
+        step_ended
+      epoch_ended
+    run_ended                              always, also after an error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+Phase = Literal["data", "transfer", "forward", "backward", "optimizer", "evaluation", "checkpoint"]
+Mode = Literal["train", "valid"]
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """What is about to be trained. `steps_per_epoch` counts optimizer-visible batches."""
+
+    model: torch.nn.Module
+    classes: tuple[str, ...]
+    first_epoch: int
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """One batch is done. `loss` stays on its device: reading it may wait for the device."""
+
+    mode: Mode
+    epoch: int
+    step: int
+    loss: torch.Tensor
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One epoch is done; losses are means per picture, accuracies fractions of 1."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    best: bool
+
+
+class Observer:
+    """A base with empty methods: override what you want to see."""
+
+    def run_started(self, run: RunStarted) -> None:
+        """The model is built, the first batch is about to be fetched."""
+
+    def epoch_started(self, epoch: int) -> None:
+        """An epoch (from 1) begins."""
+
+    def phase_started(self, phase: Phase) -> None:
+        """A phase of the current step begins."""
+
+    def phase_ended(self, phase: Phase) -> None:
+        """The phase that began last is over."""
+
+    def step_ended(self, step: StepEnded) -> None:
+        """A batch of training or validation is done."""
+
+    def epoch_ended(self, epoch: EpochEnded) -> None:
+        """An epoch with its validation is done."""
+
+    def message(self, text: str) -> None:
+        """Something that a person should know, in one sentence."""
+
+    def run_ended(self, error: BaseException | None) -> None:
+        """The run is over; `error` is what ended it, None when it went well."""
+
+
+class Observers(Observer):
+    """Passes every call on to several observers, in their order; false when there are none."""
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def run_started(self, run: RunStarted) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.run_started(run)
+
+    def epoch_started(self, epoch: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.epoch_started(epoch)
+
+    def phase_started(self, phase: Phase) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.phase_started(phase)
+
+    def phase_ended(self, phase: Phase) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.phase_ended(phase)
+
+    def step_ended(self, step: StepEnded) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.step_ended(step)
+
+    def epoch_ended(self, epoch: EpochEnded) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.epoch_ended(epoch)
+
+    def message(self, text: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.message(text)
+
+    def run_ended(self, error: BaseException | None) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.run_ended(error)
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Announce a phase around the block; nothing but a test when nobody watches."""
+        if not self._observers:
+            yield
+            return
+        self.phase_started(phase)
+        try:
+            yield
+        finally:
+            self.phase_ended(phase)
