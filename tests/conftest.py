@@ -1,0 +1,119 @@
+"""Builders shared by the tests: made-up pictures that can be learned, and the real data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clary.settings import Settings
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+PictureFolder = Callable[..., Path]
+
+
+def make_picture(label: int, number: int, size: int) -> Image.Image:
+    """A noisy picture whose colour and stripe direction tell its class."""
+    rng = np.random.default_rng([label, number])
+    ramp = np.linspace(0, 6 * np.pi * (1 + label % 3), size)
+    wave = np.sin(ramp)[:, None] if label % 2 else np.sin(ramp)[None, :]
+    pixels = np.full((size, size, 3), 90.0) + 50 * np.broadcast_to(wave, (size, size))[..., None]
+    pixels[..., label % 3] += 60
+    pixels += rng.normal(0, 12, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> PictureFolder:
+    """A function that writes a folder of JPEGs, a class per folder, and returns it."""
+
+    def build(
+        name: str = "pictures",
+        *,
+        classes: int = 3,
+        per_class: int = 12,
+        size: int = 64,
+        splits: Mapping[str, int] | None = None,
+    ) -> Path:
+        root = tmp_path / name
+        parts = {"": per_class} if splits is None else splits
+        number = 0
+        for split, count in parts.items():
+            for label in range(classes):
+                folder = root / split / f"class_{label}"
+                folder.mkdir(parents=True, exist_ok=True)
+                for _ in range(count):
+                    number += 1
+                    make_picture(label, number, size).save(folder / f"{number:04}.jpg", quality=90)
+        return root
+
+    return build
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose home is a folder of this test."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Where the real data sets are unpacked, once for all sessions and workers."""
+    unpack = SHARED / "data" / "unpack.py"
+    if not unpack.exists():
+        pytest.skip("the real pictures (../shared/data) are not beside this checkout")
+    default = Path(os.environ.get("TMPDIR", "/tmp")) / "clary-test-data"  # noqa: S108
+    return Path(os.environ.get("CLARY_TEST_DATA", default))
+
+
+def _unpacked(folder: Path, name: str, inside: str) -> Path:
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / f".{name}.done").exists():
+            script = SHARED / "data" / "unpack.py"
+            subprocess.run([sys.executable, str(script), str(folder), name], check=True)
+            (folder / f".{name}.done").touch()
+    return folder / inside
+
+
+@pytest.fixture(scope="session")
+def dogs(shared_data: Path) -> Path:
+    """20 dog breeds in `train/`, `valid/` and `test/`, 224×224."""
+    return _unpacked(shared_data, "dogs", "dogImages")
+
+
+@pytest.fixture(scope="session")
+def hymenoptera(shared_data: Path) -> Path:
+    """Ants and bees in `train/` and `val/`, about 500×375, with a stray GIF."""
+    return _unpacked(shared_data, "hymenoptera", "hymenoptera_data")
+
+
+@pytest.fixture(scope="session")
+def cifar_jpegs(shared_data: Path) -> Path:
+    """CIFAR-10 as 60,000 JPEGs in `train/` and `test/`."""
+    return _unpacked(shared_data, "cifar10", "cifar10")
+
+
+@pytest.fixture(scope="session")
+def cifar_batches(shared_data: Path) -> Path:
+    """A folder with CIFAR-10 in its pickled form, as a folder and as a `.tar.gz`."""
+    return _unpacked(shared_data, "cifar10-batches", ".")
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """The folder of ImageNet-pretrained weights."""
+    folder = SHARED / "weights"
+    if not folder.exists():
+        pytest.skip("the pretrained weights (../shared/weights) are not beside this checkout")
+    return folder
