@@ -50,7 +50,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             message = f"the disk is full while writing {path}: free some space and run again"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = f"{path} cannot be written ({error.strerror}): choose another folder"
