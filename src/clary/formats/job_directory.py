@@ -1,7 +1,7 @@
 """The directory of a job: the tree that SageMaker promises under `/opt/ml`.
 
     input/config/hyperparameters.json     str → str
-    input/config/inputdataconfig.json     channel → its content type and mode
+    input/config/inputdataconfig.json     channel → its mode, and where its data lies
     input/config/resourceconfig.json      the hosts
     input/data/<channel>                  the pictures: a folder, a file or a link to one
     code/                                 the user's scripts
@@ -11,8 +11,9 @@
     output/data/                          what the program leaves beside the model
     output/model.tar.gz                   made from model/ when the program has ended
 
-Beside it, of Clary's own: `job.json` (who started what, and its status) written by the starter
-alone. Format version 1; see `docs/formats/job_directory.md`.
+Beside it, of Clary's own: `job.json` (`clary.formats.job_record`: who started what, and its
+status) and `.lock`, held while the job runs; both are written by the starter alone. Format
+version 1; see `docs/formats/job_directory.md`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from clary.errors import FormatError
 from clary.formats.files import read_json, storage_errors, write_json, write_text
 
-VERSION = 1
 FAILURE_LIMIT = 1024
+TRAINING_CHANNEL = "training"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,24 @@ class JobDirectory:
         return self.root / "output" / "failure"
 
     @property
+    def hyperparameters_file(self) -> Path:
+        """The hyperparameters: a JSON object of strings."""
+        return self.config / "hyperparameters.json"
+
+    @property
+    def previous_hyperparameters_file(self) -> Path:
+        """The hyperparameters before the last resume; absent in a job that was never resumed."""
+        return self.config / "hyperparameters.previous.json"
+
+    @property
     def job_file(self) -> Path:
         """Who started what, and its status; written by the starter alone."""
         return self.root / "job.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held with `flock` by the starter and its program for as long as either lives."""
+        return self.root / ".lock"
 
     def channel(self, name: str) -> Path:
         """Where a channel's data lies."""
@@ -90,17 +106,25 @@ class JobDirectory:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def write_inputs(
-        self, hyperparameters: Mapping[str, str], channels: Mapping[str, Path]
+        self, hyperparameters: Mapping[str, str], channels: Mapping[str, str | Path]
     ) -> None:
         """Write the configuration and link each channel to where its data lies.
+
+        Args:
+            hyperparameters: each value as JSON or plain text.
+            channels: by name, a path, or the name of a data set that Clary knows; the text is
+                kept, and a path that exists is linked.
 
         Raises:
             StorageError: the root cannot be written.
         """
-        write_json(self.config / "hyperparameters.json", dict(hyperparameters))
+        write_json(self.hyperparameters_file, dict(hyperparameters))
         write_json(
             self.config / "inputdataconfig.json",
-            {name: {"TrainingInputMode": "File"} for name in channels},
+            {
+                name: {"TrainingInputMode": "File", "Location": str(location)}
+                for name, location in channels.items()
+            },
         )
         write_json(
             self.config / "resourceconfig.json",
@@ -110,7 +134,23 @@ class JobDirectory:
             link = self.channel(name)
             with storage_errors(link):
                 link.unlink(missing_ok=True)
-                link.symlink_to(location.absolute())
+                if Path(location).exists():
+                    link.symlink_to(Path(location).absolute())
+
+    def location(self, channel: str = TRAINING_CHANNEL) -> str:
+        """Where a channel's data lies, as `open_dataset` takes it: a path or a known name.
+
+        A job that another starter prepared has no `Location`: its data lies in the channel's
+        own folder.
+
+        Raises:
+            FormatError: the configuration is missing or damaged, or has no such channel.
+        """
+        path = self.config / "inputdataconfig.json"
+        channels = read_json(path)
+        if not isinstance(channels, dict) or not isinstance(channels.get(channel), dict):
+            raise FormatError(f"{path} has no channel {channel!r}: start the job again")
+        return str(channels[channel].get("Location") or self.channel(channel))
 
     def hyperparameters(self) -> dict[str, str]:
         """The hyperparameters as they were written.
@@ -118,7 +158,26 @@ class JobDirectory:
         Raises:
             FormatError: the file is missing or damaged.
         """
-        return {str(k): str(v) for k, v in read_json(self.config / "hyperparameters.json").items()}
+        return _texts(self.hyperparameters_file)
+
+    def previous_hyperparameters(self) -> dict[str, str] | None:
+        """The hyperparameters before the last resume; None in a job that was never resumed.
+
+        Raises:
+            FormatError: the file is damaged.
+        """
+        path = self.previous_hyperparameters_file
+        return _texts(path) if path.exists() else None
+
+    def replace_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
+        """Write other hyperparameters for a resume; the earlier ones stay beside them.
+
+        Raises:
+            FormatError: the earlier ones are missing or damaged.
+            StorageError: the folder cannot be written.
+        """
+        write_json(self.previous_hyperparameters_file, self.hyperparameters())
+        write_json(self.hyperparameters_file, dict(hyperparameters))
 
     def write_failure(self, reason: str) -> None:
         """Say why the job failed; what was said before stays.
@@ -129,18 +188,9 @@ class JobDirectory:
         if not self.failure.exists():
             write_text(self.failure, reason[:FAILURE_LIMIT])
 
-    def write_job(self, record: Mapping[str, Any]) -> None:
-        """Replace `job.json`.
 
-        Raises:
-            StorageError: the folder cannot be written.
-        """
-        write_json(self.job_file, {"version": VERSION, **record})
-
-    def job(self) -> dict[str, Any]:
-        """What `job.json` says.
-
-        Raises:
-            FormatError: the file is missing or damaged.
-        """
-        return dict(read_json(self.job_file))
+def _texts(path: Path) -> dict[str, str]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise FormatError(f"{path} is not a JSON object: start the job again")
+    return {str(name): str(value) for name, value in content.items()}

@@ -23,6 +23,21 @@ ClassBalance = Literal["auto", "off", "loss", "sampler"]
 Precision = Literal["auto", "bf16", "fp32"]
 Monitor = Literal["valid_accuracy", "valid_loss"]
 
+# The first option of each group, in the order of the fields: how help and pages are cut.
+GROUPS = {"seed": "Data", "model": "Model", "epochs": "Optimisation", "precision": "Speed"}
+
+# Where pydantic's words are meant for programmers.
+EXPECTED = {
+    "int_parsing": "be a whole number",
+    "int_from_float": "be a whole number",
+    "float_parsing": "be a number",
+    "finite_number": "be a finite number",
+    "bool_parsing": "be true or false",
+    "string_type": "be text",
+    "string_too_short": "not be empty",
+    "too_long": "have two numbers at most",
+}
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,7 +64,9 @@ class TrainingOptions(BaseModel):
     # --- model
     model: str = Field("resnet18", min_length=1, description="a timm model name")
     weights: str = Field(
-        "pretrained", min_length=1, description="pretrained, none, or a file of weights"
+        "pretrained",
+        min_length=1,
+        description="what to start from: pretrained, none, or a file of weights",
     )
     trust_pickle: bool = Field(
         False, description="allow --weights to be a pickled model, which can run any code"
@@ -76,7 +93,7 @@ class TrainingOptions(BaseModel):
     accumulate: Annotated[int, Field(ge=1, le=4096)] = Field(
         1, description="batches whose gradients are added before the optimizer steps"
     )
-    optimizer: Optimizer = Field("adamw", description="adamw, adam or sgd")
+    optimizer: Optimizer = Field("adamw", description="what steps: adamw, adam or sgd")
     lr: Positive | None = Field(
         None, description="learning rate; default fits the optimizer and what is trained"
     )
@@ -85,7 +102,9 @@ class TrainingOptions(BaseModel):
     beta1: Fraction = Field(0.9, description="first beta of adam and adamw")
     beta2: Fraction = Field(0.999, description="second beta of adam and adamw")
     momentum: Fraction = Field(0.9, description="momentum of sgd")
-    schedule: Schedule = Field("cosine", description="cosine, onecycle, step or constant")
+    schedule: Schedule = Field(
+        "cosine", description="how the learning rate moves: cosine, onecycle, step or constant"
+    )
     warmup_epochs: NonNegative = Field(0.0, description="epochs of linear warm-up, cosine only")
     step_epochs: Annotated[int, Field(ge=1)] = Field(
         7, description="epochs between drops of the step schedule"
@@ -104,12 +123,12 @@ class TrainingOptions(BaseModel):
     mixup: NonNegative = Field(0.0, description="alpha of mixup, 0 is off")
     cutmix: NonNegative = Field(0.0, description="alpha of cutmix, 0 is off")
     augmentation: Augmentation = Field(
-        "standard", description="none, flip, standard, strong or trivial"
+        "standard", description="how pictures are varied: none, flip, standard, strong or trivial"
     )
     class_balance: ClassBalance = Field(
         "auto",
-        description="off, loss (weighted), sampler, or auto: loss weights when classes differ "
-        "more than 1.5 times in size",
+        description="what helps small classes: off, loss (weights), sampler, or auto, which is "
+        "loss when classes differ more than 1.5 times in size",
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of an average of the weights that is evaluated, 0 is off"
@@ -122,7 +141,7 @@ class TrainingOptions(BaseModel):
     )
 
     # --- speed
-    precision: Precision = Field("auto", description="auto, bf16 or fp32")
+    precision: Precision = Field("auto", description="of the arithmetic: auto, bf16 or fp32")
     views: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="augmented views of each picture in the feature cache"
     )
@@ -169,7 +188,7 @@ class TrainingOptions(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise UsageError("\n".join(_sentence(problem) for problem in error.errors())) from error
+            raise UsageError(_sentences(error)) from error
 
     @classmethod
     def from_hyperparameters(cls, hyperparameters: Mapping[str, str]) -> TrainingOptions:
@@ -193,16 +212,27 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def _sentence(problem: Any) -> str:
-    place = problem["loc"]
-    name = str(place[0]) if place else ""
+def _sentences(error: ValidationError) -> str:
+    by_option: dict[str, list[Any]] = {}
+    for problem in error.errors():
+        by_option.setdefault(str(problem["loc"][0]) if problem["loc"] else "", []).append(problem)
+    return "\n".join(_sentence(name, problems) for name, problems in by_option.items())
+
+
+def _sentence(name: str, problems: list[Any]) -> str:
     option = "--" + name.replace("_", "-")
-    if problem["type"] == "extra_forbidden":
+    first = problems[0]
+    if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, TrainingOptions.model_fields, n=1)
         hint = f": did you mean --{near[0].replace('_', '-')}?" if near else ""
         return f"there is no option {option}{hint}"
     if not name:
-        return str(problem["msg"]).removeprefix("Value error, ")
-    about = TrainingOptions.model_fields[name].description
-    reason = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    return f"{option} is {problem['input']!r} but {reason} ({about})"
+        return str(first["msg"]).removeprefix("Value error, ")
+    reasons = ", or ".join(dict.fromkeys(_reason(problem) for problem in problems))
+    listed = len(problems) == 1 and first["type"] == "literal_error"
+    about = "" if listed else f" ({TrainingOptions.model_fields[name].description})"
+    return f"{option} is {first['input']!r} but must {reasons}{about}"
+
+
+def _reason(problem: Any) -> str:
+    return EXPECTED.get(problem["type"]) or str(problem["msg"]).removeprefix("Input should ")

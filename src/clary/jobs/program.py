@@ -11,28 +11,18 @@ A program is a module with
         run_program(main)
 
 Heavy libraries are imported inside `main`, so that Ctrl-C during an import ends cleanly too.
-
-| what ends it                | on stderr               | exit code           |
-|-----------------------------|-------------------------|---------------------|
-| `main` returns              |                         | what it returns     |
-| a ClaryError                | `clary: <its sentence>` | its `exit_code`     |
-| Ctrl-C                      | `clary: stopped`        | 130                 |
-| the reader of stdout leaves |                         | 141                 |
-| anything else               | the traceback           | 1: a bug of Clary's |
+What ends a process, and with which exit code, stands in `clary.endings`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from clary.errors import ClaryError, UsageError
-
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
+from clary.endings import exit_code
+from clary.errors import UsageError
 
 
 class ProgramParser(argparse.ArgumentParser):
@@ -65,25 +55,3 @@ def run_program(
         SystemExit: always, with the exit code.
     """
     sys.exit(exit_code(main, sys.argv[1:] if arguments is None else arguments))
-
-
-def exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Run `main`; what ends it becomes one sentence on stderr and the exit code returned."""
-    try:
-        code = main(arguments)
-        # Here, not at the interpreter's exit, so that a reader who left is noticed inside the try.
-        sys.stdout.flush()
-    except ClaryError as error:
-        return _say(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _say("stopped", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # What is left in the buffer goes nowhere, or Python complains once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
-    return code
-
-
-def _say(sentence: str, code: int) -> int:
-    print(f"clary: {sentence}", file=sys.stderr, flush=True)
-    return code
