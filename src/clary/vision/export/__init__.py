@@ -1,0 +1,1 @@
+"""Models for other programs: ONNX, OpenVINO, TorchScript, and the code that serves on AWS."""

@@ -1,0 +1,1 @@
+"""What a model archive carries as `code/`; it runs without Clary."""
