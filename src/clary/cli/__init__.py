@@ -1,0 +1,1 @@
+"""What a person types. No logic: every command goes through `clary.sdk`."""

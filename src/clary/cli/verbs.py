@@ -1,0 +1,24 @@
+"""The verbs, in the order in which a person meets them: one list for help, parser and tests."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A command: its name, the function behind it, one line of help."""
+
+    name: str
+    function: str
+    help: str
+
+
+VERBS = (
+    Verb("check", "clary.cli.check:check", "find what is wrong with pictures before training"),
+    Verb("train", "clary.cli.train:train", "fine-tune a classifier on your pictures"),
+    Verb("report", "clary.cli.report:report", "write one HTML page about a training"),
+    Verb("explain", "clary.cli.explain:explain", "show what in a picture a model looked at"),
+    Verb("predict", "clary.cli.predict:predict", "classify pictures with a trained model"),
+    Verb("export", "clary.cli.export:export", "convert a model to ONNX, OpenVINO or TorchScript"),
+    Verb("jobs", "clary.cli.jobs:app", "list the trainings of this machine, or show one"),
+)

@@ -1,0 +1,1 @@
+"""Clary's Python client: what the command line does, as calls. Never imports torch."""

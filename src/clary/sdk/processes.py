@@ -1,0 +1,163 @@
+"""The one place that starts job programs.
+
+A program is a module of `clary.jobs`, run by this interpreter as a process of its own. It shares
+the terminal and the standard streams; the parent waits and hands back its exit code.
+
+| signal to the parent | what the parent does                                                     |
+|----------------------|--------------------------------------------------------------------------|
+| SIGINT               | waits on; passes it on unless the terminal has sent it to the child too  |
+| SIGTERM, SIGHUP      | passes it on and waits                                                   |
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from clary.errors import ClaryError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_STOPPED = frozenset(128 + number for number in STOP_SIGNALS)
+
+
+@dataclass(frozen=True)
+class ProgramEnd:
+    """How a program ended: its exit code as a shell counts (128 + the signal that killed it),
+    that signal or None, and whether it ended because somebody asked for it.
+    """
+
+    exit_code: int
+    killed_by: signal.Signals | None
+    stopped: bool
+
+    @property
+    def reason(self) -> str | None:
+        """Why the program could not say itself what went wrong; None when it could."""
+        if self.killed_by is None or self.stopped:
+            return None
+        sentence = f"the program was killed by {self.killed_by.name}"
+        if self.killed_by is signal.SIGKILL:
+            sentence += ", most often because memory ran out: try a smaller --batch-size"
+        return sentence
+
+
+def job_command(program: str, arguments: Sequence[str] = (), *, processes: int = 1) -> list[str]:
+    """The command line of a job program.
+
+    Args:
+        program: a module of `clary.jobs`, such as `train`.
+        arguments: its arguments.
+        processes: above 1, as many of them are started together by torchrun.
+    """
+    python = [sys.executable]
+    if processes > 1:
+        python += ["-m", "torch.distributed.run", "--standalone"]
+        python += ["--nproc-per-node", str(processes)]
+    return [*python, "-m", f"clary.jobs.{program}", *arguments]
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    started: Callable[[int], None] | None = None,
+    inherited: Sequence[int] = (),
+) -> ProgramEnd:
+    """Run a command line with the terminal, wait for it, and pass on what should stop it.
+
+    Call it on the main thread: signals are handled there alone.
+
+    Args:
+        command: what `job_command` gives.
+        started: called once with the process id.
+        inherited: file descriptors that stay open in the program, such as a lock.
+    """
+    asked: list[int] = []
+    with _handling_signals() as received:
+        process = subprocess.Popen(list(command), pass_fds=tuple(inherited))
+        if started is not None:
+            started(process.pid)
+        received.forward = lambda number: _forward(process, number)
+        code = process.wait()
+        asked = received.numbers
+    if code >= 0:
+        return ProgramEnd(code, None, code in EXIT_STOPPED or bool(asked and code))
+    killer = signal.Signals(-code)
+    return ProgramEnd(128 - code, killer, killer in STOP_SIGNALS)
+
+
+def run_job_program(program: str, arguments: Sequence[str]) -> int:
+    """Run a job program that answers at once, such as `predict`; returns its exit code.
+
+    Args:
+        program: a module of `clary.jobs`.
+        arguments: its arguments.
+
+    Raises:
+        ClaryError: the program was killed and could not say so itself.
+    """
+    end = run_program(job_command(program, arguments))
+    if end.reason is not None:
+        raise ClaryError(end.reason)
+    return end.exit_code
+
+
+class _Received:
+    """The signals that came in, and where they go once there is a child."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self._forward: Callable[[int], None] | None = None
+
+    @property
+    def forward(self) -> Callable[[int], None] | None:
+        return self._forward
+
+    @forward.setter
+    def forward(self, forward: Callable[[int], None]) -> None:
+        self._forward = forward
+        for number in self.numbers:
+            forward(number)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        self.numbers.append(number)
+        if self._forward is not None:
+            self._forward(number)
+
+
+@contextmanager
+def _handling_signals() -> Iterator[_Received]:
+    received = _Received()
+    earlier = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        for number, handler in earlier.items():
+            # nohup ignores SIGHUP, and a shell SIGINT for what it puts in the background.
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, received.handle)
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _forward(process: subprocess.Popen[bytes], number: int) -> None:
+    if number == signal.SIGINT and _terminal_reaches_us():
+        return
+    process.send_signal(number)
+
+
+def _terminal_reaches_us() -> bool:
+    """Whether Ctrl-C in the terminal is delivered to this process, and so to its child."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)

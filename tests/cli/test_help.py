@@ -1,0 +1,82 @@
+"""The help pages: pleasant at 80 columns, complete, and quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from clary import __version__
+from clary.cli.verbs import VERBS
+from clary.formats.training_options import GROUPS, TrainingOptions
+from tests.cli.conftest import Clary
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("help",)])
+def test_the_first_page_shows_what_to_type(clary: Clary, words: tuple[str, ...]) -> None:
+    ended = clary(*words)
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    assert "clary train photos/" in ended.stdout
+    for verb in VERBS:
+        assert f"  {verb.name} " in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+def test_version(clary: Clary) -> None:
+    assert clary("--version").stdout == f"clary {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_has_a_page(clary: Clary, verb: object) -> None:
+    ended = clary(verb.name, "--help")  # type: ignore[attr-defined]
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"Usage: clary {verb.name}")  # type: ignore[attr-defined]
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+def test_help_of_a_verb_by_word(clary: Clary) -> None:
+    assert clary("help", "predict").stdout == clary("predict", "--help").stdout
+
+
+def test_the_page_of_train_lists_every_training_option_in_its_group(clary: Clary) -> None:
+    page = clary("train", "--help").stdout
+    for name, field in TrainingOptions.model_fields.items():
+        switched_off = field.annotation is bool and field.default
+        assert f" --{'no-' if switched_off else ''}{name.replace('_', '-')} " in page, name
+    titles = [page.index(f"─ {group} ─") for group in GROUPS.values()]
+    assert titles == sorted(titles)
+
+
+def test_groups_start_at_fields_in_their_order() -> None:
+    fields = list(TrainingOptions.model_fields)
+    assert fields[0] == next(iter(GROUPS))
+    assert sorted(GROUPS, key=fields.index) == list(GROUPS)
+
+
+def test_every_verb_names_a_function() -> None:
+    for verb in VERBS:
+        module, _, name = verb.function.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_first_page_takes_under_200_ms() -> None:
+    # A limit of the house, far above what it takes: the best of several, on a busy machine too.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "clary", "--help"],
+            check=True,
+            capture_output=True,
+            env=environment,
+        )
+        seconds.append(time.perf_counter() - began)
+        if seconds[-1] < 0.2:
+            break
+    assert min(seconds) < 0.2

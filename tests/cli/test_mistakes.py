@@ -1,0 +1,92 @@
+"""Whatever is typed wrongly is answered with one sentence and exit code 2 (1 for the data)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clary.cli.parser import SYNONYMS, nearest_option
+from clary.formats.training_options import TrainingOptions
+from tests.cli.conftest import Clary
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("chek photos", "there is no command chek: did you mean `clary check`?"),
+        ("qqq", "there is no command qqq: `clary --help` lists the commands"),
+        ("--verbos", "there is no option --verbos: `clary --help` lists the commands"),
+        ("train digits --epoch 3", "`clary train` has no option --epoch: did you mean --epochs?"),
+        (
+            "train digits --learning-rate 1",
+            "`clary train` has no option --learning-rate: did you mean --lr?",
+        ),
+        ("predict latest --formt csv", "`clary predict` has no option --formt"),
+        ("train digits --epochs many", "--epochs is 'many' but must be a whole number"),
+        ("train digits --epochs 0", "--epochs is '0' but must be greater than or equal to 1"),
+        ("train digits --lr -0.1", "--lr is '-0.1' but must be greater than 0"),
+        ("train digits --optimizer sdg", "--optimizer is 'sdg' but must be 'adamw', 'adam' or"),
+        ("train digits --epochs", "`clary train` needs a value for --epochs"),
+        ("train digits --epochs 1 --epochs 2", "--epochs is given twice"),
+        ("train digits more", "`clary train` has no use for more"),
+        ("train digits --name a_b", "--name is 'a_b' but must be 1 to 63 letters"),
+        ("train digits --processes 0", "--processes is 0 but must be at least 1"),
+        ("train digits --weights no.pth", "--weights is 'no.pth' but there is no such file"),
+        ("train digits --weight-path no", "there is no model and no job no"),
+        ("train digits --resume", "there is no job on digits to resume"),
+        ("train --resume", "there is no job in"),
+        ("train", "`clary train` needs the folder of your pictures"),
+        ("predict", "`clary predict` needs MODEL"),
+        ("predict latest a.jpg", "there is no job in"),
+        ("explain latest a.jpg", "there is no job in"),
+        ("export latest", "`clary export` needs a value for --format"),
+        ("export latest --format onx", "--format is 'onx' but must be one of onnx, openvino"),
+        ("report nothing", "there is no job in"),
+        ("jobs show nothing", "there is no job in"),
+        ("jobs remove", "`clary jobs` has no use for remove"),
+    ],
+)
+def test_one_sentence_and_exit_code_2(clary: Clary, words: str, sentence: str) -> None:
+    ended = clary(*words.split())
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"clary: {sentence}")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["check", "train"])
+def test_a_missing_folder_names_its_nearest_neighbour(
+    clary: Clary, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    ended = clary(verb, "phtos")
+    assert ended.returncode == 1
+    assert ended.stderr == "clary: there is no folder or file phtos: did you mean photos?\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_every_wrong_option_is_named_at_once(clary: Clary) -> None:
+    ended = clary("train", "digits", "--epochs", "0", "--batch-size", "x")
+    assert ended.returncode == 2
+    assert [line.split(" is ")[0] for line in ended.stderr.splitlines()] == [
+        "clary: --epochs",
+        "clary: --batch-size",
+    ]
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(clary: Clary, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the home should be")
+    ended = clary("train", "digits")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("clary: ")
+    assert "cannot be written" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_synonyms_lead_to_options_that_exist() -> None:
+    options = {f"--{name.replace('_', '-')}" for name in TrainingOptions.model_fields}
+    for habit, option in SYNONYMS.items():
+        assert habit not in options
+        assert option in {*options, "--output"}
+        assert nearest_option(habit, [*options, "--output"]) == option

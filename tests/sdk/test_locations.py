@@ -1,0 +1,112 @@
+"""What is typed for a job, a model or data leads to the path that is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clary.errors import DataError, UsageError
+from clary.formats.job_directory import JobDirectory
+from clary.formats.job_record import JobRecord, JobStatus
+from clary.formats.known_datasets import KNOWN_DATASETS
+from clary.sdk.locations import (
+    find_jobs,
+    latest_job_on,
+    resolve_data,
+    resolve_job,
+    resolve_model,
+)
+from clary.settings import Settings
+
+
+def make_job(
+    settings: Settings, name: str, *, hour: int = 1, status: JobStatus = "Completed"
+) -> JobDirectory:
+    directory = JobDirectory(settings.jobs_dir / name)
+    directory.create()
+    directory.write_inputs({}, {"training": "digits"})
+    time = f"2026-11-01T{hour:02}:00:00+00:00"
+    JobRecord(name=name, data="digits", status=status, created=time, started=time).write(directory)
+    return directory
+
+
+def test_a_job_by_name_by_folder_and_latest(settings: Settings) -> None:
+    newer = make_job(settings, "newer", hour=9)
+    older = make_job(settings, "older", hour=2)
+    assert resolve_job("older", settings) == older
+    assert resolve_job(str(older.root), settings) == older
+    assert resolve_job("latest", settings) == newer
+    assert latest_job_on("digits", settings) == newer
+    assert [record.name for _, record in find_jobs(settings)] == ["older", "newer"]
+
+
+def test_a_folder_without_a_record_is_no_job(settings: Settings) -> None:
+    make_job(settings, "real")
+    (settings.jobs_dir / "stray").mkdir()
+    (settings.jobs_dir / "broken").mkdir()
+    (settings.jobs_dir / "broken" / "job.json").write_text("{")
+    assert [record.name for _, record in find_jobs(settings)] == ["real"]
+
+
+def test_the_nearest_job_is_named(settings: Settings) -> None:
+    make_job(settings, "ants-and-bees")
+    with pytest.raises(UsageError, match="did you mean ants-and-bees"):
+        resolve_job("ants-and-bee", settings)
+    with pytest.raises(UsageError, match="did you mean ants-and-bees"):
+        resolve_model("ant-and-bees", settings)
+
+
+def test_a_model_is_the_archive_of_its_job(settings: Settings) -> None:
+    job = make_job(settings, "job")
+    with pytest.raises(UsageError, match="clary train --resume job"):
+        resolve_model("job", settings)
+    (job.model / "model.json").write_text("{}")
+    assert resolve_model("job", settings) == job.model
+    job.archive.write_bytes(b"")
+    assert resolve_model("latest", settings) == job.archive
+
+
+def test_a_running_job_offers_its_folder_not_an_archive_of_before(settings: Settings) -> None:
+    job = make_job(settings, "job", status="InProgress")
+    (job.model / "model.json").write_text("{}")
+    job.archive.write_bytes(b"")
+    assert resolve_model("job", settings) == job.model
+
+
+def test_a_model_by_path(settings: Settings, tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    archive.touch()
+    assert resolve_model(str(archive), settings) == archive
+
+
+def test_nothing_trained_yet(settings: Settings) -> None:
+    for text in ("latest", "some"):
+        with pytest.raises(UsageError, match="run `clary train` first"):
+            resolve_job(text, settings)
+
+
+def test_data_is_a_path_or_a_known_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert all(resolve_data(name) == name for name in KNOWN_DATASETS)
+    (tmp_path / "digits").mkdir()
+    assert resolve_data("digits") == str(tmp_path / "digits")
+    assert resolve_data("digits/") == str(tmp_path / "digits")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("phtos", "did you mean photos"),
+        ("digts", "did you mean digits"),
+        ("zzzzzz", "or one of cifar10, digits, dogs"),
+        ("no/such/place", "give a folder of pictures"),
+    ],
+)
+def test_missing_data_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=hint):
+        resolve_data(text)

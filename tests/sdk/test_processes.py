@@ -1,0 +1,110 @@
+"""Job programs share the terminal, their exit codes come back, and signals reach them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clary.sdk.processes import job_command, run_program
+
+# The parent as the command line is one: it runs the child below and ends with its code.
+PARENT = """
+import sys
+from clary.sdk.processes import run_program
+end = run_program([sys.executable, "-c", sys.argv[1]])
+print(end.exit_code, end.killed_by, end.stopped, flush=True)
+sys.exit(end.exit_code)
+"""
+
+CHILD = """
+import signal, sys, time
+def stop(number, frame):
+    print("child got", signal.Signals(number).name, flush=True)
+    sys.exit(128 + number)
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), stop)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_exit_code_comes_back() -> None:
+    end = run_program([sys.executable, "-c", "raise SystemExit(7)"])
+    assert (end.exit_code, end.killed_by, end.stopped, end.reason) == (7, None, False, None)
+
+
+def test_a_killed_program_is_named() -> None:
+    end = run_program([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    assert (end.exit_code, end.killed_by, end.stopped) == (137, signal.SIGKILL, False)
+    assert end.reason is not None
+    assert "killed by SIGKILL" in end.reason
+    assert "memory" in end.reason
+
+
+def test_started_gets_the_process_id(tmp_path: Path) -> None:
+    own = tmp_path / "pid"
+    pids: list[int] = []
+    script = f"import os, pathlib; pathlib.Path({str(own)!r}).write_text(str(os.getpid()))"
+    run_program([sys.executable, "-c", script], started=pids.append)
+    assert pids == [int(own.read_text())]
+
+
+def test_the_streams_are_shared() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PARENT, "import sys; print(sys.stdin.read().upper())"],
+        input="pictures",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "PICTURES\n0 None False\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_parent_alone_reaches_the_child_once(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # without a terminal that could have told the child itself
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+    assert output == f"child got {number.name}\n{128 + number} None True\n"
+    assert (process.returncode, errors) == (128 + number, "")
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", PARENT, CHILD])
+    shown = b""
+    try:
+        while b"ready" not in shown:
+            shown += os.read(terminal, 1024)
+        time.sleep(0.1)
+        os.write(terminal, b"\x03")
+        while b"True" not in shown:
+            shown += os.read(terminal, 1024)
+    finally:
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert shown.count(b"child got SIGINT") == 1
+
+
+def test_several_processes_go_through_torchrun() -> None:
+    command = job_command("train", ["--job", "here"], processes=2)
+    assert command[1:4] == ["-m", "torch.distributed.run", "--standalone"]
+    assert command[command.index("--nproc-per-node") + 1] == "2"
+    assert command[-4:] == ["-m", "clary.jobs.train", "--job", "here"]
+    assert "torch.distributed.run" not in job_command("train", ["--job", "here"])
