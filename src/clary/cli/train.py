@@ -20,7 +20,7 @@ from clary.settings import Settings
 JOB = Group("The job", sort_key=0)
 
 
-@with_training_options
+@with_training_options()
 def train(
     data: str | None = None,
     /,

@@ -17,13 +17,20 @@ from clary.formats.training_options import GROUPS, TrainingOptions
 OptionValues = Mapping[str, str | bool | None]
 
 
-def with_training_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that takes `**options` a signature with a parameter for every field."""
-    written = inspect.signature(command, eval_str=True)
-    own = [p for p in written.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    signature = written.replace(parameters=[*own, *_parameters()])
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    return command
+def with_training_options(
+    *names: str,
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command that takes `**options` a parameter for each field named, or for every one."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        written = inspect.signature(command, eval_str=True)
+        own = [p for p in written.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        fields = [p for p in _parameters() if not names or p.name in names]
+        signature = written.replace(parameters=[*own, *fields])
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        return command
+
+    return decorate
 
 
 def given_options(options: OptionValues) -> dict[str, Any]:
