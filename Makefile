@@ -1,0 +1,57 @@
+# Every target sets up what it needs: all that a bare machine must have is Python 3.11 or later
+# with venv and pip. `make PYTHON=python3.12 demo` uses another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# `make bench QUICK=1` is over in minutes and shows no more than that the benchmarks run.
+BENCH_OPTIONS := $(if $(QUICK),--quick)
+
+.PHONY: demo test check bench format docs lock setup
+
+demo: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup
+	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do \
+		echo "== $$script $(BENCH_OPTIONS)"; $(BIN)/python $$script $(BENCH_OPTIONS); \
+	done
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# After a change of the training options.
+docs: setup
+	$(BIN)/python docs/write_options_page.py
+
+# After a change of the dependencies: pins that still fit are kept.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--output-file requirements/locked.txt
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml requirements/locked.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Clary needs Python 3.11 or later: name one, as in make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "Setting up $(VENV): once, a few minutes, mostly the download of torch"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraints requirements/locked.txt --editable '.[dev]'
+	@touch $@
