@@ -1,0 +1,59 @@
+"""Atomic files: a reader sees the old content or the new, and every failure is one sentence."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clary.errors import FormatError, StorageError
+from clary.formats.files import read_json, replacing, storage_errors, write_json, write_text
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=20,
+)
+
+
+@given(value=JSON)
+def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    path = tmp_path_factory.mktemp("files") / "value.json"
+    write_json(path, value)
+    assert read_json(path) == value
+
+
+def test_an_error_inside_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full while writing"),
+        (errno.EACCES, "choose another folder"),
+        (errno.EROFS, "choose another folder"),
+        (errno.EIO, "cannot be written"),
+    ],
+)
+def test_what_the_system_says_becomes_a_sentence(tmp_path: Path, number: int, words: str) -> None:
+    with pytest.raises(StorageError, match=words), storage_errors(tmp_path):
+        raise OSError(number, "what the system says")
+
+
+def test_a_missing_file_and_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="is missing"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_bytes(b"\xff{")
+    with pytest.raises(FormatError, match="is not readable as JSON"):
+        read_json(tmp_path / "bad.json")
