@@ -127,6 +127,12 @@ def test_a_job_that_nobody_runs_is_shown_as_failed(photos: Path, settings: Setti
     assert [found.name for found in list_jobs(settings)] == ["one"]
 
 
+def test_a_job_with_other_options_is_listed_too(photos: Path, settings: Settings) -> None:
+    job = TrainingJob.create(str(photos), {}, settings, name="one")
+    job.directory.hyperparameters_file.write_text('{"of_a_later_version": "1"}')
+    assert [found.model_name for found in list_jobs(settings)] == ["unknown"]
+
+
 def train(settings: Settings, *words: str, **more: Any) -> subprocess.Popen[str]:
     """`clary train` as a process of its own session, so that no terminal is involved."""
     return subprocess.Popen(

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from clary.errors import ClaryError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.job_record import JobRecord, JobStatus
 from clary.formats.training_options import TrainingOptions
@@ -20,6 +21,7 @@ GONE = "its process is gone without a word: it was killed, or the machine went d
 class JobSummary:
     """One job as it stands now.
 
+    `model_name` is "unknown" when the options are not those of this version.
     `best_valid_accuracy` is a fraction of 1, None before the first epoch; `model` is the packed
     model, None when there is none.
     """
@@ -55,12 +57,11 @@ def _summary(directory: JobDirectory, record: JobRecord) -> JobSummary:
     if status == "InProgress" and not is_running(directory):
         status, reason = "Failed", GONE
     accuracies = _valid_accuracies(directory)
-    options = TrainingOptions.from_hyperparameters(directory.hyperparameters())
     return JobSummary(
         name=record.name,
         status=status,
         data=record.data,
-        model_name=options.model,
+        model_name=_model_name(directory),
         created=record.created,
         epochs=len(accuracies),
         best_valid_accuracy=max(accuracies, default=None),
@@ -68,6 +69,13 @@ def _summary(directory: JobDirectory, record: JobRecord) -> JobSummary:
         directory=directory.root,
         model=directory.archive if directory.archive.is_file() else None,
     )
+
+
+def _model_name(directory: JobDirectory) -> str:
+    try:
+        return TrainingOptions.from_hyperparameters(directory.hyperparameters()).model
+    except ClaryError:
+        return "unknown"  # a job of another program, or of a later version, is listed too
 
 
 def _valid_accuracies(directory: JobDirectory) -> list[float]:
