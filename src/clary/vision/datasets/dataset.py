@@ -7,7 +7,7 @@ and labels, about 20 MB.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,9 @@ Labels = npt.NDArray[np.int64]
 Image = npt.NDArray[np.uint8]
 
 SPLIT_NAMES = ("train", "valid", "test")
+
+# Called as progress(what, done, total); the total is None where nobody knows it.
+Progress = Callable[[str, int, int | None], None]
 
 
 class PictureSource(Protocol):
@@ -67,7 +70,7 @@ class Split:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that was found beside the pictures and left out, and why."""
 
