@@ -111,6 +111,12 @@ def test_a_folder_that_holds_one_archive_is_that_archive(classes, opened, tmp_pa
     assert opened(tmp_path / "training").classes == ("a", "b")
 
 
+def test_a_link_to_an_archive_is_that_archive(classes, opened, tmp_path):
+    (tmp_path / "training").symlink_to(pack(classes(), tmp_path / "photos.zip"))
+    dataset = opened(tmp_path / "training")
+    assert (dataset.classes, dataset.name) == (("a", "b"), "photos")
+
+
 def test_an_archive_in_an_archive_is_refused(classes, opened, tmp_path):
     (tmp_path / "outer").mkdir()
     pack(classes(), tmp_path / "outer" / "inner.zip")

@@ -83,8 +83,11 @@ def open_dataset(
         path = fetch_known(known, settings.datasets_dir, progress)
     elif not path.exists():
         raise DataError(_missing(str(location), path))
+    if path.is_symlink() and path.is_file():
+        # A job's channel may be a link, without extension, to an archive or a manifest.
+        path = path.resolve()
     found = _Opener(settings, group_by, progress).read(path)
-    name = known or archive_stem(path.name) or path.absolute().name
+    name = known or archive_stem(path.name) or path.resolve().name
     return assemble(found, name, path.absolute(), shares)
 
 
