@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,10 @@ EXIT_BROKEN_PIPE = 141
 
 def exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run `main`; what ends it becomes one sentence on stderr and the exit code returned."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name that the terminal's encoding lacks is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main(arguments)
         # Here, not at the interpreter's exit, so that a reader who left is noticed inside the try.

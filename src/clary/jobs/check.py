@@ -1,0 +1,123 @@
+"""Find what is wrong with a data set, before torch is loaded: `python -m clary.jobs.check DATA`.
+
+Prints a table for people or, with --json, a `CheckReport` for programs. Exit code 1 when training
+would go wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from clary.formats.data_check import CheckReport
+from clary.jobs.check_table import print_next_step, print_report
+from clary.jobs.program import ProgramParser, run_program
+from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["main", "print_report"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check the data set that the arguments name.
+
+    Returns:
+        1 when training would go wrong, else 0.
+
+    Raises:
+        DataError: there is no such data set, or it cannot be opened.
+        UsageError: an argument is not understood.
+    """
+    parser = ProgramParser("check", __doc__)
+    parser.add_argument("data", help="a folder, manifest, archive or known name")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--quick", action="store_true", help="read headers only, decode nothing")
+    parser.add_argument("--valid-fraction", type=float, default=0.15, metavar="F")
+    parser.add_argument("--test-fraction", type=float, default=0.15, metavar="F")
+    parser.add_argument("--group-by", metavar="WHAT", help="keep groups together, see clary train")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--workers", type=int, help="threads; as many as cores by default")
+    given = parser.parse_args(arguments)
+    for name in ("batch_size", "image_size", "workers"):
+        value = getattr(given, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} is {value}: give 1 or more")
+
+    from clary.vision.checks import check_dataset
+    from clary.vision.datasets import open_dataset
+
+    with _LiveProgress() as progress:
+        dataset = open_dataset(
+            given.data,
+            settings=Settings.from_environment(),
+            seed=given.seed,
+            valid_fraction=given.valid_fraction,
+            test_fraction=given.test_fraction,
+            group_by=given.group_by,
+            progress=progress,
+        )
+        report = check_dataset(
+            dataset,
+            full=not given.quick,
+            workers=given.workers,
+            progress=progress,
+            batch_size=given.batch_size,
+            image_size=given.image_size,
+        )
+    _print(report, given.data, as_json=given.json)
+    return int(report.blocks_training)
+
+
+def _print(report: CheckReport, data: str, *, as_json: bool) -> None:
+    if as_json:
+        print(report.model_dump_json(indent=2))
+        return
+    console = Console()
+    print_report(report, console)
+    print_next_step(report, data, console)
+
+
+class _LiveProgress:
+    """A bar on stderr, gone when the work is done; nothing when stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _LiveProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+
+
+if __name__ == "__main__":
+    run_program(main)
