@@ -69,7 +69,7 @@ def shared_data() -> Path:
     unpack = SHARED / "data" / "unpack.py"
     if not unpack.exists():
         pytest.skip("the real pictures (../shared/data) are not beside this checkout")
-    default = Path(os.environ.get("TMPDIR", "/tmp")) / "clary-test-data"  # noqa: S108
+    default = Path(os.environ.get("TMPDIR", "/tmp")) / "clary-test-data"
     return Path(os.environ.get("CLARY_TEST_DATA", default))
 
 
