@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clary.errors import DataError
-from clary.vision.evaluation import evaluate_logits
+from clary.formats.preprocessing import Preprocessing
+from clary.vision.evaluation import evaluate_logits, evaluate_split
 
 CLASSES = ("ant", "bee", "wasp")
 
@@ -66,3 +67,59 @@ def test_one_picture_is_enough_and_none_is_an_error():
 def test_the_summary_names_its_k():
     logits, labels = made()
     assert "top_3_accuracy" in evaluate_logits(logits, labels, CLASSES).summary()
+
+
+@pytest.fixture
+def classifier():
+    import timm
+    import torch
+
+    from clary.formats.model_archive import Architecture
+    from clary.vision.models import Classifier, build_head
+
+    torch.manual_seed(0)
+    backbone = timm.create_model("test_resnet", num_classes=0)
+    return Classifier(
+        backbone, build_head(backbone.num_features, 3), Architecture(name="test_resnet")
+    )
+
+
+def test_a_split_is_answered_once_and_in_order(classifier, picture_folder, settings):
+    import torch
+
+    from clary.vision.datasets import open_dataset
+    from clary.vision.loaders import PictureReader
+    from clary.vision.transforms import EvaluationTransform, to_network_input
+
+    folder = picture_folder(splits={"train": 3, "valid": 1, "test": 3})
+    split = open_dataset(folder, settings=settings).splits["test"]
+    preprocessing = Preprocessing(image_size=32, resize_size=36)
+    transform = EvaluationTransform(preprocessing)
+    read = PictureReader(split.source, min_side=transform.min_side)
+    pictures = np.stack([transform(read(index)) for index in range(len(split))])
+    inputs = to_network_input(torch.from_numpy(pictures), preprocessing)
+    classifier.eval()
+    with torch.no_grad():
+        expected = classifier(inputs).numpy()
+
+    classifier.train()
+    seen: list[tuple[int, int]] = []
+    logits = evaluate_split(
+        classifier, split, preprocessing, batch_size=4, progress=lambda *at: seen.append(at)
+    )
+    assert classifier.training
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert seen == [(4, 9), (8, 9), (9, 9)]
+    rounded = evaluate_split(classifier, split, preprocessing, bf16=True)
+    np.testing.assert_allclose(rounded, expected, atol=0.1)
+    assert rounded.dtype == np.float32
+
+
+def test_an_empty_split_cannot_be_judged(classifier):
+    from clary.vision.datasets.dataset import Split
+    from clary.vision.datasets.sources import ArraySource
+
+    empty = Split(ArraySource(np.zeros((0, 8, 8, 3), np.uint8)), np.zeros(0, dtype=np.int64))
+    with pytest.raises(DataError, match="no pictures"):
+        evaluate_split(classifier, empty, Preprocessing())

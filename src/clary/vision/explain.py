@@ -1,8 +1,9 @@
 """Which part of a picture speaks for a class: Grad-CAM.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization", 2017. The features are those after a convolutional network's last stage; of a
-vision transformer, the patch tokens that enter its last attention.
+Localization", 2017, of the class's logit less the mean of all logits. The features are those
+after a convolutional network's last stage; of a vision transformer, the patch tokens that enter
+its last attention.
 """
 
 from __future__ import annotations
@@ -172,9 +173,11 @@ def class_activations(
             own if target is None else target
             for own, target in zip(likeliest, targets, strict=True)
         ]
+        # A shift common to all logits changes no probability, so it must not change the map:
+        # without the mean, nothing would speak for a class that wins with a negative logit.
+        scores = logits[torch.arange(len(chosen)), chosen] - logits.mean(dim=1)
         # Pictures do not meet in a batch, so the sum's gradient is each picture's own.
-        score = logits[torch.arange(len(chosen)), chosen].sum()
-        (gradient,) = torch.autograd.grad(score, activation)
+        (gradient,) = torch.autograd.grad(scores.sum(), activation)
     finally:
         for module, mode in training.items():
             module.training = mode
