@@ -37,7 +37,10 @@ def test_healthy_pictures_end_with_what_to_type_next(photos: Path, tmp_path: Pat
     ended = run(photos, home=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
-    assert lines[0].startswith("my photos: a folder per split and class, 60 pictures of 3 classes")
+    assert lines[:2] == [
+        "my photos: a folder per split and class",
+        "60 pictures of 3 classes, all 64×64 px",
+    ]
     assert "train: 36 pictures, 12 of each class" in lines
     assert lines[-1] == f"next: clary train '{photos}'"
     assert "\x1b" not in ended.stdout
@@ -165,9 +168,12 @@ REPORT = CheckReport(
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("soft_wrap", [True, False])
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_the_table_shows_everything_at_every_width(terminal: bool, width: int) -> None:
-    console = Console(width=width, force_terminal=terminal, color_system=None, record=True)
+def test_the_table_shows_everything_at_every_width(
+    terminal: bool, soft_wrap: bool, width: int
+) -> None:
+    console = Console(width=width, force_terminal=terminal, color_system=None, soft_wrap=soft_wrap)
     with console.capture() as captured:
         print_report(REPORT, console)
         print_next_step(REPORT, "my photos", console)
@@ -179,6 +185,8 @@ def test_the_table_shows_everything_at_every_width(terminal: bool, width: int) -
     assert "ant/[bold]0\ufffd[2J.jpg" in text
     assert "\x1b[2J" not in text
     assert "and 65 more" in flat
+    if terminal:
+        assert all(len(line) <= width for line in text.splitlines()[3:-2])
     assert "Look :smile: here." in flat
     assert "Training would go wrong: 1 error, 1 notice." in flat
     assert text.splitlines()[-1] == "next: correct the errors, then run: clary check 'my photos'"

@@ -20,9 +20,10 @@ def print_report(report: CheckReport, console: Console) -> None:
     """Print what was checked, how the pictures are divided, every finding and the verdict."""
     console.print(_headline(report), highlight=False, soft_wrap=True)
     if console.is_terminal:
-        console.print(_split_table(report))
+        # Said aloud because a console may be made to soft-wrap, which breaks tables.
+        console.print(_split_table(report), soft_wrap=False)
         if report.findings:
-            console.print(_finding_table(report))
+            console.print(_finding_table(report), soft_wrap=False)
             console.print()
     else:
         for line in (*_split_lines(report), *_finding_lines(report)):
@@ -47,8 +48,8 @@ def _headline(report: CheckReport) -> Text:
     rate = report.pictures / report.seconds if report.seconds else 0.0
     return Text.assemble(
         (report.dataset, "bold"),
-        f": {report.layout}, {report.pictures:,} pictures of {len(report.classes):,} classes, "
-        f"{_sides(report)}\n"
+        f": {report.layout}\n"
+        f"{report.pictures:,} pictures of {len(report.classes):,} classes, {_sides(report)}\n"
         f"checked in {report.seconds:.1f} s ({rate:,.0f} pictures a second, {how})",
     )
 
@@ -100,7 +101,7 @@ def _finding_table(report: CheckReport) -> Table:
         style = _STYLES[found.severity]
         table.add_row(Text(found.severity, style), Text(_sentence(found)))
         for line in _name_lines(found):
-            table.add_row("", Text(f"  {line}", "dim"))
+            table.add_row("", Padding(Text(line, "dim"), (0, 0, 0, 2)))
     return table
 
 

@@ -38,8 +38,8 @@ def class_map(dataset: PictureDataset) -> Iterator[CheckFinding]:
             "class-without-training",
             "error",
             f"{number(len(counts), 'class', 'classes')} with {number(pictures, 'picture')} of "
-            f"{split} that train does not have, so it can never be told: add training pictures, "
-            "correct the name, or remove it",
+            f"{split} that train does not have, left out of it: add training pictures, correct "
+            "the folder's name, or remove the folder",
             list(counts),
             details=[_perhaps_meant(name, dataset.classes) for name in counts],
         )

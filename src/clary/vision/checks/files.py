@@ -26,12 +26,12 @@ def unreadable_pictures(catalogue: Catalogue, examined: Examined) -> Iterator[Ch
         ("unreadable-picture", others, "unreadable"),
     ):
         if indices:
-            verb = "is" if len(indices) == 1 else "are"
+            verb, them = ("is", "it") if len(indices) == 1 else ("are", "them")
             yield finding(
                 code,
                 "error",
                 f"{number(len(indices), 'picture')} {verb} {what}: training would stop there, so "
-                "copy them from the original again or remove them",
+                f"copy {them} from the original again or remove {them}",
                 [catalogue.name(i) for i in indices],
                 details=[examined.problems[i] for i in indices],
             )
@@ -53,8 +53,8 @@ def skipped_files(catalogue: Catalogue) -> Iterator[CheckFinding]:
         (
             "hidden",
             hidden,
-            ("file or folder", "files or folders"),
-            "left out because hidden: rename what is meant to be a class",
+            ("hidden file or folder", "hidden files or folders"),
+            "left out: rename what is meant to be a class",
         ),
         (
             "left-out",
