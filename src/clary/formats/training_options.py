@@ -60,6 +60,11 @@ class TrainingOptions(BaseModel):
     test_fraction: Fraction = Field(
         0.15, description="part held out for the final test when there is no test/ split"
     )
+    group_by: str | None = Field(
+        None,
+        description="keeps groups together when splits are made: a manifest's column, or a regular "
+        "expression that finds the group in a picture's name",
+    )
 
     # --- model
     model: str = Field("resnet18", min_length=1, description="a timm model name")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import torch
 
 from clary.errors import UsageError
 from clary.formats.training_options import Precision
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Hardware:
     name: str
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["bf16", "fp32"]:
         """`bf16` or `fp32`."""
         return "bf16" if self.bf16 else "fp32"
 
@@ -30,6 +33,10 @@ class Hardware:
     def memory_format(self) -> torch.memory_format:
         """The layout of pictures and convolution weights."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def placed(self, network: Network) -> Network:
+        """The network moved to the device, in the layout that its convolutions like."""
+        return network.to(self.device).to(memory_format=self.memory_format)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Compute in bf16 where that is chosen; weights and losses stay in fp32."""

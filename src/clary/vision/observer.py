@@ -90,6 +90,9 @@ class Observer:
     def message(self, text: str) -> None:
         """Something that a person should know, in one sentence."""
 
+    def progress(self, task: str, done: int, total: int) -> None:
+        """Work beside the epochs is at `done` of `total` pictures, such as computing features."""
+
     def run_ended(self, error: BaseException | None) -> None:
         """The run is over; `error` is what ended it, None when it went well."""
 
@@ -137,6 +140,11 @@ class Observers(Observer):
         """Pass it on."""
         for observer in self._observers:
             observer.message(text)
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.progress(task, done, total)
 
     def run_ended(self, error: BaseException | None) -> None:
         """Pass it on."""

@@ -1,0 +1,127 @@
+"""Builds what a plan needs: the classifier, its loaders or features, and the way to train it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clary.formats.preprocessing import Preprocessing
+from clary.vision.caching import CacheStore
+from clary.vision.datasets import ArraySource, PictureDataset, Split
+from clary.vision.finetuning.context import RunContext
+from clary.vision.finetuning.heads import HeadTraining
+from clary.vision.finetuning.pictures import PictureTraining
+from clary.vision.finetuning.plan import Plan
+from clary.vision.finetuning.starting import StartingModel
+from clary.vision.finetuning.training import Training
+from clary.vision.loaders import BatchLoader
+from clary.vision.models import build_classifier, load_for_continuation
+from clary.vision.picture_cache import PictureCache
+from clary.vision.transforms import EvaluationTransform, TrainingTransform
+
+# Crops of a third of the area still have about the input's own resolution at this size.
+TRAINING_CACHE_SCALE = 1.25
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What was built."""
+
+    model: StartingModel
+    training: Training
+
+
+def build_model(plan: Plan, classes: tuple[str, ...]) -> StartingModel:
+    """The classifier that the options name, new or continued from an earlier model.
+
+    Raises:
+        ModelError: the model is unknown, or its weights do not fit.
+        FormatError: the earlier model is damaged.
+    """
+    options = plan.options
+    if options.weight_path is not None:
+        # What was not asked for stays as it was in the earlier model.
+        given = options.model_fields_set
+        built = load_for_continuation(
+            Path(options.weight_path),
+            classes,
+            hidden=options.hidden if "hidden" in given else None,
+            dropout=options.dropout if "dropout" in given else None,
+            image_size=options.image_size,
+            seed=options.seed,
+        )
+        return StartingModel(*built)
+    built = build_classifier(
+        options.model,
+        classes,
+        weights=options.weights,
+        hidden=options.hidden,
+        dropout=options.dropout,
+        image_size=options.image_size,
+        trust_pickle=options.trust_pickle,
+        seed=options.seed,
+    )
+    return StartingModel(*built)
+
+
+def assemble(plan: Plan, dataset: PictureDataset, context: RunContext) -> Parts:
+    """Build all parts of a run.
+
+    Raises:
+        ModelError: the model is unknown, or its weights do not fit.
+        DataError: a picture cannot be read.
+        Interrupted: a stop was asked for while features were computed.
+    """
+    model = build_model(plan, dataset.classes)
+    training: Training
+    if plan.uses_features:
+        training = HeadTraining(model, dataset, plan, context)
+    else:
+        loaders = _loaders(plan, dataset, model.preprocessing, context)
+        training = PictureTraining(model, loaders, plan, context)
+    return Parts(model, training)
+
+
+def _loaders(
+    plan: Plan,
+    dataset: PictureDataset,
+    preprocessing: Preprocessing,
+    context: RunContext,
+) -> tuple[BatchLoader, BatchLoader]:
+    options = plan.options
+    processes = context.processes
+    store = CacheStore.of(context.settings)
+
+    def cached(split: Split, side: int) -> PictureCache | None:
+        if isinstance(split.source, ArraySource) or options.epochs == 1:
+            return None
+        cache = PictureCache(store, split.source, side, message=context.observers.message)
+        return context.resources.enter_context(cache)
+
+    train = BatchLoader(
+        dataset.train,
+        TrainingTransform(preprocessing, options.augmentation),
+        batch_size=options.batch_size,
+        seed=options.seed,
+        shuffle=True,
+        workers=plan.workers,
+        rank=processes.rank,
+        world_size=processes.world_size,
+        weights=plan.picture_weights,
+        picture_cache=cached(
+            dataset.train, round(TRAINING_CACHE_SCALE * preprocessing.resize_size)
+        ),
+    )
+    valid_split = dataset.splits["valid"]
+    valid = BatchLoader(
+        valid_split,
+        EvaluationTransform(preprocessing),
+        batch_size=max(options.batch_size, 32),
+        seed=options.seed,
+        shuffle=False,
+        workers=plan.workers,
+        rank=processes.rank,
+        world_size=processes.world_size,
+        picture_cache=cached(valid_split, preprocessing.resize_size),
+    )
+    return train, valid
