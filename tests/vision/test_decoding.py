@@ -61,7 +61,7 @@ def test_exif_orientation_is_applied_as_pillow_applies_it(kind: str, orientation
     pixels = decode_picture(encoded, "x")
     assert pixels.shape == (upright.height, upright.width, 3)
     assert difference(pixels, upright) < 1
-    if kind in {"JPEG", "PNG"}:
+    if kind != "WEBP":
         assert read_header(encoded, "x").orientation == orientation
         assert read_header(encoded, "x").upright_size == upright.size
 
@@ -209,6 +209,18 @@ def test_a_jpeg_whose_size_lies_past_the_head_is_found_in_the_whole_file() -> No
     long = encoded[:2] + segment + encoded[2:]
     assert peek_header(long[:HEAD_BYTES], "x") is None
     assert read_header(long, "x").width == 96
+
+
+def test_a_tiff_with_its_directory_at_the_end_needs_the_whole_file() -> None:
+    encoded = encode(photo(400, 300), "TIFF")
+    start = int.from_bytes(encoded[4:8], "little")
+    directory = encoded[
+        start : start + 2 + 12 * int.from_bytes(encoded[start : start + 2], "little")
+    ]
+    moved = encoded[:4] + len(encoded).to_bytes(4, "little") + encoded[8:] + directory + bytes(4)
+    assert peek_header(moved[:HEAD_BYTES], "x") is None
+    assert read_header(moved, "x").upright_size == (400, 300)
+    assert decode_picture(moved, "x").shape == (300, 400, 3)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])

@@ -4,16 +4,14 @@ The extension is never asked. 64 KiB are nearly always enough, so a scan of many
 their beginnings.
 
 References: JPEG ITU-T T.81 annex B; EXIF 2.32 section 4.6; PNG (W3C) section 5; GIF89a section
-18; WebP container RFC 9649; BMP as in the Windows GDI documentation.
+18; WebP container RFC 9649; BMP as in the Windows GDI documentation;
+TIFF 6.0 section 2.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Literal
-
-from PIL.TiffImagePlugin import TiffImageFile
 
 from clary.errors import UnreadablePicture
 
@@ -65,15 +63,17 @@ _BRANDS = {
     b"hevc": "HEIC",
 }
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_ORIENTATION_TAG = 0x0112
+# TIFF tags, and the bytes of the types SHORT and LONG.
+_WIDTH, _HEIGHT, _PHOTOMETRIC, _ORIENTATION = 256, 257, 262, 274
+_TIFF_SIZES = {3: 2, 4: 4}
 
 
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
     """`width` and `height` in pixels as stored, before `orientation` (EXIF, 1 to 8) is applied.
 
-    The orientation is read where it stands before the pixels (JPEG, PNG); elsewhere it is 1
-    here and found when the picture is decoded.
+    The orientation of WebP stands behind the pixels: it is 1 here and found when the picture is
+    decoded.
     """
 
     format: PictureFormat
@@ -90,7 +90,7 @@ class PictureHeader:
         return self.width, self.height
 
 
-class _NotInHead(Exception):  # noqa: N818
+class _NotInHead(Exception):
     """The bytes end before the size is known."""
 
 
@@ -199,14 +199,25 @@ def _jpeg(head: bytes) -> PictureHeader:
 
 def _orientation(exif: bytes) -> int:
     """The orientation in the first directory of an EXIF block (a small TIFF); 1 without one."""
-    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
-    start = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[start : start + 2], order)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
-        if int.from_bytes(exif[entry : entry + 2], order) == _ORIENTATION_TAG:
-            value = int.from_bytes(exif[entry + 8 : entry + 10], order)
-            return value if 1 <= value <= 8 else 1
-    return 1
+    value = _tiff_values(exif).get(_ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def _tiff_values(block: bytes) -> dict[int, int]:
+    """The single 16- and 32-bit values in the first directory of a TIFF, by tag.
+
+    Entries that `block` does not reach are left out.
+    """
+    order: Literal["little", "big"] = "little" if block[:2] == b"II" else "big"
+    start = int.from_bytes(block[4:8], order)
+    count = int.from_bytes(block[start : start + 2], order)
+    values: dict[int, int] = {}
+    for entry in range(start + 2, min(start + 2 + 12 * count, len(block) - 11), 12):
+        size = _TIFF_SIZES.get(int.from_bytes(block[entry + 2 : entry + 4], order))
+        if size is not None:
+            tag = int.from_bytes(block[entry : entry + 2], order)
+            values[tag] = int.from_bytes(block[entry + 8 : entry + 8 + size], order)
+    return values
 
 
 def _png(head: bytes) -> PictureHeader:
@@ -264,14 +275,19 @@ def _webp(head: bytes) -> PictureHeader:
 
 
 def _tiff(head: bytes) -> PictureHeader:
-    try:
-        with TiffImageFile(io.BytesIO(head)) as image:
-            width, height = image.size
-            grey = image.mode in {"1", "L", "I;16", "I;16B", "I", "F"}
-    except Exception as error:
-        # The directory may lie at the end of the file, and the plugin raises anything then.
-        raise _NotInHead from error
-    return PictureHeader("TIFF", width, height, "grey" if grey else "colour")
+    values = _tiff_values(head)
+    if not {_WIDTH, _HEIGHT} <= values.keys():
+        # The directory may lie anywhere, often at the end of the file.
+        raise _NotInHead
+    grey = values.get(_PHOTOMETRIC) in {0, 1}  # white is zero, black is zero
+    turn = values.get(_ORIENTATION, 1)
+    return PictureHeader(
+        "TIFF",
+        values[_WIDTH],
+        values[_HEIGHT],
+        "grey" if grey else "colour",
+        turn if 1 <= turn <= 8 else 1,
+    )
 
 
 def _what_else(head: bytes) -> str:
