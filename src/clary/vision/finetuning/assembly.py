@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from clary.formats.preprocessing import Preprocessing
@@ -21,14 +20,6 @@ from clary.vision.transforms import EvaluationTransform, TrainingTransform
 
 # Crops of a third of the area still have about the input's own resolution at this size.
 TRAINING_CACHE_SCALE = 1.25
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What was built."""
-
-    model: StartingModel
-    training: Training
 
 
 def build_model(plan: Plan, classes: tuple[str, ...]) -> StartingModel:
@@ -64,22 +55,19 @@ def build_model(plan: Plan, classes: tuple[str, ...]) -> StartingModel:
     return StartingModel(*built)
 
 
-def assemble(plan: Plan, dataset: PictureDataset, context: RunContext) -> Parts:
-    """Build all parts of a run.
+def build_training(
+    model: StartingModel, plan: Plan, dataset: PictureDataset, context: RunContext
+) -> Training:
+    """The way to train that the plan chooses, with the loaders or features that it needs.
 
     Raises:
-        ModelError: the model is unknown, or its weights do not fit.
         DataError: a picture cannot be read.
         Interrupted: a stop was asked for while features were computed.
     """
-    model = build_model(plan, dataset.classes)
-    training: Training
     if plan.uses_features:
-        training = HeadTraining(model, dataset, plan, context)
-    else:
-        loaders = _loaders(plan, dataset, model.preprocessing, context)
-        training = PictureTraining(model, loaders, plan, context)
-    return Parts(model, training)
+        return HeadTraining(model, dataset, plan, context)
+    loaders = _loaders(plan, dataset, model.preprocessing, context)
+    return PictureTraining(model, loaders, plan, context)
 
 
 def _loaders(

@@ -23,10 +23,11 @@ from clary.formats.preprocessing import Preprocessing
 from clary.vision.calibration import fit_temperature
 from clary.vision.datasets import PictureDataset, Split
 from clary.vision.evaluation import evaluate_logits
-from clary.vision.finetuning.assembly import Parts
 from clary.vision.finetuning.context import RunContext
 from clary.vision.finetuning.history import History
 from clary.vision.finetuning.plan import Plan
+from clary.vision.finetuning.starting import StartingModel
+from clary.vision.finetuning.training import Training
 from clary.vision.models import Classifier, save_model
 
 EVALUATION_FILE = "evaluation.json"
@@ -65,7 +66,8 @@ class FinetuneResult:
 class FinishedRun:
     """A run whose best weights are in place, and that is still to be judged and saved."""
 
-    parts: Parts
+    model: StartingModel
+    training: Training
     plan: Plan
     dataset: PictureDataset
     history: History
@@ -84,7 +86,7 @@ def conclude(run: FinishedRun, directory: JobDirectory, started: float) -> Finet
         DataError: a picture cannot be read.
         StorageError: the directory cannot be written.
     """
-    model, dataset, main = run.parts.model, run.dataset, run.context.processes.main
+    model, dataset, main = run.model, run.dataset, run.context.processes.main
     evaluations, temperature = _evaluate(run, directory)
     seconds = time.monotonic() - started
     description = ModelDescription(
@@ -123,7 +125,7 @@ def _evaluate(run: FinishedRun, directory: JobDirectory) -> tuple[dict[str, Eval
         if split is None:
             continue
         with run.context.observers.phase("evaluation"):
-            logits = run.parts.training.logits(split)
+            logits = run.training.logits(split)
         if name == "valid":
             temperature = fit_temperature(logits, split.labels)
         names = [split.source.name(index) for index in range(len(split))]
@@ -142,13 +144,13 @@ def _save_predictions(path: Path, logits: npt.NDArray[np.float32], split: Split)
 
 
 def _provenance(run: FinishedRun, seconds: float) -> dict[str, Any]:
-    weights, dataset, hardware = run.parts.model.weights, run.dataset, run.context.hardware
+    weights, dataset, hardware = run.model.weights, run.dataset, run.context.hardware
     return {
         "clary": clary.__version__,
         "torch": torch.__version__,
         "timm": version("timm"),
         "python": platform.python_version(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "dataset": dataset.name,
         "data_fingerprint": dataset.train.fingerprint(),
@@ -163,7 +165,7 @@ def _provenance(run: FinishedRun, seconds: float) -> dict[str, Any]:
 
 def _run_record(run: FinishedRun, seconds: float) -> dict[str, Any]:
     dataset, plan, hardware = run.dataset, run.plan, run.context.hardware
-    model, best = run.parts.model, run.history.best
+    model, best = run.model, run.history.best
     return {
         "model": model.classifier.architecture.name,
         "classes": list(dataset.classes),

@@ -14,7 +14,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
 from clary.settings import Settings
 from clary.vision.datasets import InMemory, PictureDataset, open_dataset
-from clary.vision.finetuning.assembly import assemble
+from clary.vision.finetuning.assembly import build_model, build_training
 from clary.vision.finetuning.context import RunContext
 from clary.vision.finetuning.epochs import EpochLoop, RunIdentity
 from clary.vision.finetuning.history import History
@@ -92,7 +92,11 @@ def _run(
     torch.manual_seed(options.seed)
 
     plan = make_plan(options, dataset, context.hardware, world_size)
-    parts = assemble(plan, dataset, context)
+    for note in plan.notes:
+        observers.message(note)
+    model = build_model(plan, dataset.classes)
+    for note in model.weights.notes:
+        observers.message(note)
     identity = RunIdentity(
         options=plan.options,
         classes=dataset.classes,
@@ -100,21 +104,21 @@ def _run(
         output_data=directory.output_data,
         checkpoints=directory.checkpoints,
     )
-    loop = EpochLoop(parts.training, identity, context)
-    for note in (*plan.notes, *parts.model.weights.notes):
-        observers.message(note)
     checkpoint = find_checkpoint(directory.checkpoints)
     if checkpoint is not None:
         for note in accept(checkpoint, identity, world_size):
             observers.message(note)
+    training = build_training(model, plan, dataset, context)
+    loop = EpochLoop(training, identity, context)
+    if checkpoint is not None:
         loop.resume(checkpoint)
         if loop.finished:
             observers.message(
                 f"this run is finished ({len(loop.history.epochs)} of {plan.options.epochs} "
                 "epochs): give more --epochs to train on"
             )
-    history = _train(loop, parts.model.classifier, dataset, observers)
-    finished = FinishedRun(parts, plan, dataset, history, context)
+    history = _train(loop, model.classifier, dataset, observers)
+    finished = FinishedRun(model, training, plan, dataset, history, context)
     return conclude(finished, directory, started)
 
 
