@@ -1,7 +1,7 @@
 """The bounded store under `CLARY_HOME/cache`: what can be computed again, shared between runs.
 
     cache/lock                    held while entries are opened, counted or evicted
-    cache/<kind>/<key>/           one entry: `pictures` and `features` are kinds
+    cache/<kind>/<key>/           one entry; the kinds are `KINDS`
     cache/<kind>/<key>.lock       held, shared, by every process that uses the entry; its
                                   modification time is the entry's last use
 
@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from typing import IO, Any
 from clary.formats.files import storage_errors
 from clary.settings import Settings
 
-KINDS = ("pictures", "features")
+KINDS = ("pictures", "features", "networks")
 
 
 def cache_key(parts: dict[str, Any]) -> str:
@@ -125,8 +125,10 @@ class CacheStore:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the file at `path` for this process alone; wait for whoever holds it.
+
+    `waiting` is called once when there is somebody to wait for.
 
     Raises:
         StorageError: the file cannot be made.
@@ -134,7 +136,12 @@ def locked(path: Path) -> Iterator[None]:
     with storage_errors(path):
         file = path.open("ab")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,7 +180,9 @@ class BatchLoader:
         kept = self.pictures()
         return Order(order.indices[:kept], order.occurrences[:kept])
 
-    def batches(self, epoch: int, view: int | None = None, start: int = 0) -> Iterator[Batch]:
+    def batches(
+        self, epoch: int, view: int | None = None, start: int = 0
+    ) -> Generator[Batch, None, None]:
         """Give the batches of an epoch, from batch `start` on.
 
         `view` takes the place of the epoch in the randomness of the augmentations, so that
@@ -196,7 +198,8 @@ class BatchLoader:
 
         def fill(position: int, out: npt.NDArray[np.uint8]) -> None:
             index = int(order.indices[position])
-            occurrence = int(order.occurrences[position])
+            # Copies within a view are the same picture, as they are in the feature cache.
+            occurrence = int(order.occurrences[position]) if view is None else 0
             rng = augmentation_rng(self._seed, turn, index, occurrence)
             out[...] = transform(self._read(index), rng)
 
@@ -224,7 +227,7 @@ def filled_batches(
     workers: int,
     first: int = 0,
     pin_memory: bool = False,
-) -> Iterator[tuple[slice, torch.Tensor]]:
+) -> Generator[tuple[slice, torch.Tensor], None, None]:
     """Give batches in order, each filled by `fill(position, out)` calls on several threads.
 
     At most `PREFETCHED_BATCHES` are made ahead of the one in use, so memory is bounded. An
