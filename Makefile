@@ -1,4 +1,4 @@
-# Every target sets up what it needs: all that a bare machine must have is Python 3.11 or later
+# Every target sets up what it needs: all that a bare machine must have is Python 3.10 or later
 # with venv and pip. `make PYTHON=python3.12 demo` uses another interpreter.
 
 PYTHON ?= python3
@@ -38,15 +38,15 @@ docs: setup
 
 # After a change of the dependencies: pins that still fit are kept.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --quiet \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements/locked.txt
 
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml requirements/locked.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Clary needs Python 3.11 or later: name one, as in make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "Clary needs Python 3.10 or later: name one, as in make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 	@echo "Setting up $(VENV): once, a few minutes, mostly the download of torch"

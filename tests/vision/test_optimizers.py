@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +15,6 @@ from clary.vision.optimizers import (
     default_learning_rate,
     learning_rate_factor,
 )
-import itertools
 
 SCHEDULES = ("cosine", "onecycle", "step", "constant")
 

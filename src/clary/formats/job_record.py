@@ -5,7 +5,7 @@ The starter alone writes it. Format version 1; see `docs/formats/job_directory.m
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -73,4 +73,4 @@ class JobRecord(BaseModel):
 
 def utc_now() -> str:
     """The time as records bear it, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(tz=timezone.utc).isoformat(timespec="seconds")

@@ -44,7 +44,7 @@ def erase(image: Image, rng: np.random.Generator, probability: float = 0.25) -> 
     part_width = min(width, max(1, round(math.sqrt(area / ratio))))
     top = int(rng.integers(0, height - part_height + 1))
     left = int(rng.integers(0, width - part_width + 1))
-    erased = image.copy()
+    erased: Image = image.copy()
     mean = image.reshape(-1, 3).mean(axis=0).astype(np.uint8)
     erased[top : top + part_height, left : left + part_width] = mean
     return erased

@@ -78,7 +78,8 @@ def ranks(logits: Floats, labels: Integers) -> Integers:
     """
     own = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1])[None, :] < labels[:, None]
-    return ((logits > own) | ((logits == own) & earlier)).sum(axis=1).astype(np.int64)
+    before: Integers = ((logits > own) | ((logits == own) & earlier)).sum(axis=1).astype(np.int64)
+    return before
 
 
 def top_k_accuracy(logits: Floats, labels: Integers, k: int) -> float:

@@ -77,5 +77,5 @@ def test_what_does_not_go_together(options, sentence):
 
 
 def test_no_validation_pictures_is_refused():
-    with pytest.raises(UsageError, match="--valid-fraction is 0.0: hold out some"):
+    with pytest.raises(UsageError, match=r"--valid-fraction is 0\.0: hold out some"):
         make_plan(TrainingOptions(valid_fraction=0.0), dataset(9, 9, valid=0), CPU)

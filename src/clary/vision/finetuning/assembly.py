@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from clary.formats.preprocessing import Preprocessing
 from clary.vision.caching import CacheStore
 from clary.vision.datasets import ArraySource, PictureDataset, Split
+from clary.vision.device_loading import DeviceBatchLoader
 from clary.vision.finetuning.context import RunContext
 from clary.vision.finetuning.heads import HeadTraining
 from clary.vision.finetuning.pictures import PictureTraining
@@ -86,20 +88,28 @@ def _loaders(
         cache = PictureCache(store, split.source, side, message=context.observers.message)
         return context.resources.enter_context(cache)
 
-    train = BatchLoader(
-        dataset.train,
-        TrainingTransform(preprocessing, options.augmentation),
-        batch_size=options.batch_size,
-        seed=options.seed,
-        shuffle=True,
-        workers=plan.workers,
-        rank=processes.rank,
-        world_size=processes.world_size,
-        weights=plan.picture_weights,
-        picture_cache=cached(
-            dataset.train, round(TRAINING_CACHE_SCALE * preprocessing.resize_size)
-        ),
-    )
+    words: dict[str, Any] = {
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "shuffle": True,
+        "workers": plan.workers,
+        "rank": processes.rank,
+        "world_size": processes.world_size,
+        "weights": plan.picture_weights,
+    }
+    device = context.hardware.device
+    on_gpu = device.type == "cuda"
+    if on_gpu and options.augmentation == "standard":
+        train: BatchLoader = DeviceBatchLoader(dataset.train, preprocessing, device, **words)
+    else:
+        side = round(TRAINING_CACHE_SCALE * preprocessing.resize_size)
+        train = BatchLoader(
+            dataset.train,
+            TrainingTransform(preprocessing, options.augmentation),
+            picture_cache=cached(dataset.train, side),
+            pin_memory=on_gpu,
+            **words,
+        )
     valid_split = dataset.splits["valid"]
     valid = BatchLoader(
         valid_split,
@@ -110,6 +120,7 @@ def _loaders(
         workers=plan.workers,
         rank=processes.rank,
         world_size=processes.world_size,
+        pin_memory=on_gpu,
         picture_cache=cached(valid_split, preprocessing.resize_size),
     )
     return train, valid
