@@ -109,9 +109,9 @@ def size_arguments(name: str, image_size: int) -> dict[str, Any]:
 def stem_for(name: str, image_size: int) -> Stem:
     """The stem that a network which learns from nothing should have at an input size.
 
-    A ResNet of the plain kind sees 32 px as a single cell after its fifth halving. The field
-    trains it at such sizes with a 3×3 stem of stride 1 and no pooling (He et al. 2016, section
-    4.2). Other families keep their stem.
+    A ResNet sees 32 px as a single cell after its fifth halving. The field trains it at such
+    sizes with a 3×3 stem of stride 1 and no pooling (He et al. 2016, section 4.2); a stem that is
+    3×3 already only loses its stride. Other families keep their stem.
     """
     from timm.models.resnet import ResNet
 
@@ -121,8 +121,7 @@ def stem_for(name: str, image_size: int) -> Stem:
         import timm
 
         network = timm.create_model(name, num_classes=0, **size_arguments(name, image_size))
-    plain = type(network) is ResNet and isinstance(network.conv1, nn.Conv2d)
-    return "small" if plain else "standard"
+    return "small" if type(network) is ResNet else "standard"
 
 
 @contextmanager
@@ -138,11 +137,14 @@ def quiet_timm() -> Iterator[None]:
 
 
 def _use_small_stem(name: str, network: Any) -> None:
-    first = getattr(network, "conv1", None)
-    if not isinstance(first, nn.Conv2d) or not hasattr(network, "maxpool"):
-        raise ModelError(f"{name} has no stem that can be made small: use a plain ResNet")
-    network.conv1 = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    stem = getattr(network, "conv1", None)
+    if not isinstance(stem, nn.Conv2d | nn.Sequential) or not hasattr(network, "maxpool"):
+        raise ModelError(f"{name} has no stem that can be made small: use a ResNet")
+    if isinstance(stem, nn.Conv2d):
+        network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        stem[0].stride = (1, 1)
     network.maxpool = nn.Identity()
 
 
