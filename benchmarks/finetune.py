@@ -19,6 +19,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -179,6 +180,8 @@ class Bench:
         epochs = 2 if self.args.quick else 8
         options = {
             **LIKE_THE_SCRIPT,
+            # At 1e-3 random weights make the first epochs a lottery, whatever the precision.
+            "lr": 1e-4,
             "model": model,
             "weights": str(self.weights(model)),
             "trainable_layers": "all",
@@ -210,6 +213,8 @@ class Bench:
 
 def main() -> None:
     args = parse_arguments()
+    # Contestants that stand still would stay for ever: leave through the `finally` blocks.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="clary-bench-") as work:
         bench = Bench(args, Path(work))
         if "full" in args.parts:

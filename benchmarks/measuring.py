@@ -103,7 +103,9 @@ class Contestant:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,
+            # A group of its own, to be stopped whole, but in this session: the scheduler
+            # shares processor time between sessions, and `nice` counts only within one.
+            preexec_fn=os.setpgrp,  # noqa: PLW1509
         )
         self._line()
 
