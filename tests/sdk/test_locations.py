@@ -57,21 +57,14 @@ def test_the_nearest_job_is_named(settings: Settings) -> None:
         resolve_model("ant-and-bees", settings)
 
 
-def test_a_model_is_the_archive_of_its_job(settings: Settings) -> None:
+def test_a_model_is_the_one_of_its_job(settings: Settings) -> None:
     job = make_job(settings, "job")
     with pytest.raises(UsageError, match="clary train --resume job"):
         resolve_model("job", settings)
-    (job.model / "model.json").write_text("{}")
-    assert resolve_model("job", settings) == job.model
     job.archive.write_bytes(b"")
-    assert resolve_model("latest", settings) == job.archive
-
-
-def test_a_running_job_offers_its_folder_not_an_archive_of_before(settings: Settings) -> None:
-    job = make_job(settings, "job", status="InProgress")
+    assert resolve_model("job", settings) == job.archive
     (job.model / "model.json").write_text("{}")
-    job.archive.write_bytes(b"")
-    assert resolve_model("job", settings) == job.model
+    assert resolve_model("latest", settings) == job.model
 
 
 def test_a_model_by_path(settings: Settings, tmp_path: Path) -> None:

@@ -18,15 +18,19 @@ def export(
     *,
     format: Literal["onnx", "openvino", "torchscript"],  # noqa: A002 - the option's name
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    compare: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())] = None,
 ) -> int:
     """Convert a model, its preprocessing included, and compare its answers with the original's.
 
     Args:
         model: A job's name or folder, latest, a model.tar.gz, or a model folder.
         format: What to convert to.
-        output: What to write; a name after the model's, in the working folder, by default.
+        output: The file to write: .onnx, .xml for openvino, .pt for torchscript.
+        compare: More pictures on which to compare the answers.
     """
     arguments = [str(resolve_model(model, Settings.from_environment())), "--format", format]
     if output is not None:
         arguments += ["--output", str(output)]
+    if compare:
+        arguments += ["--compare", *map(str, compare)]
     return run_job_program("export", arguments)

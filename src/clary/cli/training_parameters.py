@@ -56,9 +56,9 @@ def _parameters() -> Iterator[inspect.Parameter]:
             negative=(),
             group=group,
             help=_sentence(field),
-            metavar=None if switch else _metavar(field.annotation),
             show_default=False if switch else _default_text(field.default),
             allow_leading_hyphen=not switch,
+            **({} if switch else _metavar(field.annotation)),
         )
         yield inspect.Parameter(
             name,
@@ -79,14 +79,16 @@ def _default_text(default: object) -> str | bool:
     return False if default is None or default == () else str(default)
 
 
-def _metavar(annotation: object) -> str:
+def _metavar(annotation: object) -> dict[str, Any]:
     """N for a whole number, X for a number, WORD for one of a few, TEXT for anything else."""
+    if not hasattr(Parameter(), "metavar"):
+        return {}  # cyclopts 4, the last for Python 3.10, shows no values
     kinds = _flat(annotation)
     if int in kinds:
-        return "N"
+        return {"metavar": "N"}
     if float in kinds:
-        return "X"
-    return "TEXT" if str in kinds else "WORD"
+        return {"metavar": "X"}
+    return {"metavar": "TEXT" if str in kinds else "WORD"}
 
 
 def _flat(annotation: object) -> set[object]:

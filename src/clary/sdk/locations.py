@@ -14,7 +14,7 @@ from clary.errors import DataError, FormatError, UsageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.job_record import JobRecord
 from clary.formats.known_datasets import KNOWN_DATASETS
-from clary.formats.model_archive import DESCRIPTION_FILE
+from clary.formats.model_archive import locate_model
 from clary.settings import Settings
 
 LATEST = "latest"
@@ -79,7 +79,7 @@ def resolve_model(text: str, settings: Settings) -> Path:
     path = Path(text).expanduser()
     job = _job(text, settings)
     if job is not None:
-        return _model_of(job)
+        return _model_of(job, settings)
     if path.exists():
         return path.absolute()
     if text == LATEST:
@@ -119,17 +119,16 @@ def _job(text: str, settings: Settings) -> JobDirectory | None:
     return None
 
 
-def _model_of(job: JobDirectory) -> Path:
-    record = JobRecord.read(job)
-    if record.status != "InProgress" and job.archive.is_file():
-        return job.archive
-    if (job.model / DESCRIPTION_FILE).is_file():
-        return job.model
-    reason = f" ({record.failure_reason})" if record.failure_reason else ""
-    raise UsageError(
-        f"the job {record.name} has no model, its status is {record.status}{reason}: "
-        f"`clary train --resume {record.name}` goes on with it"
-    )
+def _model_of(job: JobDirectory, settings: Settings) -> Path:
+    try:
+        return locate_model(str(job.root), settings.jobs_dir)
+    except FormatError as error:
+        record = JobRecord.read(job)
+        reason = f" ({record.failure_reason})" if record.failure_reason else ""
+        raise UsageError(
+            f"the job {record.name} has no model, its status is {record.status}{reason}: "
+            f"`clary train --resume {record.name}` goes on with it"
+        ) from error
 
 
 def _nearest(text: str, names: Iterable[str], otherwise: str) -> str:

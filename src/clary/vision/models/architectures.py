@@ -144,7 +144,7 @@ def _use_small_stem(name: str, network: Any) -> None:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     else:
-        stem[0].stride = (1, 1)
+        cast(nn.Conv2d, stem[0]).stride = (1, 1)
     network.maxpool = nn.Identity()
 
 
