@@ -77,9 +77,9 @@ def clary_run(given: dict[str, Any]) -> None:
 
 def _clary() -> tuple[Any, Any]:
     """Import Clary as `clary.jobs.train` does: the allocator is set before torch is loaded."""
-    from clary.vision.allocator import keep_freed_memory
+    from clary.vision.before_torch import prepare_process
 
-    keep_freed_memory()
+    prepare_process()
     from clary.vision import finetune, observer
 
     return finetune, observer

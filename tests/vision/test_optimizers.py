@@ -14,6 +14,7 @@ from clary.vision.optimizers import (
     build_optimizer,
     default_learning_rate,
     learning_rate_factor,
+    load_optimizer_state,
 )
 
 SCHEDULES = ("cosine", "onecycle", "step", "constant")
@@ -39,7 +40,7 @@ def test_cosine_warms_up_and_falls_to_a_hundredth():
     assert factors[0] == pytest.approx(1 / 11)
     assert factors[10] == pytest.approx(1.0)
     assert factors[100] == pytest.approx(0.01)
-    assert all(a >= b for a, b in itertools.pairwise(factors))
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
 
 
 def test_one_cycle_peaks_at_three_tenths():
@@ -81,3 +82,34 @@ def test_default_rates_are_gentler_for_pretrained_weights():
         fine = default_learning_rate(options, frozen=False, pretrained=True)
         scratch = default_learning_rate(options, frozen=False, pretrained=False)
         assert fine < scratch
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_loaded_moments_belong_to_their_weights_in_any_layout(name):
+    def trained(steps, state=None):
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+        groups = [{"params": [layer.weight], "lr": 0.1}]
+        optimizer = build_optimizer(groups, TrainingOptions(optimizer=name))
+        if state is not None:
+            layer.weight.data.copy_(state["weight"])
+            load_optimizer_state(optimizer, state["optimizer"])
+        for step in steps:
+            layer.weight.grad = torch.randn_like(layer.weight) + step
+            optimizer.step()
+        return layer.weight.detach().clone(), optimizer.state_dict()
+
+    torch.manual_seed(0)
+    weight, state = trained(range(2))
+    dense = {
+        key: {
+            name: value.clone().contiguous() for name, value in moments.items() if value is not None
+        }
+        for key, moments in state["state"].items()
+    }
+    kept = {"weight": weight, "optimizer": {**state, "state": dense}}
+    gradients = torch.random.get_rng_state()
+    expected, _ = trained([5.0], {"weight": weight, "optimizer": state})
+    torch.random.set_rng_state(gradients)
+    resumed, _ = trained([5.0], kept)
+    assert torch.equal(expected, resumed)

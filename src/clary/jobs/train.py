@@ -20,7 +20,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.program import ProgramParser, run_program
 from clary.settings import Settings
-from clary.vision.allocator import keep_freed_memory
+from clary.vision.before_torch import prepare_process
 
 if TYPE_CHECKING:
     from clary.vision.datasets import PictureDataset
@@ -67,7 +67,7 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
         _check(dataset, directory, options, console)
 
     # From here on torch is loaded, which takes seconds; everything cheap has been said before.
-    keep_freed_memory()
+    prepare_process()
     from clary.jobs.progress import progress_for
     from clary.vision.finetuning import finetune
 

@@ -83,9 +83,16 @@ def _loaders(
     store = CacheStore.of(context.settings)
 
     def cached(split: Split, side: int) -> PictureCache | None:
-        if isinstance(split.source, ArraySource) or options.epochs == 1:
+        # A frozen backbone shall see the very pictures that its features would be computed from.
+        if isinstance(split.source, ArraySource) or options.epochs == 1 or plan.frozen:
             return None
-        cache = PictureCache(store, split.source, side, message=context.observers.message)
+        cache = PictureCache(
+            store,
+            split.source,
+            side,
+            interpolation=preprocessing.interpolation,
+            message=context.observers.message,
+        )
         return context.resources.enter_context(cache)
 
     words: dict[str, Any] = {

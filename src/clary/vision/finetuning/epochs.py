@@ -1,7 +1,8 @@
 """The loop over epochs: train, validate, remember the best, keep checkpoints, stop early.
 
 A checkpoint is written at the end of an epoch and within one, whenever the last is older than
-`SECONDS_BETWEEN_CHECKPOINTS`, and always when a run stops. A run that was killed goes on from the
+`SECONDS_BETWEEN_CHECKPOINTS` (or, where writing one is slow, than fifty times that), and always
+when a run stops. A run that was killed goes on from the
 last one and, because every step's randomness is a function of its position, repeats exactly what
 the uninterrupted run does.
 """
@@ -24,6 +25,8 @@ from clary.vision.finetuning.training import Training
 from clary.vision.observer import EpochEnded
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
+# At most two percent of the time goes into checkpoints.
+SAVINGS_BETWEEN_CHECKPOINTS = 50
 LAST_FILE = "last.safetensors"
 
 
@@ -60,6 +63,7 @@ class EpochLoop:
         self._best_on_disk = 0
         self._saved_at = time.monotonic()
         self._saved_position = (0, 0)
+        self._seconds_to_save = 0.0
 
     @property
     def finished(self) -> bool:
@@ -147,8 +151,10 @@ class EpochLoop:
         return self.stop.requested or self._checkpoint_due()
 
     def _checkpoint_due(self) -> bool:
-        old = time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS
-        return old and self.processes.main
+        pause = max(
+            SECONDS_BETWEEN_CHECKPOINTS, SAVINGS_BETWEEN_CHECKPOINTS * self._seconds_to_save
+        )
+        return self.processes.main and time.monotonic() - self._saved_at >= pause
 
     def _best_epoch(self) -> int:
         return self.history.best.epoch if self.history.best else 0
@@ -167,6 +173,7 @@ class EpochLoop:
         Raises:
             StorageError: the folder cannot be written, or the disk is full.
         """
+        began = time.monotonic()
         totals = self.processes.add_up(self.totals.sums.clone()).tolist()
         with self.observers.phase("checkpoint"):
             if self.processes.main:
@@ -181,6 +188,7 @@ class EpochLoop:
                         file.unlink(missing_ok=True)
         self._best_on_disk = self._best_epoch()
         self._saved_at = time.monotonic()
+        self._seconds_to_save = self._saved_at - began
         self._saved_position = (self.epoch, self.training.step)
 
     def _state(self, totals: list[float]) -> dict[str, Any]:

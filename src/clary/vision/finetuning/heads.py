@@ -75,7 +75,7 @@ class HeadTraining:
             views=views,
             augmentation=self.plan.options.augmentation,
             seed=self.plan.options.seed,
-            precision=self.hardware.precision,
+            precision=self.plan.options.precision,
             workers=self.plan.workers,
             progress=progress,
             message=self.observers.message,

@@ -24,7 +24,11 @@ from clary.vision.loaders import Batch, BatchLoader
 from clary.vision.mixing import mix_batch
 from clary.vision.models import parameter_groups, set_trainable
 from clary.vision.observer import StepEnded
-from clary.vision.optimizers import build_optimizer, learning_rate_factor
+from clary.vision.optimizers import (
+    build_optimizer,
+    learning_rate_factor,
+    load_optimizer_state,
+)
 from clary.vision.transforms import to_network_input, view_of_epoch
 
 COMPILE_FROM_STEPS = 1000
@@ -314,7 +318,7 @@ class PictureTraining:
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
         self.classifier.load_state_dict(state["classifier"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer_state(self.optimizer, state["optimizer"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         self._piece = min(self._piece, state["piece"])
