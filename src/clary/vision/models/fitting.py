@@ -7,11 +7,10 @@ after both networks gave the same logits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from clary.errors import ModelError
 from clary.formats.preprocessing import Preprocessing
@@ -109,24 +108,32 @@ def _dropped(state: StateDict, target: StateDict | None) -> tuple[str, ...]:
     return (f"the head for {state[heads[-1]].shape[0]:,} classes was left out",)
 
 
-def _head_width(name: str, state: StateDict) -> int:
-    for classifier in _classifiers(name):
+def _with_head(name: str, state: StateDict, image_size: int) -> tuple[StateDict, int]:
+    """The weights with a classifier, made up where there is none: timm's loader wants one."""
+    names = _classifiers(name)
+    for classifier in names:
         if (weight := state.get(f"{classifier}.weight")) is not None:
-            return int(weight.shape[0])
-    return int(_last(value for value in state.values() if value.ndim >= 1).shape[0])
+            return dict(state), int(weight.shape[0])
+    if any(key.partition(".")[0] in _HEADS for key in state):
+        # It bears another library's name, which timm's converter may know.
+        *_, last = (value for value in state.values() if value.ndim)
+        return dict(state), int(last.shape[0])
+    import timm
 
-
-def _last(values: Iterable[Tensor]) -> Tensor:
-    *_, last = values
-    return last
+    with quiet_timm():
+        network = timm.create_model(name, num_classes=2, **size_arguments(name, image_size))
+    made_up = {
+        key: value for key, value in network.state_dict().items() if key.rpartition(".")[0] in names
+    }
+    return {**state, **made_up}, 2
 
 
 def _through_timm(name: str, state: StateDict, image_size: int) -> StateDict | None:
     import timm
 
-    classes = _head_width(name, state)
+    state, classes = _with_head(name, state, image_size)
     overlay: dict[str, Any] = {
-        "state_dict": dict(state),
+        "state_dict": state,
         "num_classes": classes,
         "label_offset": 0,
         "custom_load": False,

@@ -19,6 +19,7 @@ from clary.vision.models.architectures import quiet_timm, size_arguments
 from clary.vision.models.weight_files import StateDict
 
 TOLERANCE = 1e-4
+_HEADS = ("fc", "classifier", "head", "heads")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def load_as_torchvision(
         reference = _reference(other, state)
         if reference is None:
             continue
-        network = _timm_network(name, state, image_size)
+        ordered = {key: state[key] for key in reference.state_dict()}
+        network = _timm_network(name, ordered, image_size)
         difference = _difference(reference, network, image_size) if network else float("inf")
         if network is not None and difference <= TOLERANCE:
             network.reset_classifier(0)
@@ -96,6 +98,8 @@ def _reference(name: str, state: StateDict) -> nn.Module | None:
     from torchvision import models
 
     rows = _head_rows(state)
+    if rows is None:
+        return None
     extra = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
     with torch.device("meta"):
         network = models.get_model(name, weights=None, num_classes=rows, **extra)
@@ -124,9 +128,10 @@ def _timm_network(name: str, state: StateDict, image_size: int) -> Any:
     return network.eval()
 
 
-def _head_rows(state: StateDict) -> int:
-    last = list(state.values())[-1]
-    return int(last.shape[0]) if last.ndim else 1
+def _head_rows(state: StateDict) -> int | None:
+    # Of several linear layers the last has the highest number: classifier.6 after classifier.3.
+    biases = [key for key in state if key.partition(".")[0] in _HEADS and key.endswith(".bias")]
+    return int(state[max(biases)].shape[0]) if biases else None
 
 
 def _difference(reference: nn.Module, network: nn.Module, image_size: int) -> float:

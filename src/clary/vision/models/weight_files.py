@@ -96,15 +96,10 @@ def _read(path: Path, trust_pickle: bool) -> Any:
                 "its state_dict() instead, or say --trust-pickle if you trust where it comes from"
             ) from error
         raise _unreadable(path, error) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        ImportError,
-        AttributeError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Given other bytes than it wrote, torch's reader raises nearly anything.
         raise _unreadable(path, error) from error
 
 

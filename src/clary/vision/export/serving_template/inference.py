@@ -181,8 +181,14 @@ def _build(description: dict[str, Any]) -> nn.Module:
     fixed = bool(about and getattr(about, "fixed_input_size", False))
     backbone: Any = timm.create_model(name, num_classes=0, **({"img_size": size} if fixed else {}))
     if architecture["stem"] == "small":
-        first = backbone.conv1
-        backbone.conv1 = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=False)
+        stem = backbone.conv1
+        if isinstance(stem, nn.Sequential):
+            first: Any = stem[0]
+            first.stride = (1, 1)
+        else:
+            backbone.conv1 = nn.Conv2d(
+                stem.in_channels, stem.out_channels, 3, padding=1, bias=False
+            )
         backbone.maxpool = nn.Identity()
     width = getattr(backbone, "head_hidden_size", None) or backbone.num_features
     layers: list[nn.Module] = []
