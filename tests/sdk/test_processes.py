@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.sdk.processes import job_command, run_program
+from clary.sdk.processes import run_program, shared_cores
 
 # The parent as the command line is one: it runs the child below and ends with its code.
 PARENT = """
@@ -102,9 +102,15 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
     assert shown.count(b"child got SIGINT") == 1
 
 
-def test_several_processes_go_through_torchrun() -> None:
-    command = job_command("train", ["--job", "here"], processes=2)
-    assert command[1:4] == ["-m", "torch.distributed.run", "--standalone"]
-    assert command[command.index("--nproc-per-node") + 1] == "2"
-    assert command[-4:] == ["-m", "clary.jobs.train", "--job", "here"]
-    assert "torch.distributed.run" not in job_command("train", ["--job", "here"])
+def test_the_environment_fills_gaps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARY_TEST_SET", "mine")
+    monkeypatch.delenv("CLARY_TEST_UNSET", raising=False)
+    script = "import os; assert os.environ['CLARY_TEST_SET'] == 'mine'; "
+    script += "assert os.environ['CLARY_TEST_UNSET'] == 'filled'"
+    given = {"CLARY_TEST_SET": "other", "CLARY_TEST_UNSET": "filled"}
+    assert run_program([sys.executable, "-c", script], environment=given).exit_code == 0
+
+
+def test_processes_share_the_cores() -> None:
+    assert shared_cores(1) == {}
+    assert shared_cores(10_000) == {"OMP_NUM_THREADS": "1"}

@@ -184,6 +184,7 @@ def test_a_failed_training_keeps_its_reason(picture_folder, settings: Settings) 
     assert output.splitlines()[-1].startswith("one failed after ")
 
 
+@pytest.mark.slow
 def test_a_running_job_is_refused_a_stopped_one_resumed(photos: Path, settings: Settings) -> None:
     words = [str(photos), "--name", "one", "--no-report", *options(epochs="2000")]
     with train(settings, *words) as first:
@@ -238,3 +239,41 @@ def test_a_killed_starter_leaves_the_job_locked_until_its_program_ends(
         while is_running(directory) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert summarize_job(directory).failure_reason == GONE
+
+
+def test_a_killed_program_is_one_sentence(photos: Path, settings: Settings) -> None:
+    words = [str(photos), "--name", "one", "--no-report", *options(epochs="2000")]
+    with train(settings, *words) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                break
+        program = JobRecord.read(resolve_job("one", settings)).pid
+        assert program is not None
+        os.kill(program, signal.SIGKILL)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 137
+    assert errors == (
+        "clary: the program was killed by SIGKILL, most often because memory ran out: "
+        "try a smaller --batch-size\n"
+    )
+    assert "one failed after " in output
+    record = JobRecord.read(resolve_job("one", settings))
+    assert (record.status, record.exit_code) == ("Failed", 137)
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_stop_together(photos: Path, settings: Settings) -> None:
+    words = [str(photos), "--name", "one", "--no-report", *options(epochs="2000")]
+    with train(settings, *words, "--processes", "2") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                break
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode in {130, 143}
+    assert "Traceback" not in errors
+    assert "clary train --resume one" in errors
+    assert "one stopped after " in output
+    assert JobRecord.read(resolve_job("one", settings)).status == "Stopped"

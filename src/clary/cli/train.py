@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,6 @@ from cyclopts import Group, Parameter
 from clary.cli.parser import Switch
 from clary.cli.training_parameters import given_options, with_training_options
 from clary.errors import UsageError
-from clary.formats.job_directory import JobDirectory
-from clary.formats.job_record import JobRecord
 from clary.sdk.locations import LATEST, latest_job_on, resolve_job
 from clary.sdk.training_job import TrainingJob
 from clary.settings import Settings
@@ -84,17 +83,19 @@ def _run(job: TrainingJob, arguments: tuple[str, ...], processes: int) -> int:
     began = time.monotonic()
     record = job.run(arguments, processes=processes)
     took = _duration(time.monotonic() - began)
-    print(_last_lines(job.directory, record, took), flush=True)
-    return record.exit_code or (1 if record.status == "Failed" else 0)
-
-
-def _last_lines(directory: JobDirectory, record: JobRecord, took: str) -> str:
+    name = record.name
     if record.status == "Completed":
-        return f"{record.name} is done in {took}: {_short(directory.archive)}"
-    lines = [f"{record.name} {'stopped' if record.status == 'Stopped' else 'failed'} after {took}"]
-    if any(directory.checkpoints.iterdir()):
-        lines.append(f"Go on with it: clary train --resume {record.name}")
-    return "\n".join(lines)
+        print(f"{name} is done in {took}: {_short(job.directory.archive)}", flush=True)
+        return 0
+    if record.status == "Stopped":  # the program has said how to go on
+        print(f"{name} stopped after {took}", flush=True)
+        return record.exit_code or 0
+    print(f"{name} failed after {took}", flush=True)
+    if not job.directory.failure.exists():  # the program could not say why
+        print(f"clary: {record.failure_reason}", file=sys.stderr, flush=True)
+    if any(job.directory.checkpoints.iterdir()):
+        print(f"Go on with it: clary train --resume {name}", flush=True)
+    return record.exit_code or 1
 
 
 def _short(path: Path) -> str:

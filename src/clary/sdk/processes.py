@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -47,19 +47,24 @@ class ProgramEnd:
         return sentence
 
 
-def job_command(program: str, arguments: Sequence[str] = (), *, processes: int = 1) -> list[str]:
+def job_command(program: str, arguments: Sequence[str] = ()) -> list[str]:
     """The command line of a job program.
 
     Args:
         program: a module of `clary.jobs`, such as `train`.
         arguments: its arguments.
-        processes: above 1, as many of them are started together by torchrun.
     """
-    python = [sys.executable]
-    if processes > 1:
-        python += ["-m", "torch.distributed.run", "--standalone"]
-        python += ["--nproc-per-node", str(processes)]
-    return [*python, "-m", f"clary.jobs.{program}", *arguments]
+    return [sys.executable, "-m", f"clary.jobs.{program}", *arguments]
+
+
+def shared_cores(processes: int) -> dict[str, str]:
+    """The environment in which several processes share the cores; empty for one.
+
+    torchrun would give each a single thread, and say so at length.
+    """
+    if processes == 1:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes))}
 
 
 def run_program(
@@ -67,6 +72,7 @@ def run_program(
     *,
     started: Callable[[int], None] | None = None,
     inherited: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> ProgramEnd:
     """Run a command line with the terminal, wait for it, and pass on what should stop it.
 
@@ -76,10 +82,13 @@ def run_program(
         command: what `job_command` gives.
         started: called once with the process id.
         inherited: file descriptors that stay open in the program, such as a lock.
+        environment: variables to set where this process's environment does not.
     """
     asked: list[int] = []
     with _handling_signals() as received:
-        process = subprocess.Popen(list(command), pass_fds=tuple(inherited))
+        process = subprocess.Popen(
+            list(command), pass_fds=tuple(inherited), env={**(environment or {}), **os.environ}
+        )
         if started is not None:
             started(process.pid)
         received.forward = lambda number: _forward(process, number)

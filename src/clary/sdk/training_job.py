@@ -26,7 +26,7 @@ from clary.formats.job_record import JobRecord, JobStatus, utc_now
 from clary.formats.model_archive import DESCRIPTION_FILE, pack_model
 from clary.formats.training_options import TrainingOptions
 from clary.sdk.locations import resolve_data, resolve_model
-from clary.sdk.processes import ProgramEnd, job_command, run_program
+from clary.sdk.processes import ProgramEnd, job_command, run_program, shared_cores
 from clary.settings import Settings
 
 # SageMaker's pattern of TrainingJobName.
@@ -136,9 +136,11 @@ class TrainingJob:
             UsageError: the job is running already.
             StorageError: the directory cannot be written, or the disk is full.
         """
-        command = job_command(
-            "train", ("--job", str(self.directory.root), *arguments), processes=processes
-        )
+        words = ("--job", str(self.directory.root), *arguments)
+        if processes == 1:
+            command = job_command("train", words)
+        else:
+            command = job_command("train_together", (str(processes), *words))
         with _locked(self.directory, self.record.name) as lock:
             with storage_errors(self.directory.failure):
                 self.directory.failure.unlink(missing_ok=True)
@@ -156,6 +158,7 @@ class TrainingJob:
                 command,
                 started=lambda pid: running.changed(pid=pid).write(self.directory),
                 inherited=(lock,),
+                environment=shared_cores(processes),
             )
             return self._finish(JobRecord.read(self.directory), end)
 
