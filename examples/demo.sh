@@ -24,7 +24,7 @@ run clary report digits --output demo/report.html
 
 say "4. Ten pictures that the network has never seen, and where it looks on one of them."
 run python examples/digit_pictures.py demo/pictures
-run clary explain digits demo/pictures/digit-0.png --output demo/explained.png
+run clary explain digits demo/pictures/digit-5.png --output demo/explained.png
 
 say "5. The same model for other programs, its preprocessing inside, its answers compared."
 run clary export digits --format openvino --output demo/digits.xml

@@ -121,7 +121,7 @@ def test_a_kill_loses_no_picture_that_was_flushed(make_split, store, tmp_path):
     program = f"""
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import MemorySource
+from tests.vision.conftest import MemorySource
 from pathlib import Path
 from clary.vision.caching import CacheStore
 from clary.vision.decoding import decode_picture
@@ -179,7 +179,7 @@ def test_memory_does_not_grow_with_the_cache(store):
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import MemorySource
+from tests.vision.conftest import MemorySource
 import numpy as np
 from pathlib import Path
 from clary.vision.caching import CacheStore
