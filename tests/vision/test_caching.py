@@ -31,6 +31,25 @@ def test_the_least_recently_used_entry_goes_first(tmp_path):
     assert store.size_bytes() <= 2 * MIB
 
 
+def test_what_a_killed_eviction_left_is_no_entry_and_is_swept(tmp_path):
+    store = CacheStore(tmp_path, 4 * MIB)
+    program = f"""
+import os, pathlib, shutil, signal
+from clary.vision.caching import CacheStore
+store = CacheStore(pathlib.Path({str(tmp_path)!r}), {4 * MIB})
+shutil.rmtree = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+store.make_room({4 * MIB})
+"""
+    folder = fill(store, "old", MIB, used_at=100)
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode < 0
+    assert not folder.exists() and store.size_bytes() == 0
+    leftovers = list(folder.parent.glob(".evicted-*"))
+    assert [leftover.is_dir() for leftover in leftovers] == [True]
+    assert store.make_room(MIB)
+    assert not leftovers[0].exists()
+
+
 def test_entries_in_use_stay(tmp_path):
     store = CacheStore(tmp_path, 3 * MIB)
     used = fill(store, "used", MIB, used_at=1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -142,6 +143,25 @@ os.kill(os.getpid(), signal.SIGKILL)
         after_kill = epoch(split, cache)
         assert split.source.reads == 3
     assert np.array_equal(after_kill, epoch_with_a_fresh_cache(store, split))
+
+
+@pytest.mark.parametrize("lost", ["pixels", "tail", "index", "half of pixels"])
+def test_pixels_that_are_gone_are_decoded_again(make_split, store, lost):
+    split = make_split(10)
+    with PictureCache(store, split.source, 28) as cache:
+        first = epoch(split, cache)
+    (folder,) = (path for path in (store.root / "pictures").iterdir() if path.is_dir())
+    if lost == "half of pixels":
+        os.truncate(folder / "pixels", (folder / "pixels").stat().st_size // 2)
+    else:
+        (folder / lost).unlink()
+    with PictureCache(store, split.source, 28) as cache:
+        assert len(cache) == 0
+        assert np.array_equal(epoch(split, cache), first)
+    with PictureCache(store, split.source, 28) as cache:
+        assert len(cache) == 10
+        assert np.array_equal(epoch(split, cache), first)
+    assert split.source.reads == 20
 
 
 def epoch_with_a_fresh_cache(store, split):

@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from clary.formats.files import storage_errors
 from clary.settings import Settings
 
 KINDS = ("pictures", "features", "networks")
+_EVICTED = ".evicted-"
 
 
 def cache_key(parts: dict[str, Any]) -> str:
@@ -100,6 +102,7 @@ class CacheStore:
         with storage_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             with self._exclusively():
+                self._sweep()
                 sizes = {folder: folder_bytes(folder) for folder in self._entries()}
                 total = sum(sizes.values()) + size_bytes
                 for folder in sorted(sizes, key=_last_use):
@@ -115,7 +118,18 @@ class CacheStore:
 
     def _entries(self) -> list[Path]:
         kinds = [self.root / kind for kind in KINDS if (self.root / kind).is_dir()]
-        return [folder for kind in kinds for folder in kind.iterdir() if folder.is_dir()]
+        return [
+            folder
+            for kind in kinds
+            for folder in kind.iterdir()
+            if folder.is_dir() and not folder.name.startswith(_EVICTED)
+        ]
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed while it evicted left behind."""
+        for kind in KINDS:
+            for leftover in (self.root / kind).glob(f"{_EVICTED}*"):
+                shutil.rmtree(leftover)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -186,6 +200,9 @@ def _evict(folder: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        shutil.rmtree(folder)
+        # Renamed first: a kill while files are removed must not leave a part of an entry.
+        evicted = folder.with_name(f"{_EVICTED}{folder.name}-{time.time_ns()}")
+        folder.rename(evicted)
+        shutil.rmtree(evicted)
         _lock_path(folder).unlink()
     return True

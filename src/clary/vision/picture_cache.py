@@ -90,6 +90,7 @@ class PictureCache:
             self._index = np.memmap(
                 folder / "index", dtype=np.int64, mode="r+", shape=(self._count, 2)
             )
+            self._forget_what_is_missing()
         self._lock = threading.Lock()
         self._fresh: dict[int, tuple[int, int]] = {}
         self._flushed_at = time.monotonic()
@@ -197,6 +198,21 @@ class PictureCache:
                 allocate(self._pixels, grown, self._entry.folder / "pixels")
             os.pwrite(self._tail, end.to_bytes(8, "little"), 0)
             return offset
+
+    def _forget_what_is_missing(self) -> None:
+        """Empty the index when it points at pixels that are gone: they would be read as zeros.
+
+        Whoever fills the entry moves `tail` after `pixels` and before `index`, so this is never
+        the state of an entry in use.
+        """
+        with self._tail_locked() as end:
+            sizes = self._index[:, 1]
+            ends = self._index[:, 0] + (sizes >> 32) * (sizes & 0xFFFFFFFF) * 3
+            last = int(ends[sizes != 0].max(initial=0))
+            if last > end or end > os.fstat(self._pixels).st_size:
+                self._index[:] = 0
+                self._index.flush()
+                os.pwrite(self._tail, bytes(8), 0)
 
     @contextmanager
     def _tail_locked(self) -> Iterator[int]:
