@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.server
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import ModelDescription, pack_model
 from clary.jobs import picture_inputs
 from clary.jobs.picture_inputs import find_pictures
+from clary.vision.datasets.listing import PICTURE_EXTENSIONS
 from clary.vision.models import build_classifier, save_model
 
 CLASSES = ("ant", "bee", "cat")
@@ -136,18 +140,37 @@ def test_stdin_is_a_picture_or_a_list(picture_folder) -> None:
 
 
 def test_folders_are_walked_sorted_without_hidden_files(tmp_path: Path) -> None:
-    for name in ("b/2.PNG", "b/1.jpg", "a.jpeg", ".hidden/x.jpg", "b/.x.jpg", "b/readme.md"):
+    for name in ("b/2.PNG", "b/1.jpg", "a.jpe", ".hidden/x.jpg", "b/.x.jpg", "b/readme.md"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert found([str(tmp_path)]) == [
-        str(tmp_path / name) for name in ("a.jpeg", "b/1.jpg", "b/2.PNG")
+        str(tmp_path / name) for name in ("a.jpe", "b/1.jpg", "b/2.PNG")
     ]
     (tmp_path / "empty").mkdir()
     ((name, error),) = found([str(tmp_path / "empty")])
     assert isinstance(error, DataError)
     assert "holds no pictures" in str(error)
     assert name == str(tmp_path / "empty")
+
+
+def test_every_extension_of_a_data_set_is_predicted(tmp_path: Path) -> None:
+    for ending in PICTURE_EXTENSIONS:
+        (tmp_path / f"1{ending}").touch()
+    assert len(found([str(tmp_path)])) == len(PICTURE_EXTENSIONS) >= 10
+
+
+def test_a_subfolder_that_cannot_be_read_has_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").touch()
+    (tmp_path / "b").mkdir()
+    walk = find_pictures([str(tmp_path)], io.BytesIO(), lambda name, content: (name, content))
+    assert next(walk) == str(tmp_path / "a" / "1.jpg")
+    (tmp_path / "b").rmdir()
+    ((name, error),) = walk
+    assert name == str(tmp_path / "b")
+    assert isinstance(error, DataError)
+    assert "b cannot be read: No such file" in str(error)
 
 
 @pytest.fixture
@@ -174,3 +197,53 @@ def test_addresses_are_fetched_within_limits(
     monkeypatch.setattr(picture_inputs, "URL_BYTES", 3)
     ((_, error),) = found([f"{address}/a.jpg"])
     assert "fetch it to a file first" in str(error)
+
+
+def test_an_address_may_hold_a_space_and_a_bad_one_is_a_row(tmp_path: Path, address: str) -> None:
+    (tmp_path / "été 1.jpg").write_bytes(b"content")
+    for name in ("été 1.jpg", "%C3%A9t%C3%A9%201.jpg?size=a b"):
+        assert found([f"{address}/{name}"]) == [(f"{address}/{name}", b"content")]
+    for bad in ("http://[::1/a.jpg", "http://a b/1.jpg", "http://127.0.0.1:port/1.jpg"):
+        ((_, error),) = found([bad])
+        assert "cannot be fetched" in str(error)
+
+
+@pytest.fixture
+def raw_address() -> Iterator[Callable[[Iterable[bytes]], str]]:
+    """A function that starts a server which sends what it is given, and ends the connection."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(parts: Iterable[bytes]) -> str:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def answer() -> None:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(ConnectionError):
+                    connection.recv(4096)
+                    for part in parts:
+                        connection.sendall(part)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            stack.callback(thread.join)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/a.jpg"
+
+        yield serve
+
+
+def test_broken_and_dripping_answers_are_rows(raw_address, monkeypatch) -> None:
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n"
+    ((_, error),) = found([raw_address([b"nonsense\r\n\r\n"])])
+    assert "cannot be fetched" in str(error)
+    ((_, error),) = found([raw_address([start, b"abc"])])
+    assert "ended after 3 bytes, 9,997 are missing" in str(error)
+    monkeypatch.setattr(picture_inputs, "URL_TOTAL_SECONDS", 0.2)
+
+    def drip() -> Iterator[bytes]:
+        yield start
+        for _ in range(100):
+            time.sleep(0.02)
+            yield b"."
+
+    ((_, error),) = found([raw_address(drip())])
+    assert "is not there after 0 s" in str(error)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import os
-import urllib.error
+import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from clary.errors import DataError, UnreadablePicture
+from clary.vision.headers import EXTENSIONS
 
-URL_SECONDS = 20.0
+URL_SECONDS = 20.0  # without a byte
+URL_TOTAL_SECONDS = 120.0
 URL_BYTES = 64 << 20
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+_CHUNK_BYTES = 1 << 20
+# RFC 3986: what may stand in a path and a query as it is. "%" too: it begins what is quoted.
+_URL_SAFE = "/%:@!$&'()*+,;=~-._?"
 _PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _HEAD_BYTES = 16
 
@@ -56,15 +62,27 @@ def _from_name(given: str, found: Found) -> Iterator[object]:
 
 def _walked(folder: str, found: Found) -> Iterator[object]:
     empty = True
-    for root, folders, files in os.walk(folder, followlinks=False):
+    failed: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=failed.append, followlinks=False):
+        empty = empty and not failed
+        yield from _unreadable(failed, found)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("."):
                 empty = False
                 yield str(Path(root) / name)
+    empty = empty and not failed
+    yield from _unreadable(failed, found)
     if empty:
-        endings = ", ".join(sorted(SUFFIXES))
+        endings = ", ".join(sorted(EXTENSIONS))
         yield found(folder, DataError(f"{folder} holds no pictures ({endings})"))
+
+
+def _unreadable(failed: list[OSError], found: Found) -> Iterator[object]:
+    for error in failed:
+        name = str(error.filename)
+        yield found(name, DataError(f"the folder {name} cannot be read: {error.strerror or error}"))
+    failed.clear()
 
 
 def _from_stdin(stdin: BinaryIO, found: Found) -> Iterator[object]:
@@ -94,11 +112,34 @@ def _from_stdin(stdin: BinaryIO, found: Found) -> Iterator[object]:
 
 def _fetched(url: str) -> bytes | DataError:
     try:
-        with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
-            content: bytes = answer.read(URL_BYTES + 1)
-    except (OSError, urllib.error.URLError, ValueError) as error:
+        with urllib.request.urlopen(_quoted(url), timeout=URL_SECONDS) as answer:
+            return _read(answer, url)
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return DataError(f"{url} cannot be fetched ({reason}): check the address")
-    if len(content) > URL_BYTES:
-        return DataError(f"{url} is over {URL_BYTES >> 20} MB: fetch it to a file first")
-    return content
+
+
+def _quoted(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    path, query = (urllib.parse.quote(part, safe=_URL_SAFE) for part in (parts.path, parts.query))
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+
+
+def _read(answer: http.client.HTTPResponse, url: str) -> bytes | DataError:
+    # read() would wait for all bytes, however slowly they drip; read1() gives what is there.
+    deadline = time.monotonic() + URL_TOTAL_SECONDS
+    content = bytearray()
+    while chunk := answer.read1(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > URL_BYTES:
+            return DataError(f"{url} is over {URL_BYTES >> 20} MB: fetch it to a file first")
+        if time.monotonic() > deadline:
+            return DataError(
+                f"{url} is not there after {URL_TOTAL_SECONDS:.0f} s ({len(content):,} bytes "
+                "came): fetch it to a file first"
+            )
+    if answer.length:
+        return DataError(
+            f"{url} ended after {len(content):,} bytes, {answer.length:,} are missing: try again"
+        )
+    return bytes(content)

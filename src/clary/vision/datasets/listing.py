@@ -9,10 +9,10 @@ from pathlib import Path
 
 from clary.errors import DataError
 from clary.vision.datasets.dataset import Skipped
+from clary.vision.headers import EXTENSIONS
 
-PICTURE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
-)
+# A GIF can be predicted, but in a data set it is nearly always a preview of something.
+PICTURE_EXTENSIONS = frozenset(EXTENSIONS) - {".gif"}
 MANIFEST_EXTENSIONS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".lst", ".manifest"})
 
 # What operating systems and notebooks leave behind without a dot before the name.
