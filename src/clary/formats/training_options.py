@@ -205,9 +205,9 @@ class TrainingOptions(BaseModel):
         return cls.parse({name: _decoded(text) for name, text in hyperparameters.items()})
 
     def to_hyperparameters(self) -> dict[str, str]:
-        """Only what differs from the defaults, each value as JSON."""
-        changed = self.model_dump(mode="json", exclude_defaults=True)
-        return {name: json.dumps(value) for name, value in changed.items()}
+        """Only what was given, each value as JSON: a default that was asked for is kept as such."""
+        given = self.model_dump(mode="json", exclude_unset=True)
+        return {name: json.dumps(value) for name, value in given.items()}
 
 
 def _decoded(text: str) -> Any:

@@ -53,7 +53,8 @@ class PlainProgress(Observer):
     def step_ended(self, step: StepEnded) -> None:
         """Say where a long epoch is."""
         now = time.monotonic()
-        if self._run is None or now - self._last_line < SECONDS_BETWEEN_PLAIN_LINES:
+        quiet = now - self._last_line < SECONDS_BETWEEN_PLAIN_LINES
+        if self._run is None or quiet or step.mode != "train":
             return
         self._last_line = now
         self._print(
@@ -101,6 +102,7 @@ class TerminalProgress(Observer):
         self._work: TaskID | None = None
         self._run: RunStarted | None = None
         self._loss = 0.0
+        self._accuracy = ""
         self._pictures = 0
         self._since = time.monotonic()
         self._updated = 0.0
@@ -121,6 +123,8 @@ class TerminalProgress(Observer):
 
     def step_ended(self, step: StepEnded) -> None:
         """Move the bar, a few times a second."""
+        if step.mode != "train":
+            return
         self._pictures += step.batch_size
         now = time.monotonic()
         if self._run is None or self._task is None or now - self._updated < SECONDS_BETWEEN_UPDATES:
@@ -135,11 +139,12 @@ class TerminalProgress(Observer):
             self._task,
             completed=(step.epoch - 1) * self._run.steps_per_epoch + step.step + 1,
             description=f"epoch {step.epoch}/{self._run.epochs}",
-            figures=f"loss {self._loss:.3f} · {rate:,.0f} img/s",
+            figures=f"loss {self._loss:.3f}{self._accuracy} · {rate:,.0f} img/s",
         )
 
     def epoch_ended(self, epoch: EpochEnded) -> None:
         """Print the epoch's line above the bar."""
+        self._accuracy = f" · valid accuracy {epoch.valid_accuracy:.1%}"
         self._print(epoch_line(epoch))
 
     def message(self, text: str) -> None:
@@ -159,6 +164,7 @@ class TerminalProgress(Observer):
 
     def run_ended(self, error: BaseException | None) -> None:
         """Take the bar away."""
+        self._end_work()
         self._bar.stop()
         if self._task is not None:
             self._bar.remove_task(self._task)

@@ -46,11 +46,12 @@ def load_tree(path: Path) -> Any:
             if int(metadata.get("version", VERSION + 1)) > VERSION:
                 raise FormatError(f"{path} is of a later version: install a newer Clary")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+            tree = metadata["tree"]
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise FormatError(
             f"the checkpoint {path} cannot be read ({error}): remove it to start anew"
         ) from error
-    return _decode(json.loads(metadata["tree"]), tensors)
+    return _decode(json.loads(tree), tensors)
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -23,7 +23,7 @@ import torch
 
 from clary.formats.preprocessing import Preprocessing
 from clary.vision.datasets.dataset import Split
-from clary.vision.decoding import decode_with_header
+from clary.vision.decoding import decode_picture, decode_with_header
 from clary.vision.headers import ends_well, read_header
 from clary.vision.loaders import PREFETCHED_BATCHES, Batch, BatchLoader
 from clary.vision.transforms import CROP_SCALES, TrainingTransform, augmentation_rng, random_crop
@@ -38,7 +38,8 @@ class Encoded:
 
     content: torch.Tensor
     is_jpeg: bool
-    orientation: int
+    name: str
+    orientation: int = 1
 
 
 class DeviceBatchLoader(BatchLoader):
@@ -117,29 +118,45 @@ class DeviceBatchLoader(BatchLoader):
         source = self._split.source
         content, name = source.read(index), source.name(index)
         if not isinstance(content, bytes):
-            return Encoded(torch.from_numpy(np.array(content)), is_jpeg=False, orientation=1)
+            return Encoded(torch.from_numpy(np.array(content)), is_jpeg=False, name=name)
         header = read_header(content, name)
         whole = ends_well(header.format, len(content), content, content[-TAIL_BYTES:])
         if header.format == "JPEG" and header.colour != "cmyk" and whole:
             encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-            return Encoded(encoded, is_jpeg=True, orientation=header.orientation)
+            return Encoded(encoded, True, name, header.orientation)
         # What nvJPEG does not take, and what the strict decoder shall complain about.
         pixels = decode_with_header(content, header, name)
-        return Encoded(torch.from_numpy(pixels), is_jpeg=False, orientation=1)
+        return Encoded(torch.from_numpy(pixels), is_jpeg=False, name=name)
 
     def _views(
         self, encoded: Sequence[Encoded], randoms: Sequence[np.random.Generator]
     ) -> torch.Tensor:
         """Random views, uint8 of shape (B, S, S, 3) on the device."""
-        jpegs = iter(_decode_jpegs([e.content for e in encoded if e.is_jpeg], self._device))
+        jpegs = iter(self._decoded([each for each in encoded if each.is_jpeg]))
         views = []
         for picture, random in zip(encoded, randoms, strict=True):
             if picture.is_jpeg:
-                pixels = _upright(next(jpegs), picture.orientation)
+                pixels = next(jpegs)
             else:
                 pixels = picture.content.to(self._device).permute(2, 0, 1)
             views.append(self._view(pixels, random))
         return torch.stack(views).permute(0, 2, 3, 1).contiguous()
+
+    def _decoded(self, jpegs: list[Encoded]) -> list[torch.Tensor]:
+        try:
+            decoded = _decode_jpegs([each.content for each in jpegs], self._device)
+            return [
+                _upright(pixels, each.orientation)
+                for pixels, each in zip(decoded, jpegs, strict=True)
+            ]
+        except RuntimeError:
+            # It names no file and gives up the whole batch; the strict decoder does neither.
+            return [
+                torch.from_numpy(decode_picture(each.content.numpy().tobytes(), each.name))
+                .permute(2, 0, 1)
+                .to(self._device)
+                for each in jpegs
+            ]
 
     def _view(self, pixels_chw: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
         height, width = pixels_chw.shape[1:]

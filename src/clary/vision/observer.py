@@ -1,7 +1,8 @@
 """The protocol through which training is watched.
 
 Who owns an observer: the caller of the training. Every method is called on the thread that
-trains, in the order of the run; an observer must return quickly and must not change the model.
+trains, in the order of the run, but `message`, which may come from any thread; an observer must
+return quickly and must not change the model.
 Training without observers makes no call at all.
 
     run_started
@@ -40,7 +41,10 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """One batch is done. `loss` stays on its device: reading it may wait for the device."""
+    """One batch is done; `step` counts from 0 in its mode. The learning rate is 0 in `valid`.
+
+    `loss`, the mean of the batch, stays on its device: reading it may wait for the device.
+    """
 
     mode: Mode
     epoch: int

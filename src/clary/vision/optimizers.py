@@ -40,12 +40,17 @@ def build_optimizer(
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Put back what `state_dict` gave, each moment in the memory layout of its weight.
+    """Put back the moments that `state_dict` gave, each in the memory layout of its weight.
+
+    The hyperparameters stay those that the optimizer was built with.
 
     The fused kernels walk weights and moments side by side in memory: a dense moment beside a
     channels_last weight would be applied to other elements than it belongs to.
     """
+    given = [{**group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
+    for group, fresh in zip(optimizer.param_groups, given, strict=True):
+        group.update({name: value for name, value in fresh.items() if name != "params"})
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:

@@ -268,11 +268,15 @@ FROZEN = {
 }
 
 
-@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize(
+    "more", [{}, {"views": 3}, {"batch_size": 5, "accumulate": 2, "class_balance": "loss"}]
+)
 def test_features_give_the_curve_of_the_uncached_path(
-    pictures, tmp_path, settings, first_model, views
+    pictures, tmp_path, settings, first_model, more
 ):
-    words = {**FROZEN, "weight_path": str(first_model), "views": views, "hidden": (16,)}
+    for picture in sorted((pictures / "train/class_2").iterdir())[:6]:
+        picture.unlink()
+    words = {**FROZEN, "weight_path": str(first_model), "hidden": (16,), **more}
     cached = finetune(pictures, output=tmp_path / "cached", settings=settings, **words)
     plain = finetune(
         pictures, output=tmp_path / "plain", settings=settings, feature_cache=False, **words
@@ -337,3 +341,100 @@ def test_other_classes_keep_the_backbone_and_say_so(
     )
     assert result.classifier.class_count == 4
     assert any("the backbone is kept, the head is new" in text for text in notes.messages)
+
+
+def test_other_held_out_pictures_are_refused_on_resume(picture_folder, tmp_path, settings):
+    data = picture_folder("whole", per_class=12, size=40)
+    words = {**WORDS, "epochs": 1}
+    finetune(data, output=tmp_path / "run", settings=settings, **words)
+    with pytest.raises(UsageError, match="--seed changed, so that other pictures"):
+        finetune(data, output=tmp_path / "run", settings=settings, seed=5, **words)
+    (data / "class_0/9999.jpg").write_bytes((data / "class_0/0001.jpg").read_bytes())
+    with pytest.raises(UsageError, match="the data changed, so that other pictures"):
+        finetune(data, output=tmp_path / "run", settings=settings, **words)
+
+
+def test_head_does_not_go_on_with_another_backbone(pictures, tmp_path, settings, first_model):
+    words = {**FROZEN, "weight_path": str(first_model), "epochs": 2}
+    finetune(pictures, output=tmp_path / "run", settings=settings, **words)
+    more = {**WORDS, "augmentation": "none", "epochs": 7}
+    finetune(pictures, output=tmp_path / "first", settings=settings, **more)
+    with pytest.raises(UsageError, match="the first weights are not those"):
+        finetune(pictures, output=tmp_path / "run", settings=settings, **words)
+
+
+def test_changed_weight_decay_counts_from_the_resume_on(pictures, tmp_path, settings):
+    words = {**WORDS, "schedule": "constant", "epochs": 2}
+    kept, changed = tmp_path / "kept", tmp_path / "changed"
+    finetune(pictures, output=kept, settings=settings, **words)
+    finetune(pictures, output=changed, settings=settings, **words)
+    words["epochs"] = 3
+    same = finetune(pictures, output=kept, settings=settings, **words)
+    other = finetune(pictures, output=changed, settings=settings, weight_decay=5.0, **words)
+    assert curve(same)[:2] == curve(other)[:2]
+    assert curve(same)[2]["valid_loss"] != curve(other)[2]["valid_loss"]
+
+
+class Poison(Observer):
+    """Puts a NaN into the weights at the end of an epoch's training."""
+
+    def __init__(self, epoch, step):
+        self.when = (epoch, step)
+
+    def run_started(self, run):
+        self.model = run.model
+
+    def step_ended(self, step):
+        if (step.epoch, step.step) == self.when and step.mode == "train":
+            next(self.model.parameters()).data.fill_(float("nan"))
+
+
+def test_weights_that_went_wrong_never_take_the_place_of_the_checkpoint(
+    pictures, tmp_path, settings
+):
+    words = {**WORDS, "epochs": 3}
+    whole = finetune(pictures, output=tmp_path / "whole", settings=settings, **words)
+    stop = StopRequest()
+    with pytest.raises(Interrupted):
+        finetune(
+            pictures,
+            output=tmp_path / "run",
+            settings=settings,
+            observers=[StopAt(stop, 2, 0)],
+            stop=stop,
+            **words,
+        )
+    last = 5  # 42 pictures in batches of 8
+    with pytest.raises(NonFiniteLoss, match="validation loss became nan in epoch 2"):
+        finetune(
+            pictures,
+            output=tmp_path / "run",
+            settings=settings,
+            observers=[Poison(2, last)],
+            **words,
+        )
+    resumed = finetune(pictures, output=tmp_path / "run", settings=settings, **words)
+    assert curve(resumed) == curve(whole)
+
+
+def test_another_model_than_the_one_gone_on_from_is_refused(
+    pictures, tmp_path, settings, first_model
+):
+    with pytest.raises(UsageError, match="holds a test_resnet: leave --model out"):
+        finetune(
+            pictures,
+            output=tmp_path / "run",
+            settings=settings,
+            model="resnet18",
+            weight_path=str(first_model),
+        )
+
+
+def test_one_picture_at_a_time_says_what_to_do(pictures, tmp_path, settings):
+    with pytest.raises(UsageError, match="give --batch-size 2 or more"):
+        finetune(
+            pictures,
+            output=tmp_path / "run",
+            settings=settings,
+            **{**WORDS, "batch_size": 1, "model": "mobilenetv3_small_050"},
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from clary.errors import UsageError
+from clary.formats.model_archive import locate_model
 from clary.formats.preprocessing import Preprocessing
+from clary.settings import Settings
 from clary.vision.caching import CacheStore
 from clary.vision.datasets import ArraySource, PictureDataset, Split
 from clary.vision.device_loading import DeviceBatchLoader
@@ -24,10 +26,11 @@ from clary.vision.transforms import EvaluationTransform, TrainingTransform
 TRAINING_CACHE_SCALE = 1.25
 
 
-def build_model(plan: Plan, classes: tuple[str, ...]) -> StartingModel:
+def build_model(plan: Plan, classes: tuple[str, ...], settings: Settings) -> StartingModel:
     """The classifier that the options name, new or continued from an earlier model.
 
     Raises:
+        UsageError: `model` names another one than `weight_path` holds.
         ModelError: the model is unknown, or its weights do not fit.
         FormatError: the earlier model is damaged.
     """
@@ -35,14 +38,21 @@ def build_model(plan: Plan, classes: tuple[str, ...]) -> StartingModel:
     if options.weight_path is not None:
         # What was not asked for stays as it was in the earlier model.
         given = options.model_fields_set
+        location = locate_model(options.weight_path, settings.jobs_dir)
         built = load_for_continuation(
-            Path(options.weight_path),
+            location,
             classes,
             hidden=options.hidden if "hidden" in given else None,
             dropout=options.dropout if "dropout" in given else None,
             image_size=options.image_size,
             seed=options.seed,
         )
+        name = built[0].architecture.name
+        if "model" in given and options.model != name:
+            raise UsageError(
+                f"--model is {options.model} but --weight-path {options.weight_path} holds a "
+                f"{name}: leave --model out"
+            )
         return StartingModel(*built)
     built = build_classifier(
         options.model,

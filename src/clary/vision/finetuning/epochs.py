@@ -9,6 +9,7 @@ the uninterrupted run does.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 
-from clary.errors import ClaryError, Interrupted, StorageError
+from clary.errors import ClaryError, Interrupted, NonFiniteLoss, StorageError
 from clary.formats.training_options import TrainingOptions
 from clary.vision.checkpoints import load_tree, save_tree
 from clary.vision.finetuning.context import RunContext
@@ -42,6 +43,8 @@ class RunIdentity:
     options: TrainingOptions
     classes: tuple[str, ...]
     data: str
+    held_out: str
+    weights: str
     output_data: Path
     checkpoints: Path
 
@@ -68,9 +71,13 @@ class EpochLoop:
     @property
     def finished(self) -> bool:
         """Whether there is no epoch left, or patience has run out."""
-        options = self.identity.options
-        tired = bool(options.patience) and self.history.epochs_since_best() >= options.patience
-        return self.epoch > options.epochs or tired
+        return self.epoch > self.identity.options.epochs or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether too many epochs have passed without a better one."""
+        patience = self.identity.options.patience
+        return bool(patience) and self.history.epochs_since_best() >= patience
 
     def run(self) -> History:
         """Train until the run is finished, and put the best epoch's weights in place.
@@ -83,7 +90,7 @@ class EpochLoop:
             if self.observers:
                 self.observers.epoch_started(self.epoch)
             self._one_epoch()
-        if self.history.epochs_since_best() and self.epoch <= self.identity.options.epochs:
+        if self.out_of_patience and self.epoch <= self.identity.options.epochs:
             self.observers.message(
                 f"stopped after epoch {self.epoch - 1}: no better one for "
                 f"{self.history.epochs_since_best()} epochs"
@@ -101,6 +108,7 @@ class EpochLoop:
             while not self.training.train_epoch(
                 self.epoch, self.training.step, self.totals, self._should_pause
             ):
+                self._require_finite(self.totals.loss, "training")
                 self.save()
                 if self.processes.any(self.stop.requested, self.hardware.device):
                     raise self._interrupted()
@@ -108,17 +116,26 @@ class EpochLoop:
             # Weights that hold a NaN are no checkpoint; the earlier one is the last good step.
             # With several processes the others may be elsewhere, so nobody waits for them.
             healthy = bool(torch.isfinite(self.totals.sums[0])) and self.processes.world_size == 1
-            if healthy and not isinstance(error, (Interrupted, StorageError)):
+            if healthy and not isinstance(error, (Interrupted, StorageError, NonFiniteLoss)):
                 self.save()
             raise
         local = self.totals.values()[2] - pictures_before
         self.processes.add_up(self.totals.sums)
         train_seconds = time.monotonic() - started
         with self.observers.phase("evaluation"):
-            valid = self.training.validate()
+            valid = self.training.validate(self.epoch)
+        self._require_finite(valid.loss, "validation")
         self._end_epoch(
             valid, local * self.processes.world_size / max(train_seconds, 1e-9), started
         )
+
+    def _require_finite(self, loss: float, what: str) -> None:
+        """A checkpoint of weights that went wrong would take the place of the last good one."""
+        if not math.isfinite(loss) and self.totals.values()[2]:
+            raise NonFiniteLoss(
+                f"the {what} loss became {loss} in epoch {self.epoch}: try a lower --lr, "
+                "--clip-grad 1, or --precision fp32; the checkpoint before it is kept"
+            )
 
     def _end_epoch(self, valid: Totals, images_per_second: float, started: float) -> None:
         best = self.history.is_best(valid.loss, valid.accuracy)
@@ -196,6 +213,8 @@ class EpochLoop:
             "options": self.identity.options.model_dump(mode="json"),
             "classes": list(self.identity.classes),
             "data": self.identity.data,
+            "held_out": self.identity.held_out,
+            "weights": self.identity.weights,
             "epoch": self.epoch,
             "step": self.training.step,
             "world_size": self.processes.world_size,

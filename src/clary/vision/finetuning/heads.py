@@ -16,6 +16,7 @@ from clary.vision.finetuning.context import RunContext
 from clary.vision.finetuning.history import Totals
 from clary.vision.finetuning.plan import Plan
 from clary.vision.finetuning.starting import StartingModel
+from clary.vision.models import Classifier
 from clary.vision.observer import StepEnded
 from clary.vision.optimizers import learning_rate_factor
 from clary.vision.sampling import epoch_order
@@ -52,7 +53,9 @@ class HeadTraining:
         self.steps_per_epoch = -(-len(dataset.train) // self._rows_per_step)
         self.train_features = self._features(dataset.train, "training", options.views)
         self.valid_features = self._features(dataset.splits["valid"], "validation", 1)
-        self.bank = HeadBank([self.classifier.head], [_head_options(plan)], self.hardware.device)
+        self.bank = HeadBank(
+            [self.classifier.head], [_head_options(plan, self.classifier)], self.hardware.device
+        )
 
     def _features(self, split: Split, what: str, views: int) -> Features:
         def progress(done: int, total: int) -> None:
@@ -140,7 +143,7 @@ class HeadTraining:
                 StepEnded("train", epoch, self.step, loss, len(labels), self.learning_rate)
             )
 
-    def validate(self) -> Totals:
+    def validate(self, epoch: int) -> Totals:
         """Evaluate the head on the validation split's features."""
         totals = Totals(self.hardware.device)
         features = torch.from_numpy(self.valid_features.views[0])
@@ -150,6 +153,11 @@ class HeadTraining:
             wanted = labels[rows].to(self.hardware.device)
             result = self.bank.evaluate(features[rows].to(self.hardware.device), wanted)
             totals.add(result.losses[0] * len(wanted), result.correct[0], len(wanted))
+            if self.observers:
+                step = start // ROWS_AT_ONCE
+                self.observers.step_ended(
+                    StepEnded("valid", epoch, step, result.losses[0], len(wanted), 0.0)
+                )
         return totals
 
     @torch.inference_mode()
@@ -188,7 +196,7 @@ class HeadTraining:
         self.classifier.head.load_state_dict(weights)
 
 
-def _head_options(plan: Plan) -> HeadOptions:
+def _head_options(plan: Plan, classifier: Classifier) -> HeadOptions:
     options = plan.options
     return HeadOptions(
         optimizer=options.optimizer,
@@ -196,7 +204,8 @@ def _head_options(plan: Plan) -> HeadOptions:
         eps=options.eps,
         betas=(options.beta1, options.beta2),
         momentum=options.momentum,
-        dropout=options.dropout,
+        # A continued model keeps its own where none is given.
+        dropout=classifier.architecture.dropout,
         label_smoothing=options.label_smoothing,
         class_weights=plan.loss_weights,
         clip_grad=options.clip_grad,

@@ -38,10 +38,12 @@ class Objective:
             reduction="sum",
         )
 
-    def weight(self, targets: torch.Tensor) -> torch.Tensor:
-        """What the summed loss is divided by to be a mean."""
+    def weight(self, labels: torch.Tensor) -> float:
+        """What the summed loss of pictures with these labels (N,) is divided by to be a mean.
+
+        As in `torch.nn.CrossEntropyLoss` it is the sum of the labels' own class weights, blended
+        targets or not.
+        """
         if self.class_weights is None:
-            return torch.tensor(float(len(targets)), device=targets.device)
-        if targets.dim() == 1:
-            return self.class_weights[targets].sum()
-        return (targets @ self.class_weights).sum()
+            return float(len(labels))
+        return float(self.class_weights.cpu()[labels].sum())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from clary.errors import NonFiniteLoss, OutOfMemory
+from clary.errors import NonFiniteLoss, OutOfMemory, UsageError
 from clary.vision.datasets import Split
 from clary.vision.evaluation import evaluate_split
 from clary.vision.finetuning.context import RunContext
@@ -33,6 +34,15 @@ from clary.vision.transforms import to_network_input, view_of_epoch
 
 COMPILE_FROM_STEPS = 1000
 GPU_STEPS_BETWEEN_CHECKS = 20
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of one step: mean loss times pictures and hits, both on the device, and pictures."""
+
+    loss: torch.Tensor
+    hits: torch.Tensor
+    count: int
 
 
 class PictureTraining:
@@ -78,6 +88,7 @@ class PictureTraining:
         )
         self._network: torch.nn.Module | None = None
         self._piece = options.batch_size
+        self._normalises_batches = True
 
     def train_epoch(
         self, epoch: int, start: int, totals: Totals, should_pause: Callable[[], bool]
@@ -91,6 +102,10 @@ class PictureTraining:
         options = self.plan.options
         self._unfreeze_when_due(epoch)
         self.classifier.train()
+        self._normalises_batches = any(
+            isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.training
+            for part in self.classifier.modules()
+        )
         view = view_of_epoch(epoch, options.views) if self.plan.frozen else None
         batches = self.train_loader.batches(epoch, view=view, start=start * options.accumulate)
         self.step = start
@@ -109,10 +124,11 @@ class PictureTraining:
     def _next_group(self, batches: Iterator[Batch]) -> list[Batch]:
         left = len(self.train_loader) - self.step * self.plan.options.accumulate
         group = [next(batches) for _ in range(min(self.plan.options.accumulate, left))]
+        if not self._normalises_batches or self.plan.options.batch_size == 1:
+            return group
         # A last batch of one picture has no variance for BatchNorm to normalise by; in another
         # epoch's order that picture has its turn.
-        least = min(2, self.plan.options.batch_size)
-        return [batch for batch in group if len(batch) >= least]
+        return [batch for batch in group if len(batch) > 1]
 
     def _train_step(self, epoch: int, group: Sequence[Batch], totals: Totals) -> None:
         options = self.plan.options
@@ -121,22 +137,11 @@ class PictureTraining:
         for rate, parameters in zip(self.base_rates, self.optimizer.param_groups, strict=True):
             parameters["lr"] = rate * factor
         self.learning_rate = self.plan.learning_rate * factor
-        key = [options.seed, self.processes.rank, epoch, self.step]
-        random = np.random.default_rng(key)
-        torch.manual_seed(int(random.integers(2**63)))
 
-        loss_sum = torch.zeros((), device=self.hardware.device)
-        count = 0
-        for number, batch in enumerate(group):
-            with self.observers.phase("transfer"):
-                images, targets, labels = self._on_device(batch, random)
-            last = number == len(group) - 1
-            batch_loss, hits = self._gradients(images, targets, labels, len(group), last)
-            totals.add(batch_loss, hits, len(labels))
-            loss_sum += batch_loss
-            count += len(labels)
+        sums = self._group_gradients(epoch, group)
         if self.hardware.device.type == "cpu" or self.step % GPU_STEPS_BETWEEN_CHECKS == 0:
-            self._check_finite(loss_sum, epoch)
+            self._check_finite(sums.loss, epoch)
+        totals.add(sums.loss, sums.hits, sums.count)
         with self.observers.phase("optimizer"):
             if options.clip_grad is not None:
                 torch.nn.utils.clip_grad_norm_(self.classifier.parameters(), options.clip_grad)
@@ -145,10 +150,73 @@ class PictureTraining:
             if self.average is not None:
                 self.average.update_parameters(self.classifier)
         if self.observers:
-            mean = loss_sum / count
+            mean = sums.loss / sums.count
             self.observers.step_ended(
-                StepEnded("train", epoch, self.step, mean, count, self.learning_rate)
+                StepEnded("train", epoch, self.step, mean, sums.count, self.learning_rate)
             )
+
+    def _group_gradients(self, epoch: int, group: Sequence[Batch]) -> _Sums:
+        """Add up the gradients of a step's batches; in smaller pieces when memory is short.
+
+        Raises:
+            OutOfMemory: even one picture at a time does not fit.
+            UsageError: BatchNorm is given a single value to normalise.
+        """
+        while True:
+            try:
+                return self._try_group(epoch, group)
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error) or self.processes.world_size > 1:
+                    raise
+                if self._piece <= 1:
+                    raise OutOfMemory(
+                        f"a single picture of {self.preprocessing.image_size} pixels does not fit "
+                        "into memory: take a smaller --model or --image-size"
+                    ) from error
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise UsageError(
+                    f"pictures of {self.preprocessing.image_size} pixels cannot be trained one at "
+                    "a time, for BatchNorm has nothing to compare: give --batch-size 2 or more"
+                ) from error
+            # The whole step again: what its earlier batches had added is part of what is dropped.
+            self.optimizer.zero_grad(set_to_none=True)
+            largest = max(len(batch) for batch in group)
+            self._piece = max(1, min(self._piece, largest) // 2)
+            if self.hardware.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.observers.message(
+                f"memory does not suffice for {largest} pictures at once: from here on each batch "
+                f"is computed in pieces of {self._piece}"
+            )
+
+    def _try_group(self, epoch: int, group: Sequence[Batch]) -> _Sums:
+        key = [self.plan.options.seed, self.processes.rank, epoch, self.step]
+        random = np.random.default_rng(key)
+        torch.manual_seed(int(random.integers(2**63)))
+        # Known before the first backward pass, so that every picture counts alike.
+        weight = sum(self.objective.weight(batch.labels) for batch in group)
+        device = self.hardware.device
+        loss, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+        count = 0
+        for number, batch in enumerate(group):
+            with self.observers.phase("transfer"):
+                images, targets, labels = self._on_device(batch, random)
+            last = number == len(group) - 1
+            for start in range(0, len(labels), self._piece):
+                part = slice(start, start + self._piece)
+                final = last and start + self._piece >= len(labels)
+                with self._gradient_exchange(final):
+                    with self.observers.phase("forward"), self.hardware.autocast():
+                        logits = self._connected_network()(images[part])
+                        piece = self.objective.total(logits, targets[part])
+                    with self.observers.phase("backward"):
+                        torch.autograd.backward(piece / weight)
+                loss += piece.detach()
+                hits += (logits.detach().argmax(1) == labels[part]).sum()
+            count += len(labels)
+        return _Sums(loss / weight * count, hits, count)
 
     def _on_device(
         self, batch: Batch, random: np.random.Generator
@@ -174,67 +242,11 @@ class PictureTraining:
             channels_last=self.hardware.channels_last,
         )
 
-    def _gradients(
-        self,
-        images: torch.Tensor,
-        targets: torch.Tensor,
-        labels: torch.Tensor,
-        batches: int,
-        last: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add one batch's gradients, in smaller pieces when memory does not suffice.
-
-        Returns the summed loss and the number of hits, both on the device.
-        """
-        while True:
-            try:
-                return self._gradients_by_piece(images, targets, labels, batches, last)
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error) or self.processes.world_size > 1:
-                    raise
-                if self._piece <= 1:
-                    raise OutOfMemory(
-                        f"a single picture of {self.preprocessing.image_size} pixels does not fit "
-                        "into memory: take a smaller --model or --image-size"
-                    ) from error
-            self.optimizer.zero_grad(set_to_none=True)
-            self._piece = max(1, min(self._piece, len(labels)) // 2)
-            if self.hardware.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self.observers.message(
-                f"memory does not suffice for {len(labels)} pictures at once, so each batch is "
-                f"computed in pieces of {self._piece} from here on, with the same result"
-            )
-
-    def _gradients_by_piece(
-        self,
-        images: torch.Tensor,
-        targets: torch.Tensor,
-        labels: torch.Tensor,
-        batches: int,
-        last: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradient_exchange(self, final: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once a step, in its last backward pass."""
         network = self._connected_network()
-        weight = self.objective.weight(targets) * batches
-        loss_sum = torch.zeros((), device=labels.device)
-        hits = torch.zeros((), device=labels.device)
-        starts = range(0, len(labels), self._piece)
-        for start in starts:
-            part = slice(start, start + self._piece)
-            final = last and start == starts[-1]
-            with self._gradient_exchange(network, final):
-                with self.observers.phase("forward"), self.hardware.autocast():
-                    logits = network(images[part])
-                    loss = self.objective.total(logits, targets[part])
-                with self.observers.phase("backward"):
-                    torch.autograd.backward(loss / weight)
-            loss_sum += loss.detach()
-            hits += (logits.detach().argmax(1) == labels[part]).sum()
-        return loss_sum / self.objective.weight(targets) * len(labels), hits
-
-    def _gradient_exchange(self, network: torch.nn.Module, final: bool) -> Any:
         if isinstance(network, DistributedDataParallel) and not final:
-            return network.no_sync()
+            return cast(AbstractContextManager[None], network.no_sync())
         return nullcontext()
 
     def _connected_network(self) -> torch.nn.Module:
@@ -268,7 +280,7 @@ class PictureTraining:
         )
 
     @torch.inference_mode()
-    def validate(self) -> Totals:
+    def validate(self, epoch: int) -> Totals:
         """Evaluate the classifier, or its average where one is kept, on the validation split.
 
         Raises:
@@ -278,13 +290,16 @@ class PictureTraining:
         network.eval()
         totals = Totals(self.hardware.device)
         with closing(self.valid_loader.batches(0)) as batches:
-            for batch in batches:
+            for step, batch in enumerate(batches):
                 images = self._network_input(batch.images)
                 labels = batch.labels.to(self.hardware.device)
                 with self.hardware.autocast():
                     logits = network(images)
                 loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
                 totals.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
+                if self.observers:
+                    ended = StepEnded("valid", epoch, step, loss / len(labels), len(labels), 0.0)
+                    self.observers.step_ended(ended)
         self.processes.add_up(totals.sums)
         return totals
 
@@ -299,6 +314,7 @@ class PictureTraining:
             self.classifier,
             split,
             self.preprocessing,
+            batch_size=min(64, self._piece),
             workers=self.plan.workers,
             bf16=self.hardware.bf16,
         )

@@ -84,6 +84,12 @@ def make_plan(
             "once: leave them out, add --no-feature-cache, or let layers learn with "
             "--trainable-layers 1"
         )
+    if options.weight_path is not None and "weights" in options.model_fields_set:
+        raise UsageError(
+            f"--weights is {options.weights} and --weight-path {options.weight_path}: give the one "
+            "that training shall start from"
+        )
+    _note_what_has_no_effect(options, frozen, notes)
     batch_size = _batch_size(options, len(dataset.train), world_size, notes)
     loss_weights, picture_weights = _balance(options, dataset, notes)
     rate = options.lr or default_learning_rate(options, frozen=frozen, pretrained=pretrained)
@@ -112,6 +118,29 @@ def _trainable_layers(
         )
         return 0
     return "all"
+
+
+def _note_what_has_no_effect(options: TrainingOptions, frozen: bool, notes: list[str]) -> None:
+    """Options that were asked for and that this training cannot follow."""
+    given = options.model_fields_set
+    if frozen:
+        if options.views == 1 and "augmentation" in given and options.augmentation != "none":
+            notes.append(
+                f"--augmentation {options.augmentation} has no effect on one view of a frozen "
+                "backbone: give --views 2 or more"
+            )
+        notes.extend(
+            f"--{name.replace('_', '-')} has no effect while the whole backbone is frozen"
+            for name in ("layer_decay", "freeze_epochs")
+            if name in given
+            and getattr(options, name) != TrainingOptions.model_fields[name].default
+        )
+        if options.views > 1 and options.augmentation == "none":
+            notes.append("with --augmentation none all views are the same: one would do")
+    elif options.views > 1:
+        notes.append(
+            "--views has no effect unless the backbone is frozen: every epoch sees new views"
+        )
 
 
 def _batch_size(options: TrainingOptions, pictures: int, world_size: int, notes: list[str]) -> int:

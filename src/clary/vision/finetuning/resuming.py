@@ -5,13 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clary.errors import UsageError
+from pydantic import ValidationError
+
+from clary.errors import FormatError, UsageError
 from clary.formats.training_options import TrainingOptions
 from clary.vision.checkpoints import load_tree
 from clary.vision.finetuning.epochs import LAST_FILE, RunIdentity
 
 # Another value of these gives weights or features of other shapes or meaning.
-FIXED_OPTIONS = ("model", "hidden", "image_size", "optimizer", "accumulate", "trainable_layers")
+FIXED_OPTIONS = (
+    "model",
+    "weights",
+    "weight_path",
+    "hidden",
+    "dropout",
+    "image_size",
+    "trainable_layers",
+    "feature_cache",
+    "optimizer",
+    "accumulate",
+    "ema",
+)
+# These decide which pictures are held out where the data itself does not say.
+SPLITTING_OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by")
 # These change what later steps do, never what the checkpoint holds.
 SILENT_OPTIONS = frozenset({"workers"})
 
@@ -36,9 +52,16 @@ def accept(checkpoint: dict[str, Any], identity: RunIdentity, world_size: int) -
         Sentences for the user.
 
     Raises:
-        UsageError: the checkpoint is of another model, or of other classes.
+        UsageError: the checkpoint is of another model, other held-out pictures or classes.
+        FormatError: it was written by a version with other options.
     """
-    earlier = TrainingOptions.model_validate(checkpoint["options"])
+    try:
+        earlier = TrainingOptions.model_validate(checkpoint["options"])
+    except ValidationError as error:
+        raise FormatError(
+            f"the checkpoint in {identity.checkpoints} is of a Clary with other options: start a "
+            "new run"
+        ) from error
     now = identity.options
     changed = {
         name: (getattr(earlier, name), getattr(now, name))
@@ -52,6 +75,17 @@ def accept(checkpoint: dict[str, Any], identity: RunIdentity, world_size: int) -
                 f"the checkpoint in {identity.checkpoints} was made with --{_dashed(name)} "
                 f"{before} but now it is {after}: start a new run for another {_dashed(name)}"
             )
+    if checkpoint["held_out"] != identity.held_out:
+        reason = next((f"--{_dashed(n)}" for n in SPLITTING_OPTIONS if n in changed), "the data")
+        raise UsageError(
+            f"{reason} changed, so that other pictures would be held out and the model judged on "
+            "what it has learned from: put it back, or start a new run"
+        )
+    if checkpoint["weights"] != identity.weights:
+        raise UsageError(
+            f"the first weights are not those that the checkpoint in {identity.checkpoints} was "
+            "trained from: put the earlier file back, or start a new run"
+        )
     if tuple(checkpoint["classes"]) != identity.classes:
         raise UsageError(
             f"the checkpoint in {identity.checkpoints} knows {len(checkpoint['classes'])} classes "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,10 +11,11 @@ from typing import Any
 
 import torch
 
+from clary.errors import UsageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
 from clary.settings import Settings
-from clary.vision.datasets import InMemory, PictureDataset, open_dataset
+from clary.vision.datasets import FileSource, InMemory, PictureDataset, open_dataset
 from clary.vision.finetuning.assembly import build_model, build_training
 from clary.vision.finetuning.context import RunContext
 from clary.vision.finetuning.epochs import EpochLoop, RunIdentity
@@ -61,6 +63,10 @@ def finetune(
         TrainingError: the loss is not finite, memory does not suffice, or a stop was asked for.
         StorageError: `output` cannot be written.
     """
+    if options is not None and words:
+        raise UsageError(
+            f"options were given whole and by keyword ({', '.join(words)}): give them one way"
+        )
     options = options or TrainingOptions.parse(words)
     processes = Processes.from_environment()
     hardware = choose_hardware(options.precision, processes.local_rank)
@@ -75,7 +81,13 @@ def finetune(
         )
         resources.enter_context(processes.connected(hardware.device))
         resources.enter_context(context.stop.on_signals())
-        return _run(data, JobDirectory(Path(output)), options, context)
+        try:
+            result = _run(data, JobDirectory(Path(output)), options, context)
+        except BaseException as error:
+            context.observers.run_ended(error)
+            raise
+        context.observers.run_ended(None)
+        return result
 
 
 def _run(
@@ -94,13 +106,15 @@ def _run(
     plan = make_plan(options, dataset, context.hardware, world_size)
     for note in plan.notes:
         observers.message(note)
-    model = build_model(plan, dataset.classes)
+    model = build_model(plan, dataset.classes, context.settings)
     for note in model.weights.notes:
         observers.message(note)
     identity = RunIdentity(
-        options=plan.options,
+        options=plan.options.model_copy(update={"model": model.classifier.architecture.name}),
         classes=dataset.classes,
         data=dataset.train.fingerprint(),
+        held_out=_held_out(dataset),
+        weights=model.weights.fingerprint,
         output_data=directory.output_data,
         checkpoints=directory.checkpoints,
     )
@@ -113,9 +127,10 @@ def _run(
     if checkpoint is not None:
         loop.resume(checkpoint)
         if loop.finished:
+            more = "a larger --patience" if loop.out_of_patience else "more --epochs"
             observers.message(
                 f"this run is finished ({len(loop.history.epochs)} of {plan.options.epochs} "
-                "epochs): give more --epochs to train on"
+                f"epochs): give {more} to train on"
             )
     history = _train(loop, model.classifier, dataset, observers)
     finished = FinishedRun(model, training, plan, dataset, history, context)
@@ -136,13 +151,21 @@ def _train(
             batch_size=options.batch_size,
         )
     )
-    try:
-        history = loop.run()
-    except BaseException as error:
-        observers.run_ended(error)
-        raise
-    observers.run_ended(None)
-    return history
+    return loop.run()
+
+
+def _held_out(dataset: PictureDataset) -> str:
+    """A digest of which pictures are held out, wherever the data lies."""
+    digest = hashlib.sha256()
+    for name in ("valid", "test"):
+        split = dataset.splits.get(name)
+        if split is not None:
+            source = split.source
+            label = source.relative_name if isinstance(source, FileSource) else source.name
+            digest.update(
+                "\n".join(sorted(map(label, range(len(split))))).encode("utf-8", "replace")
+            )
+    return digest.hexdigest()
 
 
 def _open(

@@ -47,8 +47,8 @@ class Training(Protocol):
         """
         ...
 
-    def validate(self) -> Totals:
-        """Evaluate on the validation split.
+    def validate(self, epoch: int) -> Totals:
+        """Evaluate on the validation split, after an epoch.
 
         Raises:
             DataError: a picture cannot be read.
