@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from clary.errors import FormatError
+from clary.errors import FormatError, UsageError
 from clary.formats.model_archive import ModelDescription, pack_model
-from clary.vision.models import build_classifier, save_model
+from clary.vision.models import build_classifier, load_model, save_model
 from clary.vision.prediction import Encoded, Predictor, predict
 
 CLASSES = ("ant", "bee", "cat")
@@ -75,8 +76,27 @@ def test_batches_do_not_change_the_answers(model: Path) -> None:
             dict(zip(CLASSES, row.tolist(), strict=True)), abs=1e-5
         )
     assert predictor.probabilities([]).shape == (0, 3)
-    lower = Predictor.load(model, precision="bf16").probabilities(images)
+    classifier, description = load_model(model)
+    lower = Predictor(classifier, description, precision="bf16").probabilities(images)
     assert np.abs(lower - whole).max() < 0.05
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cuda:", "cuda:x", "mps", "", "cpu:0"])
+def test_a_device_that_is_not_here_is_one_sentence(model: Path, device: str) -> None:
+    with pytest.raises(UsageError, match=r"--device is .*: give .*cpu") as caught:
+        Predictor.load(model, device=device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_cuda_is_refused_and_bf16_only_taken_when_native(model: Path) -> None:
+    with pytest.raises(UsageError, match="torch finds 0 GPUs here: give cpu"):
+        Predictor.load(model, device="cuda")
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert Predictor.load(model, precision="bf16").precision == "bf16"
+    else:
+        with pytest.raises(UsageError, match="has no bf16 instructions"):
+            Predictor.load(model, precision="bf16")
 
 
 def test_an_endless_source_is_read_no_further_than_needed(model: Path) -> None:

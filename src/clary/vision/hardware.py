@@ -52,21 +52,59 @@ def choose_hardware(precision: Precision = "auto", local_rank: int = 0) -> Hardw
     Raises:
         UsageError: bf16 is asked for where it would be emulated, many times slower than fp32.
     """
-    if torch.cuda.is_available():
+    device = choose_device()
+    if device.type == "cuda":
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        name = torch.cuda.get_device_name(device)
+    native = require_precision(precision, device)
+    bf16 = native and precision != "fp32"
+    return Hardware(device=device, bf16=bf16, channels_last=True, name=_name(device))
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of a name such as `cpu`, `cuda` or `cuda:1`; by default a GPU when there is one.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind == "cpu" and not number:
+        return torch.device("cpu")
+    if kind != "cuda" or (":" in name and not number.isdecimal()):
+        raise UsageError(f"--device is {name!r}: give cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        usable = f"cuda:0 to cuda:{count - 1}, or cpu" if count else "cpu"
+        plural = "" if count == 1 else "s"
+        raise UsageError(
+            f"--device is {name} but torch finds {count} GPU{plural} here: give {usable}"
+        )
+    return torch.device(name)
+
+
+def require_precision(precision: Precision, device: torch.device) -> bool:
+    """Whether a device has bf16 instructions of its own.
+
+    Raises:
+        UsageError: bf16 is asked for where it would be emulated, many times slower than fp32.
+    """
+    if device.type == "cuda":
+        native = bool(torch.cuda.is_bf16_supported(including_emulation=False))
     else:
-        device = torch.device("cpu")
         native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        name = f"CPU, {torch.get_num_threads()} threads"
     if precision == "bf16" and not native:
         raise UsageError(
-            f"--precision is bf16 but this machine ({name}) has no bf16 instructions: "
-            "use auto or fp32"
+            f"--precision is bf16 but this machine ({_name(device)}) has no bf16 instructions: "
+            "leave it out or give fp32"
         )
-    bf16 = native and precision != "fp32"
-    return Hardware(device=device, bf16=bf16, channels_last=True, name=name)
+    return native
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
 def default_workers() -> int:

@@ -22,6 +22,7 @@ import torch
 from clary.errors import DataError
 from clary.formats.model_archive import ModelDescription
 from clary.vision.decoding import decode_picture
+from clary.vision.hardware import choose_device, require_precision
 from clary.vision.models import Classifier, load_model
 from clary.vision.transforms import EvaluationTransform, to_network_input
 
@@ -106,9 +107,11 @@ class Predictor:
         Raises:
             FormatError: the model is missing, damaged, or of a later version.
             ModelError: the weights don't fit the architecture.
+            UsageError: the device is not here, or bf16 would be emulated on it.
         """
+        chosen = choose_device(device)
+        require_precision(precision, chosen)
         classifier, description = load_model(location)
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         classifier.to(chosen).to(memory_format=torch.channels_last)
         return cls(
             classifier, description, batch_size=batch_size, workers=workers, precision=precision
