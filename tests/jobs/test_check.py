@@ -46,6 +46,13 @@ def test_healthy_pictures_end_with_what_to_type_next(photos: Path, tmp_path: Pat
     assert "\x1b" not in ended.stdout
 
 
+def test_a_seed_below_zero_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+    ended = run(photos, "--seed", "-1", home=tmp_path)
+    assert ended.returncode == 2
+    assert "--seed is -1: give 0 or more" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_what_blocks_training_is_exit_code_one(photos: Path, tmp_path: Path) -> None:
     broken = photos / "train" / "class_0" / "0001.jpg"
     broken.write_bytes(broken.read_bytes()[:500])

@@ -34,7 +34,7 @@ def check(
         data: A folder with one folder of pictures per class (or train/, valid/ and test/ with
             such folders in them), a manifest, an archive, or one of: cifar10, digits, dogs.
         json: Print the findings as JSON, for programs.
-        quick: Read the headers of the files only: faster, but finds no truncated picture.
+        quick: Decode only files that look cut off: faster, but misses other damage and look-alikes.
     """
     given = given_options(options)
     TrainingOptions.parse(given)

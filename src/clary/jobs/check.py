@@ -6,20 +6,15 @@ would go wrong.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from clary.formats.data_check import CheckReport
 from clary.jobs.check_table import print_next_step, print_report
+from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
 from clary.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 __all__ = ["main", "print_report"]
 
@@ -37,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = ProgramParser("check", __doc__)
     parser.add_argument("data", help="a folder, manifest, archive or known name")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--quick", action="store_true", help="read headers only, decode nothing")
+    parser.add_argument("--quick", action="store_true", help="decode only files that look cut off")
     parser.add_argument("--valid-fraction", type=float, default=0.15, metavar="F")
     parser.add_argument("--test-fraction", type=float, default=0.15, metavar="F")
     parser.add_argument("--group-by", metavar="WHAT", help="keep groups together, see clary train")
@@ -51,10 +46,13 @@ def main(arguments: Sequence[str]) -> int:
         if value is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} is {value}: give 1 or more")
 
+    if given.seed < 0:
+        parser.error(f"--seed is {given.seed}: give 0 or more")
+
     from clary.vision.checks import check_dataset
     from clary.vision.datasets import open_dataset
 
-    with _LiveProgress() as progress:
+    with LiveProgress() as progress:
         dataset = open_dataset(
             given.data,
             settings=Settings.from_environment(),
@@ -83,40 +81,6 @@ def _print(report: CheckReport, data: str, *, as_json: bool) -> None:
     console = Console()
     print_report(report, console)
     print_next_step(report, data, console)
-
-
-class _LiveProgress:
-    """A bar on stderr, gone when the work is done; nothing when stderr is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=Console(file=sys.stderr),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _LiveProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from clary.errors import ClaryError, DataError, Interrupted
 from clary.formats.files import write_text
 from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
+from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
 from clary.settings import Settings
 from clary.vision.before_torch import prepare_process
@@ -92,14 +93,16 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
 def _open(directory: JobDirectory, options: TrainingOptions, settings: Settings) -> PictureDataset:
     from clary.vision.datasets import open_dataset
 
-    return open_dataset(
-        directory.location(),
-        settings=settings,
-        seed=options.seed,
-        valid_fraction=options.valid_fraction,
-        test_fraction=options.test_fraction,
-        group_by=options.group_by,
-    )
+    with LiveProgress(shown=os.environ.get("RANK", "0") == "0") as progress:
+        return open_dataset(
+            directory.location(),
+            settings=settings,
+            seed=options.seed,
+            valid_fraction=options.valid_fraction,
+            test_fraction=options.test_fraction,
+            group_by=options.group_by,
+            progress=progress,
+        )
 
 
 def _check(
@@ -110,13 +113,15 @@ def _check(
 
     # Decoding a large set once more would take longer than it tells; the headers tell most.
     full = sum(len(split) for split in dataset.splits.values()) <= FULL_CHECK_PICTURES
-    found = check_dataset(
-        dataset,
-        full=full,
-        workers=options.workers,
-        batch_size=options.batch_size,
-        image_size=options.image_size or 224,
-    )
+    with LiveProgress() as progress:
+        found = check_dataset(
+            dataset,
+            full=full,
+            workers=options.workers,
+            progress=progress,
+            batch_size=options.batch_size,
+            image_size=options.image_size or 224,
+        )
     write_text(directory.output_data / CHECK_FILE, found.model_dump_json(indent=2) + "\n")
     print_report(found, console)
     if found.blocks_training:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -11,6 +10,7 @@ import torch
 
 from clary.errors import UsageError
 from clary.formats.training_options import Precision
+from clary.vision.cores import usable_cores
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -109,5 +109,4 @@ def _name(device: torch.device) -> str:
 
 def default_workers() -> int:
     """Threads that decode pictures: one a usable core, 16 at most."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(16, usable or 1))
+    return min(16, usable_cores())

@@ -7,7 +7,6 @@ for prediction in predictor.predict(["a.jpg", "b.png"]):
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from clary.errors import DataError
 from clary.formats.model_archive import ModelDescription
 from clary.vision.decoding import decode_picture
-from clary.vision.hardware import choose_device, require_precision
+from clary.vision.hardware import choose_device, default_workers, require_precision
 from clary.vision.models import Classifier, load_model
 from clary.vision.transforms import EvaluationTransform, to_network_input
 
@@ -88,7 +87,7 @@ class Predictor:
         self.description = description
         self.batch_size = batch_size
         self.precision = precision
-        self._workers = workers or min(16, os.cpu_count() or 1)
+        self._workers = workers or default_workers()
         self._transform = EvaluationTransform(description.preprocessing)
         self._device = next(classifier.parameters()).device
 

@@ -19,6 +19,7 @@ from PIL import Image
 from clary.errors import UnreadablePicture
 from clary.vision.checks.catalogue import Catalogue
 from clary.vision.checks.likeness import THUMBNAIL, describe
+from clary.vision.cores import usable_cores
 from clary.vision.datasets.dataset import Progress
 from clary.vision.decoding import Pixels, decode_picture, decode_with_header
 from clary.vision.headers import (
@@ -66,13 +67,6 @@ class Examined:
         mask = np.ones(len(self.widths), dtype=bool)
         mask[list(self.problems)] = False
         return mask
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def examine(
