@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clary.errors import FormatError
+from clary.errors import FormatError, StorageError
+from clary.formats import model_archive
 from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import (
     Architecture,
@@ -98,6 +101,37 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     member.type, member.linkname = kind, "/etc/passwd"
     with pytest.raises(FormatError, match="no plain file"):
         unpack_model(hostile(tmp_path / "m.tar.gz", member), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "words"),
+    [
+        (21 << 30, FormatError, r"22,548,578,304 bytes or more unpacked, over the bound"),
+        (-1, StorageError, r"bytes follow but [0-9,]+ are free"),
+    ],
+)
+def test_an_archive_that_announces_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, error: type, words: str
+) -> None:
+    if size < 0:
+        size = shutil.disk_usage(tmp_path).free + (1 << 40)
+        monkeypatch.setattr(model_archive, "MAX_UNPACKED_BYTES", size)
+    member = tarfile.TarInfo("model.safetensors")
+    member.size = size
+    with gzip.open(tmp_path / "m.tar.gz", "wb") as file:
+        file.write(member.tobuf())
+    with pytest.raises(error, match=words) as caught:
+        unpack_model(tmp_path / "m.tar.gz", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_sizes_of_all_files_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tree(tmp_path / "in", {"a": bytes(60), "b": bytes(60)})
+    pack_model(tmp_path / "in", tmp_path / "m.tar.gz")
+    monkeypatch.setattr(model_archive, "MAX_UNPACKED_BYTES", 100)
+    with pytest.raises(FormatError, match="holds 120 bytes or more"):
+        unpack_model(tmp_path / "m.tar.gz", tmp_path / "out")
 
 
 def test_damaged_and_missing_archives_are_said(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clary.errors import FormatError
+from clary.errors import FormatError, StorageError
 from clary.formats.files import read_json, replacing, storage_errors, write_text
 from clary.formats.job_directory import JobDirectory
 from clary.formats.preprocessing import Preprocessing
@@ -30,6 +30,8 @@ from clary.formats.preprocessing import Preprocessing
 VERSION = 1
 # Weights hardly shrink: level 6 takes four times as long for a hundredth of the size.
 _GZIP_LEVEL = 1
+# The largest networks that timm knows take 10 GB. A small archive can announce any size.
+MAX_UNPACKED_BYTES = 20 << 30
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"
 
@@ -127,13 +129,16 @@ def unpack_model(archive: Path, folder: Path) -> None:
     """Unpack a `.tar.gz` into a folder, admitting nothing but plain files inside it.
 
     Raises:
-        FormatError: the archive is missing or damaged, or holds a link or a path that leaves
-            the folder.
-        StorageError: the folder cannot be written, or the disk is full.
+        FormatError: the archive is missing or damaged, holds a link or a path that leaves the
+            folder, or would take more than `MAX_UNPACKED_BYTES`.
+        StorageError: the folder cannot be written, or the disk has too little room.
     """
+    total = 0
     try:
         with tarfile.open(archive, mode="r|gz") as tar:
             for member in tar:
+                total += member.size
+                _require_room(total, member.size, folder, archive)
                 _unpack_member(tar, member, folder, archive)
     except FileNotFoundError as error:
         raise FormatError(f"the model archive {archive} does not exist") from error
@@ -199,6 +204,21 @@ def locate_model(text: str, jobs_dir: Path) -> Path:
 
 def _unfinished(path: Path) -> bool:
     return path.name.startswith(".") and path.suffix == ".tmp"
+
+
+def _require_room(total: int, following: int, folder: Path, archive: Path) -> None:
+    if total > MAX_UNPACKED_BYTES:
+        raise FormatError(
+            f"{archive} holds {total:,} bytes or more unpacked, over the bound of "
+            f"{MAX_UNPACKED_BYTES:,}: it is no model of Clary's"
+        )
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if following > free:
+        raise StorageError(
+            f"{archive} cannot be unpacked into {folder}: {following:,} bytes follow but "
+            f"{free:,} are free; free some space"
+        )
 
 
 def _unpack_member(
