@@ -138,6 +138,42 @@ def test_what_is_wrong_with_json_lines_is_said_with_its_line(files, opened, text
         opened(root / "m.jsonl")
 
 
+def test_channels_with_their_lists_beside_them_are_read_together(files, opened):
+    folders = {"train": 4, "validation": 2}
+    root = files([f"{name}/{n}.png" for name, count in folders.items() for n in range(count)])
+    for name, count in folders.items():
+        (root / f"{name}_lst").mkdir()
+        lines = [f"{n}\t{n % 2}\t{n}.png\n" for n in range(count)]
+        (root / f"{name}_lst" / f"{name}.lst").write_text("".join(lines))
+    dataset = opened(root)
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 4, "valid": 2}
+    assert dataset.classes == ("0", "1")
+    assert dataset.splits["valid"].source.path(0).parent.name == "validation"
+
+
+def write_split_manifests(root, columns):
+    for name, words in columns.items():
+        rows = [f"{name}{n}.png,{'ab'[n % 2]},{word}" for n, word in enumerate(words)]
+        (root / f"{name}.csv").write_text("\n".join(["path,label,split", *rows]))
+
+
+def test_a_split_column_may_repeat_the_name_of_its_manifest(files, opened):
+    root = files([f"{name}{n}.png" for name in ("train", "valid") for n in range(4)])
+    write_split_manifests(root, {"train": ["train"] * 4, "valid": ["val"] * 4})
+    dataset = opened(root)
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 4, "valid": 4}
+
+
+@pytest.mark.parametrize("words", [["train"] * 4, ["valid", "valid", "test", "test"]])
+def test_a_split_column_against_the_name_of_its_manifest_is_refused(files, opened, words):
+    root = files([f"{name}{n}.png" for name in ("train", "valid") for n in range(4)])
+    write_split_manifests(root, {"train": ["train"] * 4, "valid": words})
+    with pytest.raises(
+        DataError, match=r"valid\.csv is the manifest of valid .* says (train|valid)"
+    ):
+        opened(root)
+
+
 @pytest.mark.parametrize("name", ["m.csv", "m.lst"])
 def test_an_unknown_group_column_is_refused(files, opened, name):
     root = files(["1.png"])

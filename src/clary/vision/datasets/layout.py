@@ -37,13 +37,17 @@ class FoundSplit:
 
 @dataclass(frozen=True)
 class FoundDataset:
-    """All that a layout holds. `class_order`, where the layout has one, orders the class map."""
+    """All that a layout holds. `class_order`, where the layout has one, orders the class map.
+
+    `names_splits` says that a manifest gives the split of each picture itself.
+    """
 
     layout: str
     splits: Mapping[str, FoundSplit]
     skipped: tuple[Skipped, ...] = ()
     empty_classes: tuple[str, ...] = ()
     class_order: tuple[str, ...] | None = field(default=None)
+    names_splits: bool = False
 
 
 def split_of(word: str) -> str | None:

@@ -126,7 +126,7 @@ def gather(rows: Iterable[Row], place: ManifestPlace, layout: str) -> FoundDatas
             f"{splits[''].names[0]}: give one for all or for none"
         )
     found = _found_splits(splits, place.folders[0], class_numbers)
-    return FoundDataset(layout, found, tuple(skipped))
+    return FoundDataset(layout, found, tuple(skipped), names_splits="" not in splits)
 
 
 def _found_splits(

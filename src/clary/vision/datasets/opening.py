@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -114,6 +114,18 @@ def _is_divided(folder: Path) -> bool:
     )
 
 
+def _manifests_in(folder: Path, extensions: Collection[str]) -> list[Path]:
+    """The files directly in a folder that are manifests of pictures."""
+    files = [
+        folder / entry.name
+        for entry in entries(folder)
+        if extension(entry.name) in extensions
+        and not is_hidden_file(entry.name)
+        and entry.is_file()
+    ]
+    return [file for file in files if describes_pictures(file)]
+
+
 @dataclass(frozen=True)
 class _Opener:
     """Reads one location. `confined_to` is set once an archive was unpacked."""
@@ -169,14 +181,13 @@ class _Opener:
 
     def _manifests(self, folder: Path) -> FoundDataset | None:
         """The one manifest that lies here, or one per split (`train.lst`, `validation.lst`)."""
-        files = [
-            folder / entry.name
-            for entry in entries(folder)
-            if extension(entry.name) in MANIFEST_EXTENSIONS
-            and not is_hidden_file(entry.name)
-            and entry.is_file()
+        manifests = _manifests_in(folder, MANIFEST_EXTENSIONS) or [
+            # SageMaker's channels: train/, validation/, train_lst/, validation_lst/.
+            manifest
+            for child in subfolders(folder)
+            if child.lower().endswith("_lst")
+            for manifest in _manifests_in(folder / child, {".lst"})
         ]
-        manifests = [file for file in files if describes_pictures(file)]
         if not manifests:
             return None
         if len(manifests) == 1:
@@ -188,9 +199,19 @@ class _Opener:
                 "give the path of one, or call them train, valid and test"
             )
         parts = {split: self._file(file) for split, file in by_split.items() if split}
+        for split, part in parts.items():
+            if part.names_splits and [*part.splits] != [split]:
+                raise DataError(
+                    f"{by_split[split]} is the manifest of {split} by its name, but its own "
+                    f"column says {' and '.join(part.splits)}: remove the column, or give the "
+                    "path of one manifest"
+                )
         return replace(
             parts["train"],
-            splits={split: part.splits["train"] for split, part in parts.items()},
+            splits={
+                split: part.splits[split if part.names_splits else "train"]
+                for split, part in parts.items()
+            },
             skipped=tuple(skip for part in parts.values() for skip in part.skipped),
         )
 
@@ -226,9 +247,13 @@ class _Opener:
         found = read_class_folders(folder, self.group_by)
         names = found.splits["train"].class_names
         if len(found.splits["train"].labels):
-            if len(names) > 1 and all(split_of(name) for name in names):
+            labels = found.splits["train"].labels
+            held = [names[label] for label in sorted(set(labels.tolist()))]
+            words = [name for name in held if split_of(name)]
+            divided = any(split_of(word) == "train" for word in words) or words == held
+            if len(words) > 1 and divided:
                 raise DataError(
-                    f"{folder} has {' and '.join(f'{name}/' for name in names)} without class "
+                    f"{folder} has {' and '.join(f'{word}/' for word in words)} without class "
                     "folders in them: put each class's pictures into a folder named after the "
                     "class, or give a manifest"
                 )
