@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,13 @@ def test_an_empty_split_cannot_be_judged(classifier):
     empty = Split(ArraySource(np.zeros((0, 8, 8, 3), np.uint8)), np.zeros(0, dtype=np.int64))
     with pytest.raises(DataError, match="no pictures"):
         evaluate_split(classifier, empty, Preprocessing())
+
+
+def test_names_that_are_no_text_can_be_written():
+    logits, labels = made()
+    name = os.fsdecode(b"caf\xe9.jpg")
+    classes = (os.fsdecode(b"gu\xeape"), "bee", "\ud800 wasp")
+    result = evaluate_logits(logits, labels, classes, names=[name] * len(labels))
+    written = type(result).model_validate_json(result.model_dump_json())
+    assert written.top_losses[0].name == "caf\ufffd.jpg"
+    assert [row.name for row in written.classes] == ["gu\ufffdpe", "bee", "\ufffd wasp"]

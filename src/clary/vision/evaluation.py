@@ -14,6 +14,7 @@ import numpy.typing as npt
 from clary.errors import DataError
 from clary.formats import evaluation as formats
 from clary.formats.preprocessing import Preprocessing
+from clary.formats.text import valid_text
 from clary.vision import metrics
 from clary.vision.datasets.dataset import Split
 from clary.vision.metrics import Floats, Integers
@@ -154,7 +155,7 @@ def _class_figures(
 ) -> tuple[formats.ClassFigures, ...]:
     return tuple(
         formats.ClassFigures(
-            name=name,
+            name=valid_text(name),
             support=int(counts.support[k]),
             predicted=int(counts.predicted[k]),
             precision=_known(counts.precision[k]),
@@ -194,7 +195,7 @@ def _top_losses(
     return tuple(
         formats.Mistake(
             index=int(index),
-            name=str(names[index]) if names is not None else str(int(index)),
+            name=valid_text(str(names[index])) if names is not None else str(int(index)),
             true=int(labels[index]),
             predicted=int(predicted[index]),
             probability=min(float(row[predicted[index]]), 1.0),

@@ -160,6 +160,29 @@ def test_a_folder_called_train_can_be_a_class(files, opened):
     )
 
 
+@pytest.mark.parametrize("others", [["validation"], ["test"], ["test", "logs"], ["val", "cats"]])
+def test_splits_with_loose_pictures_are_not_classes(files, opened, others):
+    root = files([f"{folder}/{n}.png" for folder in ("train", *others) for n in range(4)])
+    if "logs" in others:
+        for picture in (root / "logs").iterdir():
+            picture.rename(picture.with_suffix(".txt"))
+    words = " and ".join(f"{word}/" for word in sorted(["train", others[0]]))
+    with pytest.raises(DataError, match=f"{words} without class folders"):
+        opened(root)
+
+
+def test_a_class_name_that_is_no_text_is_marked(tmp_path, files, opened):
+    root = files(["caf/1.png", "caf/2.png", "tea/1.png", "tea/2.png"])
+    (root / "caf").rename(os.fsdecode(os.fsencode(root) + b"/caf\xe9"))
+    dataset = opened(root, valid_fraction=0, test_fraction=0)
+    assert dataset.classes == ("caf\ufffd", "tea")
+    assert list(dataset.class_counts("train")) == [2, 2]
+    assert dataset.train.source.read(0)
+    (root / "tea").rename(os.fsdecode(os.fsencode(root) + b"/caf\xe8"))
+    with pytest.raises(DataError, match="two classes are called caf\ufffd"):
+        opened(root)
+
+
 def test_a_wrapper_folder_is_opened(files, opened):
     inner = files([f"{s}/{c}/{n}.png" for s in ("train", "val") for c in "ab" for n in range(3)])
     outer = inner.parent / "outer"

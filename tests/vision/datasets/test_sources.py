@@ -53,6 +53,12 @@ def test_grey_pictures_become_rgb(shape):
     assert all(np.array_equal(picture[..., k], grey[2].reshape(5, 7)) for k in range(3))
 
 
+def test_named_classes_without_pictures_are_told(images, opened):
+    labels = [0, 2] * 6
+    found = opened(InMemory({"train": (images, labels)}, ("x", "none", "y", "no")))
+    assert (found.classes, found.empty_classes) == (("x", "y"), ("none", "no"))
+
+
 def test_what_is_read_is_a_copy(images):
     source = ArraySource(images)
     source.read(0)[:] = 0

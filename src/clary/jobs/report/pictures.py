@@ -17,6 +17,7 @@ from PIL import Image
 
 from clary.errors import ClaryError, DataError
 from clary.formats.evaluation import Mistake
+from clary.formats.text import valid_text
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.report.material import Material
 from clary.jobs.report.wording import counted, readable
@@ -156,7 +157,7 @@ def _mistakes(material: Material, dataset: PictureDataset) -> tuple[tuple[Mistak
 
 def _require_same(split: Split | None, mistakes: Sequence[Mistake], name: str) -> None:
     if split is not None and all(
-        mistake.index < len(split) and split.source.name(mistake.index) == mistake.name
+        mistake.index < len(split) and valid_text(split.source.name(mistake.index)) == mistake.name
         for mistake in mistakes
     ):
         return
@@ -202,8 +203,8 @@ def _cards(
 def _within(dataset: PictureDataset, name: str) -> str:
     """A picture's name without the folder that all of them lie in."""
     if dataset.location is None:
-        return name
-    return name.removeprefix(f"{dataset.location}{os.sep}")
+        return valid_text(name)
+    return valid_text(name).removeprefix(valid_text(f"{dataset.location}{os.sep}"))
 
 
 def _window(shape: tuple[int, ...], seen: Box) -> Box:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from clary.formats.data_check import CheckFinding, CheckReport, Severity
+from clary.formats.text import valid_text
 from clary.vision.checks.catalogue import Catalogue
 from clary.vision.checks.classes import class_map, class_names, class_sizes, split_coverage
 from clary.vision.checks.duplicates import duplicate_findings
@@ -19,7 +20,6 @@ from clary.vision.checks.files import (
     skipped_files,
     unreadable_pictures,
 )
-from clary.vision.checks.findings import valid_text
 from clary.vision.datasets.dataset import PictureDataset, Progress
 
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "notice": 2}

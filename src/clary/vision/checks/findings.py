@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clary.formats.data_check import NAMES_LIMIT, CheckFinding, Severity
+from clary.formats.text import valid_text
 
 
 def finding(
@@ -25,11 +26,6 @@ def finding(
         names=tuple(map(valid_text, names[:NAMES_LIMIT])),
         details=tuple(map(valid_text, details[:NAMES_LIMIT])),
     )
-
-
-def valid_text(name: str) -> str:
-    """A file name with a mark in place of bytes that are no text, which JSON cannot hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def number(count: int, noun: str, plural: str | None = None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from clary.errors import DataError
+from clary.formats.text import valid_text
 from clary.vision.datasets.dataset import SPLIT_NAMES, Labels, PictureDataset, Split
 from clary.vision.datasets.layout import FoundDataset, FoundSplit, ordered_classes, some
 from clary.vision.datasets.sources import take
@@ -28,6 +30,8 @@ def assemble(
 ) -> PictureDataset:
     """Fix the class map, leave out what it does not cover, cut the missing splits.
 
+    The data set's and the classes' names become text that the formats can hold.
+
     Where neither `valid` nor `test` was found both are cut from `train`; beside a found `test`
     only `valid` is. A found `valid` alone stays alone: whoever divided the pictures wanted the
     rest for training.
@@ -41,6 +45,7 @@ def assemble(
             f"{location or name} holds no training pictures: put each class's pictures into a "
             "folder named after the class"
         )
+    found = _with_text_names(found)
     train = found.splits["train"]
     counts = np.bincount(train.labels, minlength=len(train.class_names))
     present = {train.class_names[k] for k in np.flatnonzero(counts)}
@@ -65,16 +70,43 @@ def assemble(
                 )
     made = _cut_missing(splits, shares, classes)
     return PictureDataset(
-        name=name,
+        name=valid_text(name),
         layout=found.layout,
         classes=classes,
         splits={split: splits[split] for split in SPLIT_NAMES if split in splits},
         location=location,
         skipped=found.skipped,
-        empty_classes=found.empty_classes,
+        empty_classes=found.empty_classes or tuple(each for each in order if each not in present),
         unknown_classes=unknown,
         made_splits=made,
     )
+
+
+def _with_text_names(found: FoundDataset) -> FoundDataset:
+    """The same with class names that are valid text, on which the class map is built.
+
+    Raises:
+        DataError: two class names differ only in what is no text.
+    """
+    splits = {
+        name: replace(split, class_names=_texts(split.class_names))
+        for name, split in found.splits.items()
+    }
+    order = None if found.class_order is None else _texts(found.class_order)
+    return replace(
+        found, splits=splits, class_order=order, empty_classes=_texts(found.empty_classes)
+    )
+
+
+def _texts(names: Iterable[str]) -> tuple[str, ...]:
+    texts: dict[str, str] = {}
+    for name in names:
+        text = valid_text(name)
+        if texts.setdefault(text, name) != name:
+            raise DataError(
+                f"two classes are called {text}, for their names are not UTF-8: rename one"
+            )
+    return tuple(texts)
 
 
 def _mapped(found: FoundSplit, classes: tuple[str, ...]) -> tuple[Split, dict[str, int]]:
