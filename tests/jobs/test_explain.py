@@ -14,6 +14,7 @@ from clary.vision.explain import Explanation, Prediction
 from clary.vision.heat_maps import Box
 from clary.vision.models import save_model
 from clary.vision.models.storage import build_described
+from clary.vision.prediction import predict
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def test_it_writes_a_picture_and_prints_the_classes(model, picture_folder, tmp_p
     [
         (["MODEL", "missing.jpg"], "missing.jpg cannot be read"),
         (["MODEL", "PICTURE", "--class", "bea"], "did you mean 'bee'"),
+        (["MODEL", "PICTURE", "--output", "heat.jpg"], "end its name in .png"),
         (["nowhere", "PICTURE"], "there is no model 'nowhere'"),
     ],
 )
@@ -56,6 +58,18 @@ def test_what_cannot_be_used_is_one_sentence(
     assert exit_code(main, [places.get(part, part) for part in arguments]) in {1, 2}
     assert says in capsys.readouterr().err
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_large_jpeg_is_explained_with_the_pixels_that_are_predicted(model, tmp_path, capsys):
+    picture = tmp_path / "large.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(picture)
+    assert exit_code(main, [str(model), str(picture), "-o", str(tmp_path / "o.png")]) == 0
+    said = capsys.readouterr().out
+    (predicted,) = predict(model, [picture])
+    assert f"* {predicted.label}" in said
+    for label, probability in predicted.ranked:
+        assert f"{probability:.1%}" in next(line for line in said.splitlines() if label in line)
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (10, 2000), (900, 100)])

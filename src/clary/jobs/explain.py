@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from clary.errors import DataError
+from clary.errors import DataError, UsageError
 from clary.formats.files import replacing
 from clary.formats.model_archive import locate_model
 from clary.jobs.program import ProgramParser, run_program
@@ -38,16 +38,21 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, help="the PNG to write")
     parser.add_argument("--class", dest="target", help="a class; default is the likeliest one")
     options = parser.parse_args(arguments)
-    encoded = _read(options.picture)
     output = options.output or Path(f"{options.picture.stem}-explained.png")
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"--output is {output} but the picture is a PNG: end its name in .png")
+    encoded = _read(options.picture)
 
     from clary.vision.decoding import decode_picture
     from clary.vision.explain import explain
     from clary.vision.models import load_model
+    from clary.vision.transforms import EvaluationTransform
 
     location = locate_model(options.model, Settings.from_environment().jobs_dir)
-    picture = decode_picture(encoded, str(options.picture))
     classifier, description = load_model(location)
+    # The very pixels that `predict` sees: a large JPEG is decoded at a reduced scale.
+    min_side = EvaluationTransform(description.preprocessing).min_side
+    picture = decode_picture(encoded, str(options.picture), min_side=min_side)
     explanation = explain(classifier, description, picture, target=options.target)
     with replacing(output) as temporary:
         draw(explanation, options.picture.name).save(temporary, format="PNG", optimize=True)

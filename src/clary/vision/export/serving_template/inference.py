@@ -2,7 +2,8 @@
 
 It travels inside the model archive as `code/inference.py` and needs torch, timm, pillow,
 safetensors and numpy, nothing of Clary's. With simplejpeg installed JPEGs are decoded exactly as
-in training; without it Pillow does it, within a level or two.
+in training, large ones at a reduced scale too; without it Pillow decodes at the same scale, with
+another inverse cosine transform: most pixels differ by a level or two.
 
 | request           | body                                                                    |
 |-------------------|-------------------------------------------------------------------------|
@@ -24,6 +25,7 @@ import base64
 import binascii
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
 
@@ -41,6 +43,12 @@ except ImportError:
     simplejpeg = None
 
 VERSION = 1
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# As in training: scales that libjpeg has fast inverse transforms for, and how many stray bytes
+# between the segments of a JPEG lose no pixel.
+JPEG_FACTORS = (8, 4, 2)
+STRAY_BYTES = re.compile(r"(\d+) extraneous bytes before marker")
+MAX_STRAY_BYTES = 16
 BATCH = 32
 PICTURES = ("image/", "application/x-image", "application/octet-stream")
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -85,8 +93,10 @@ def model_fn(model_dir: str) -> Served:
     return Served(network.eval().to(device), description, device)
 
 
-def input_fn(body: bytes | str, content_type: str) -> list[np.ndarray]:
-    """Decode a request to pictures, uint8 of shape (H, W, 3) each.
+def input_fn(body: bytes | str, content_type: str) -> list[np.ndarray | bytes]:
+    """Take a request apart: arrays, uint8 of shape (H, W, 3) each, or picture files.
+
+    Files are decoded in `predict_fn`, which knows how large the network wants them.
 
     Raises:
         BadRequestError: the body does not fit its type, or the type is not served.
@@ -94,12 +104,12 @@ def input_fn(body: bytes | str, content_type: str) -> list[np.ndarray]:
     kind = content_type.partition(";")[0].strip().lower()
     data = body.encode() if isinstance(body, str) else bytes(body)
     if kind.startswith(PICTURES):
-        return [_decode(data)]
+        return [data]
     if kind == "application/json":
         return _from_json(data)
     if kind == "application/x-npy":
         try:
-            return _pictures(np.load(io.BytesIO(data), allow_pickle=False))
+            return [*_pictures(np.load(io.BytesIO(data), allow_pickle=False))]
         except (ValueError, EOFError, OSError) as error:
             raise BadRequestError(f"the body is not an array in .npy form: {error}") from error
     raise BadRequestError(
@@ -108,8 +118,12 @@ def input_fn(body: bytes | str, content_type: str) -> list[np.ndarray]:
     )
 
 
-def predict_fn(pictures: list[np.ndarray], served: Served) -> Answer:
-    """Give the probabilities of the pictures."""
+def predict_fn(pictures: list[np.ndarray | bytes], served: Served) -> Answer:
+    """Give the probabilities of the pictures.
+
+    Raises:
+        BadRequestError: a picture file cannot be decoded.
+    """
     description = served.description
     preprocessing = description["preprocessing"]
     mean = torch.tensor(preprocessing["mean"], device=served.device)
@@ -200,22 +214,52 @@ def _build(description: dict[str, Any]) -> nn.Module:
     return _Network(backbone, nn.Sequential(*layers))
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, min_side: int) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if simplejpeg is not None and image.format == "JPEG" and image.mode in {"RGB", "L"}:
-                pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-                upright = Image.fromarray(pixels)
-                orientation = image.getexif().get(0x0112, 1)
-                upright.getexif()[0x0112] = orientation
-                return np.asarray(ImageOps.exif_transpose(upright))
+        # The formats that training takes: others, EPS above all, may start processes.
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            upright = ImageOps.exif_transpose
+            # MPO is what Pillow calls a JPEG with more pictures behind the first.
+            if image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}:
+                factor = _factor(min(image.size), min_side)
+                if simplejpeg is None:
+                    image.draft("RGB", (image.width // factor, image.height // factor))
+                elif (pixels := _decode_jpeg(data, image.size, factor)) is not None:
+                    stored = Image.fromarray(pixels)
+                    stored.getexif()[0x0112] = image.getexif().get(0x0112, 1)
+                    return np.asarray(upright(stored))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError) as error:
+            return _to_rgb(upright(image))
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Given damaged bytes, Pillow's plugins raise nearly anything; DecompressionBombError is
+        # none of OSError and ValueError either.
         raise BadRequestError(f"the body is not a readable picture: {error}") from error
 
 
+def _factor(short: int, min_side: int) -> int:
+    return next((f for f in JPEG_FACTORS if -(-short // f) >= min_side), 1)
+
+
+def _decode_jpeg(data: bytes, size: tuple[int, int], factor: int) -> np.ndarray | None:
+    """The pixels, or None for a file with a few stray bytes, which Pillow reads as well."""
+    width, height = (-(-side // factor) for side in size)
+    try:
+        pixels: np.ndarray = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=height, min_width=width, strict=True
+        )
+    except ValueError as error:
+        stray = STRAY_BYTES.search(str(error))
+        if stray is None or int(stray[1]) > MAX_STRAY_BYTES:
+            raise
+        return None
+    return pixels
+
+
 def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode == "F":
+        raise ValueError("32-bit floating point pixels have no known range, save it with 8 bits")
     if image.mode.startswith("I"):
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
@@ -226,7 +270,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _from_json(data: bytes) -> list[np.ndarray]:
+def _from_json(data: bytes) -> list[np.ndarray | bytes]:
     try:
         content = json.loads(data)
     except ValueError as error:
@@ -237,7 +281,7 @@ def _from_json(data: bytes) -> list[np.ndarray]:
         raise BadRequestError('the body holds no pictures: send a list, or {"instances": a list}')
     if isinstance(content[0], dict):
         try:
-            return [_decode(base64.b64decode(item["b64"], validate=True)) for item in content]
+            return [base64.b64decode(item["b64"], validate=True) for item in content]
         except (KeyError, TypeError, binascii.Error) as error:
             raise BadRequestError(
                 f'an instance is no {{"b64": …}} of a picture: {error}'
@@ -248,7 +292,7 @@ def _from_json(data: bytes) -> list[np.ndarray]:
         raise BadRequestError(
             f"the pictures of one request must have one shape: {error}"
         ) from error
-    return _pictures(values)
+    return [*_pictures(values)]
 
 
 def _pictures(values: np.ndarray) -> list[np.ndarray]:
@@ -266,7 +310,9 @@ def _pictures(values: np.ndarray) -> list[np.ndarray]:
     return list(values)
 
 
-def _crop(picture: np.ndarray, preprocessing: dict[str, Any]) -> np.ndarray:
+def _crop(picture: np.ndarray | bytes, preprocessing: dict[str, Any]) -> np.ndarray:
+    if isinstance(picture, bytes):
+        picture = _decode(picture, 2 * preprocessing["resize_size"])
     # The resize to the short side and the centre crop, as one resize of the box that it shows.
     size, short = preprocessing["image_size"], preprocessing["resize_size"]
     height, width = picture.shape[:2]
