@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import stat
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -282,12 +285,49 @@ def test_a_prepared_folder_is_whole_or_absent(tmp_path):
     assert list(target.parent.iterdir()) == []
 
     def build_while_another_finishes(folder):
+        # Without the lock, as on a disk that several machines share.
         (folder / "mine").write_text("")
-        built_once(target, lambda other: (other / "theirs").write_text("") and None)
+        target.mkdir()
+        (target / "theirs").write_text("")
 
     assert built_once(target, build_while_another_finishes) == target
     assert [path.name for path in target.iterdir()] == ["theirs"]
     assert [path.name for path in target.parent.iterdir()] == ["key"]
+
+
+def test_several_at_once_build_once(tmp_path):
+    target = tmp_path / "cache" / "key"
+    program = f"""
+import pathlib, time
+from clary.vision.datasets.prepared import built_once
+def build(folder):
+    with open({str(tmp_path / "built")!r}, "a") as log:
+        log.write("x")
+    time.sleep(1)
+    (folder / "whole").write_text("")
+print([path.name for path in built_once(pathlib.Path({str(target)!r}), build).iterdir()])
+"""
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [process.communicate()[0] for process in running] == ["['whole']\n"] * 3
+    assert (tmp_path / "built").read_text() == "x"
+    assert [path.name for path in target.parent.iterdir()] == ["key"]
+
+
+def test_an_archive_that_cannot_be_read_is_no_fault_of_the_cache(classes, tmp_path, settings):
+    class FailingDisk(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    archive = pack(classes(), tmp_path / "x.zip")
+    writer = archives._MemberWriter(archive, tmp_path, 0, None)
+    with pytest.raises(DataError, match=r"x\.zip cannot be read \(Input/output error\)"):
+        writer.write("a", FailingDisk())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        writer.write("file/a", io.BytesIO(b"1"))
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from clary.errors import DataError, StorageError
+from clary.formats.files import storage_errors
 from clary.settings import Settings
 from clary.vision.datasets.dataset import Progress
 from clary.vision.datasets.listing import readable
@@ -88,7 +89,10 @@ def _damage_named(archive: Path) -> Iterator[None]:
         if error.errno is None:
             # gzip and bz2 report damage as an OSError that the system knows nothing of.
             raise DataError(f"{archive} is damaged ({error}): fetch or pack it again") from error
-        raise
+        # What cannot be written is a StorageError already.
+        raise DataError(
+            f"{archive} cannot be read ({error.strerror}): check the disk it is on"
+        ) from error
 
 
 def _is_zip(archive: Path) -> bool:
@@ -148,7 +152,8 @@ class _MemberWriter:
         Raises:
             StorageError: there are fewer, less a reserve.
         """
-        free = shutil.disk_usage(self.target).free
+        with storage_errors(self.target):
+            free = shutil.disk_usage(self.target).free
         if size + _RESERVE_BYTES > free:
             raise StorageError(
                 f"{self.archive} needs {size / 1e9:.1f} GB more to be unpacked, and "
@@ -156,20 +161,30 @@ class _MemberWriter:
                 "CLARY_HOME to another disk"
             )
 
+    def make_folder(self, name: str) -> None:
+        """Make a folder and those above it."""
+        with storage_errors(self.target / name):
+            (self.target / name).mkdir(parents=True, exist_ok=True)
+
     def write(self, name: str, source: IO[bytes]) -> None:
         """Write a file; the folders above it are made."""
         path = self.target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as output:
-            while chunk := source.read(_CHUNK_BYTES):
-                output.write(chunk)
-                self._written += len(chunk)
-                if self._written - self._checked >= _SPACE_CHECK_BYTES:
-                    self._checked = self._written
-                    self.need(_SPACE_CHECK_BYTES)
-        os.utime(path, ns=(self._time_ns, self._time_ns))
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as output:
+                while chunk := self._chunk(source):
+                    output.write(chunk)
+                    self._written += len(chunk)
+                    if self._written - self._checked >= _SPACE_CHECK_BYTES:
+                        self._checked = self._written
+                        self.need(_SPACE_CHECK_BYTES)
+            os.utime(path, ns=(self._time_ns, self._time_ns))
         if self._progress is not None:
             self._progress(f"unpacking {self.archive.name}", self._written, self.total)
+
+    def _chunk(self, source: IO[bytes]) -> bytes:
+        with _damage_named(self.archive):
+            return source.read(_CHUNK_BYTES)
 
     def copy(self, name: str, other: str) -> None:
         """Write a file that is the same as one written before, if that is a file."""
@@ -189,7 +204,7 @@ def _unpack_zip(archive: Path, writer: _MemberWriter) -> None:
             name = writer.place(member.filename)
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.is_dir() or not name:
-                (writer.target / name).mkdir(parents=True, exist_ok=True)
+                writer.make_folder(name)
             elif kind == stat.S_IFLNK:
                 if member.file_size > _LINK_BYTES:
                     raise writer.refuse(member.filename, "a link without an end")
@@ -210,7 +225,7 @@ def _unpack_tar(archive: Path, writer: _MemberWriter) -> None:
         for member in opened:
             name = writer.place(member.name)
             if member.isdir() or not name:
-                (writer.target / name).mkdir(parents=True, exist_ok=True)
+                writer.make_folder(name)
             elif member.issym():
                 links.append((name, _link_target(name, member.linkname, writer)))
             elif member.islnk():

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.errors import DataError
+from clary.formats.files import storage_errors
 from clary.settings import Settings
 from clary.vision.datasets.dataset import Labels, Progress
 from clary.vision.datasets.layout import FoundDataset, FoundSplit
@@ -89,8 +90,10 @@ def read_cifar(folder: Path, settings: Settings, progress: Progress | None = Non
         key = files_key([*train, *test])
 
     def build(target: Path) -> None:
-        for split, batches in parts.items():
-            _convert(batches, label_key, target / split, progress)
+        # What is read has its own sentences.
+        with storage_errors(target):
+            for split, batches in parts.items():
+                _convert(batches, label_key, target / split, progress)
 
     rows = built_once(settings.cache_dir / "cifar" / f"{key}-{_VERSION}", build)
     classes = _class_names(meta, "label_names" if ten else "fine_label_names")

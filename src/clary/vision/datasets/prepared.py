@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from clary.formats.files import storage_errors
+from clary.vision.caching import locked
 
 _TEMPORARY = ".unfinished-"
 _ABANDONED_SECONDS = 24 * 3600
@@ -21,12 +22,12 @@ _SAMPLE_BYTES = 1 << 16
 def built_once(target: Path, build: Callable[[Path], None]) -> Path:
     """Give the folder `target`, building it in a temporary one beside it when it is not there.
 
-    When two processes build at once the first to finish wins. What a killed process left behind
+    Of several processes one builds and the others wait for it. What a killed process left behind
     is removed after a day.
 
     Args:
         target: the final place; its name stands for the content.
-        build: fills the empty folder it is given.
+        build: fills the empty folder it is given, and says itself what cannot be read or written.
 
     Raises:
         StorageError: the cache cannot be written, or the disk is full.
@@ -35,18 +36,34 @@ def built_once(target: Path, build: Callable[[Path], None]) -> Path:
         return target
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.with_name(f".{target.name}.lock")
+    with locked(lock):
+        try:
+            if not target.is_dir():
+                _build(target, build)
+        finally:
+            # Whoever waits holds the file without its name; at worst two build, as below.
+            with suppress(OSError):
+                lock.unlink()
+    return target
+
+
+def _build(target: Path, build: Callable[[Path], None]) -> None:
+    with storage_errors(target):
         _remove_abandoned(target.parent)
         temporary = Path(mkdtemp(prefix=_TEMPORARY, dir=target.parent))
-        try:
-            build(temporary)
+    try:
+        build(temporary)
+        with storage_errors(target):
+            # A power cut must not leave the name without the content.
+            os.sync()
             try:
                 temporary.rename(target)
             except OSError:
                 if not target.is_dir():
                     raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return target
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def files_key(files: list[Path]) -> str:
