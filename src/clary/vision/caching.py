@@ -9,6 +9,8 @@ An entry is used by holding a shared lock on its lock file, which the system rel
 process dies in whatever way. When room is asked for, entries that nobody holds are removed, the
 least recently used first, until all entries together stay under the limit. Safe between threads
 and processes; an entry handle belongs to the one who opened it.
+
+Unpacked archives and CIFAR's pictures lie beside the store, unbounded: kept until deleted.
 """
 
 from __future__ import annotations
