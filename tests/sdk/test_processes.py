@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.sdk.processes import run_program, shared_cores
+from clary.sdk.processes import run_job_program, run_program, shared_cores
 
 # The parent as the command line is one: it runs the child below and ends with its code.
 PARENT = """
@@ -114,3 +114,12 @@ def test_the_environment_fills_gaps_only(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_processes_share_the_cores() -> None:
     assert shared_cores(1) == {}
     assert shared_cores(10_000) == {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")
+def test_modules_in_the_current_folder_do_not_take_the_place_of_others(tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise SystemExit(77)")
+    (tmp_path / "numpy.py").write_text("raise SystemExit(77)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    assert run_job_program("check", ["digits", "--quick", "--json"]) == 0

@@ -111,8 +111,7 @@ def test_resume_merges_the_options_and_keeps_the_earlier_ones(
 ) -> None:
     job = TrainingJob.create(str(photos), {"epochs": "3", "lr": "0.01"}, settings, name="one")
     again = TrainingJob.resume(job.directory, {"epochs": "10", "dropout": "0.5"}, settings)
-    # 10 epochs are the default, so the file leaves them out.
-    assert again.directory.hyperparameters() == {"lr": "0.01", "dropout": "0.5"}
+    assert again.directory.hyperparameters() == {"epochs": "10", "lr": "0.01", "dropout": "0.5"}
     assert again.directory.previous_hyperparameters() == {"epochs": "3", "lr": "0.01"}
     assert again.resumed
     with pytest.raises(UsageError, match="was trained on"):
@@ -277,3 +276,17 @@ def test_processes_that_train_together_stop_together(photos: Path, settings: Set
     assert "clary train --resume one" in errors
     assert "one stopped after " in output
     assert JobRecord.read(resolve_job("one", settings)).status == "Stopped"
+
+
+@pytest.mark.slow
+def test_a_refused_resume_leaves_the_job_as_it_was(photos: Path, settings: Settings) -> None:
+    job = TrainingJob.create(str(photos), {**TINY, "epochs": "1"}, settings)
+    done = job.run(("--skip-check", "--no-report"))
+    assert done.status == "Completed"
+    before = job.directory.hyperparameters()
+    refused = TrainingJob.resume(job.directory, {"image_size": "48"}, settings)
+    ended = refused.run(("--skip-check", "--no-report"))
+    assert ended.exit_code == 2
+    assert "now it is 48" in (ended.failure_reason or "")
+    assert job.directory.hyperparameters() == before
+    assert JobRecord.read(job.directory) == done

@@ -179,6 +179,19 @@ class JobDirectory:
         write_json(self.previous_hyperparameters_file, self.hyperparameters())
         write_json(self.hyperparameters_file, dict(hyperparameters))
 
+    def restore_hyperparameters(self) -> None:
+        """Take back what `replace_hyperparameters` wrote.
+
+        Raises:
+            FormatError: the earlier ones are damaged.
+            StorageError: the folder cannot be written.
+        """
+        earlier = self.previous_hyperparameters()
+        if earlier is not None:
+            write_json(self.hyperparameters_file, earlier)
+            with storage_errors(self.previous_hyperparameters_file):
+                self.previous_hyperparameters_file.unlink()
+
     def write_failure(self, reason: str) -> None:
         """Say why the job failed; what was said before stays.
 

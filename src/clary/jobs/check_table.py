@@ -72,8 +72,8 @@ def _split_rows(report: CheckReport) -> Iterator[tuple[str, str, str]]:
             division = f"{counts[smallest]:,} of each class"
         else:
             division = (
-                f"{counts[smallest]:,} of {_printable(smallest)} to "
-                f"{counts[largest]:,} of {_printable(largest)}"
+                f"from {counts[smallest]:,} ({_printable(smallest)}) to "
+                f"{counts[largest]:,} ({_printable(largest)}) a class"
             )
         yield f"{split}{made}", f"{sum(counts.values()):,}", division
 

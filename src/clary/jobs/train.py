@@ -17,6 +17,7 @@ from rich.console import Console
 from clary.errors import ClaryError, DataError, Interrupted
 from clary.formats.files import write_text
 from clary.formats.job_directory import JobDirectory
+from clary.formats.job_record import JobRecord
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
@@ -47,10 +48,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _train(directory, check=not given.skip_check, report=not given.no_report)
     except Interrupted as error:
+        if not _is_main_process():
+            return error.exit_code
         raise Interrupted(
-            f"{error}; `clary train --resume {directory.root.name}` goes on from there"
+            f"{error}; `clary train --resume {_name(directory)}` goes on from there"
         ) from error
     except ClaryError as error:
+        if not _is_main_process():
+            return error.exit_code
         directory.write_failure(str(error))
         raise
     return 0
@@ -61,7 +66,7 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
     options = TrainingOptions.from_hyperparameters(directory.hyperparameters())
     settings = Settings.from_environment()
     console = Console(soft_wrap=True)
-    main_process = os.environ.get("RANK", "0") == "0"
+    main_process = _is_main_process()
     console.quiet = not main_process
     dataset = _open(directory, options, settings)
     if check and main_process:
@@ -153,8 +158,20 @@ def _summarise(result: FinetuneResult, console: Console, seconds: float) -> None
     console.print("\n".join(lines), highlight=False)
 
 
+def _is_main_process() -> bool:
+    """Whether this process speaks and writes for all that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _name(directory: JobDirectory) -> str:
+    """What a person calls the job in the next command: its name, or its folder without one."""
+    if directory.job_file.exists():
+        return JobRecord.read(directory).name
+    return str(directory.root)
+
+
 def _say_what_next(directory: JobDirectory, console: Console) -> None:
-    name = directory.root.name
+    name = _name(directory)
     console.print(
         f"\nnext      clary predict {name} PICTURE…      what is on a picture\n"
         f"          clary explain {name} PICTURE       where it looks\n"

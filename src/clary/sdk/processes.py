@@ -24,6 +24,9 @@ from clary.errors import ClaryError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_STOPPED = frozenset(128 + number for number in STOP_SIGNALS)
+# `python -m` looks for modules in the current folder first, so that somebody's `random.py` beside
+# their photos would take the place of Python's. Honoured from Python 3.11 on.
+PROGRAM_ENVIRONMENT = {"PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ def run_program(
     asked: list[int] = []
     with _handling_signals() as received:
         process = subprocess.Popen(
-            list(command), pass_fds=tuple(inherited), env={**(environment or {}), **os.environ}
+            list(command),
+            pass_fds=tuple(inherited),
+            env={**PROGRAM_ENVIRONMENT, **(environment or {}), **os.environ},
         )
         if started is not None:
             started(process.pid)

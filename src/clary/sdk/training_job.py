@@ -73,13 +73,16 @@ class TrainingJob:
             _check_name(name, settings)
         name = name or _made_up_name(location, output, settings)
         root = settings.jobs_dir / name if output is None else output.expanduser().absolute()
-        if JobDirectory(root).job_file.exists():
+        with storage_errors(root):
+            holds_a_job = JobDirectory(root).job_file.exists()
+        if holds_a_job:
             raise UsageError(
                 f"{root} holds a job already: choose another folder, or go on with that job by "
                 f"`clary train --resume {root}`"
             )
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise UsageError(f"{root} is not an empty folder: choose another one for the job")
+        with storage_errors(root):
+            if root.exists() and (not root.is_dir() or any(root.iterdir())):
+                raise UsageError(f"{root} is not an empty folder: choose another one for the job")
         directory = JobDirectory(root)
         directory.create()
         directory.write_inputs(hyperparameters, {TRAINING_CHANNEL: location})
@@ -121,7 +124,7 @@ class TrainingJob:
             )
         with _locked(directory, record.name):
             earlier = TrainingOptions.from_hyperparameters(directory.hyperparameters())
-            merged = {**earlier.model_dump(exclude_defaults=True), **options}
+            merged = {**earlier.model_dump(exclude_unset=True), **options}
             directory.replace_hyperparameters(_hyperparameters(merged, settings))
         return cls(directory, record, resumed=True)
 
@@ -160,6 +163,15 @@ class TrainingJob:
                 inherited=(lock,),
                 environment=shared_cores(processes),
             )
+            if self.resumed and end.exit_code == UsageError.exit_code:
+                # The program refused the changed options: the job stays what it was before them.
+                self.directory.restore_hyperparameters()
+                self.record.write(self.directory)
+                return self.record.changed(
+                    status="Failed",
+                    exit_code=end.exit_code,
+                    failure_reason=_failure_text(self.directory) or end.reason,
+                )
             return self._finish(JobRecord.read(self.directory), end)
 
     def _finish(self, running: JobRecord, end: ProgramEnd) -> JobRecord:

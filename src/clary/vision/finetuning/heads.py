@@ -47,6 +47,7 @@ class HeadTraining:
         self.weights_fingerprint = model.weights.fingerprint
         self.classifier = self.hardware.placed(model.classifier)
         self.classifier.eval()
+        self._said: set[str] = set()
         self.step = 0
         self.learning_rate = plan.learning_rate
         self._rows_per_step = options.batch_size * options.accumulate
@@ -81,12 +82,17 @@ class HeadTraining:
             precision=self.plan.options.precision,
             workers=self.plan.workers,
             progress=progress,
-            message=self.observers.message,
+            message=self._say_once,
         )
         if self.processes.main:
             self.processes.wait()
         self.resources.enter_context(features)
         return features
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.observers.message(text)
 
     def train_epoch(
         self, epoch: int, start: int, totals: Totals, should_pause: Callable[[], bool]
