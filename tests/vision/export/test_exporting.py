@@ -68,13 +68,35 @@ def test_another_answer_is_a_parity_error_with_figures() -> None:
     def off_by(difference: float):
         return lambda images: np.full((len(images), 3), 1 / 3 + difference, np.float32)
 
-    assert check_parity(off_by(5e-4), pictures, expected) == pytest.approx(5e-4, rel=1e-3)
-    with pytest.raises(ParityError, match=r"2\.00e-03 on a picture of 500×375, the bound is 1e-03"):
-        check_parity(off_by(2e-3), pictures, expected)
+    both = (expected, expected)
+    assert check_parity(off_by(5e-4), pictures, *both) == pytest.approx(5e-4, rel=1e-3)
+    with pytest.raises(ParityError, match=r"2\.00e-03 \(the bound is 1e-03\) on a .* of 500×375"):
+        check_parity(off_by(2e-3), pictures, *both)
     with pytest.raises(ParityError, match="nan"):
-        check_parity(off_by(float("nan")), pictures, expected)
+        check_parity(off_by(float("nan")), pictures, *both)
     with pytest.raises(ParityError, match=r"\(1, 3\) for 1 and 2 pictures"):
-        check_parity(lambda _: np.full((1, 3), 1 / 3, np.float32), pictures, expected)
+        check_parity(lambda _: np.full((1, 3), 1 / 3, np.float32), pictures, *both)
+
+
+def test_of_many_classes_the_logarithms_are_compared() -> None:
+    pictures = made_up_pictures()[:1]
+    row = np.full(2000, 1 / 2000, np.float32)
+    other = row.copy()
+    other[7] *= 1.05  # 2.5e-5 as a probability
+    with pytest.raises(ParityError, match="log-probabilities differ from Clary's by 4"):
+        check_parity(lambda images: np.stack([other] * len(images)), pictures, row[None], row[None])
+
+
+def test_the_second_picture_of_a_batch_has_its_own_answer() -> None:
+    pictures = made_up_pictures()[:1]
+    one, two = np.array([[0.7, 0.3]], np.float32), np.array([[0.6, 0.4]], np.float32)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([one, two])[: len(images)]
+
+    assert check_parity(run, pictures, one, two) == 0
+    with pytest.raises(ParityError, match=r"1\.00e-01"):
+        check_parity(run, pictures, one, one)
 
 
 def test_nothing_is_left_behind_when_parity_fails(
