@@ -39,7 +39,7 @@ def test_pixels_are_pillows(
     expected = EvaluationTransform(preprocessing)(picture).astype(int)
     found = ResizeCrop(preprocessing)(torch.from_numpy(picture)[None])[0].permute(1, 2, 0).numpy()
     difference = np.abs(expected - found)
-    # Sums of float64 may round to either side of a half once in thousands of coefficients.
+    # A coefficient in thousands lies so near a half that Pillow rounds it the other way.
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from clary.formats.preprocessing import Preprocessing
+from clary.vision.export import pairs
 from clary.vision.models import Classifier
 
 # Since then a picture whose height shrinks by over twice as many pixels as its width is resized
@@ -27,8 +28,12 @@ class ResizeCrop(nn.Module):
     As in Pillow, the box is float32, the coefficients are whole multiples of 2⁻²², and the side
     that is resized first is rounded to whole levels before the other. Plain float32 products
     would differ by a level wherever a sum lies halfway, in a tenth of the pixels at some sizes.
+    All of it is float32 arithmetic (`pairs`), so that every runtime gives the same pixels.
     Source: Pillow's `Resample.c`.
     """
+
+    # Constants for TorchScript, which then compiles one of two branches and keeps no decision.
+    __constants__ = ("bicubic",)
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
@@ -94,32 +99,68 @@ class ResizeCrop(nn.Module):
         half = border // 2
         # Half of an odd border rounds to the even number, as Python's `round` does.
         first = half + (border % 2) * (half % 2)
-        exact = torch.ones(1, dtype=torch.float64, device=like.device)
-        scale = exact * length / resized
-        start = (scale * first).to(torch.float32)
-        end = torch.clamp(scale * (first + self.size), max=length).to(torch.float32)
-        scale = (end - start).to(torch.float64) / self.size
-        narrowing = 1.0 / torch.clamp(scale, min=1.0)
-        targets = torch.arange(self.size, device=like.device).to(torch.float64)
-        pixels = torch.arange(length, device=like.device).to(torch.float64)
-        centres = start.to(torch.float64) + (targets + 0.5) * scale
-        distance = torch.abs(pixels[None, :] - centres[:, None] + 0.5) * narrowing
-        if self.bicubic:
-            near = ((1.5 * distance - 2.5) * distance) * distance + 1.0
-            far = (((distance - 5.0) * distance + 8.0) * distance - 4.0) * -0.5
-            raw = torch.where(distance < 1.0, near, far) * (distance < 2.0).to(torch.float64)
-        else:
-            raw = torch.clamp(1.0 - distance, min=0.0)
-        part = raw / raw.sum(dim=1, keepdim=True) * 4194304.0
-        # Pillow rounds half away from zero.
-        units = torch.sign(part) * torch.floor(torch.abs(part) + 0.5)
-        high = torch.floor(units / 2048.0)
-        return high.to(torch.float32), (units - high * 2048.0).to(torch.float32)
+        one = torch.ones(1, device=like.device)
+        none = torch.zeros(1, device=like.device)
+        ratio, ratio_rest = pairs.divide(one * length, none, one * resized, none)
+        start, _ = pairs.multiply(ratio, ratio_rest, one * first, none)
+        end, _ = pairs.multiply(ratio, ratio_rest, one * (first + self.size), none)
+        end = torch.clamp(end, max=length)
+        scale, scale_rest = pairs.divide(end - start, none, one * self.size, none)
+        # An enlarging filter keeps its width.
+        inverse, inverse_rest = pairs.divide(one, none, scale, scale_rest)
+        enlarging = (scale < 1.0).to(torch.float32)
+        inverse = enlarging + (1.0 - enlarging) * inverse
+        inverse_rest = (1.0 - enlarging) * inverse_rest
+        targets = torch.arange(self.size, device=like.device).to(torch.float32)[:, None] + 0.5
+        centre, centre_rest = pairs.multiply(targets, none, scale, scale_rest)
+        centre, centre_rest = pairs.add(centre, centre_rest, start, none)
+        reach = 2 if self.bicubic else 1
+        taps = 2 * (reach + (reach * length + resized - 1) // resized) + 3
+        leftmost = torch.floor(centre - reach / inverse) - 1.0
+        places = leftmost + torch.arange(taps, device=like.device).to(torch.float32)[None, :]
+        distance, distance_rest = pairs.add(places + 0.5, none, -centre, -centre_rest)
+        sign = 1.0 - 2.0 * (distance < 0.0).to(torch.float32)
+        distance, distance_rest = pairs.multiply(
+            distance * sign, distance_rest * sign, inverse, inverse_rest
+        )
+        weight, rest = self.filtered(distance, distance_rest)
+        inside = ((places >= 0.0) & (places < length)).to(torch.float32)
+        weight, rest = weight * inside, rest * inside
+        whole, whole_rest = pairs.total(weight, rest)
+        part, part_rest = pairs.divide(weight, rest, whole, whole_rest)
+        high = torch.floor(part * 2048.0)
+        low = torch.floor(((part * 2048.0 - high) + part_rest * 2048.0) * 2048.0 + 0.5)
+        pixels = torch.arange(length, device=like.device).to(torch.float32)[None, :]
+        tap = pixels - leftmost
+        reached = ((tap >= 0.0) & (tap < taps)).to(torch.float32)
+        tap = torch.clamp(tap, 0.0, taps - 1.0).to(torch.int64)
+        return torch.gather(high, 1, tap) * reached, torch.gather(low, 1, tap) * reached
+
+    def filtered(self, distance: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """The filter's value at a distance of 0 or more: triangle, or cubic with a = −½."""
+        none = torch.zeros_like(distance)
+        if not self.bicubic:
+            value, value_rest = pairs.add(none + 1.0, none, -distance, -rest)
+            inside = (value > 0.0).to(torch.float32)
+            return value * inside, value_rest * inside
+        near, near_rest = pairs.multiply(none + 1.5, none, distance, rest)
+        near, near_rest = pairs.add(near, near_rest, none - 2.5, none)
+        near, near_rest = pairs.multiply(near, near_rest, distance, rest)
+        near, near_rest = pairs.multiply(near, near_rest, distance, rest)
+        near, near_rest = pairs.add(near, near_rest, none + 1.0, none)
+        far, far_rest = pairs.add(distance, rest, none - 5.0, none)
+        far, far_rest = pairs.multiply(far, far_rest, distance, rest)
+        far, far_rest = pairs.add(far, far_rest, none + 8.0, none)
+        far, far_rest = pairs.multiply(far, far_rest, distance, rest)
+        far, far_rest = pairs.add(far, far_rest, none - 4.0, none)
+        is_near = (distance < 1.0).to(torch.float32)
+        is_far = (1.0 - is_near) * (distance < 2.0).to(torch.float32) * -0.5
+        return near * is_near + far * is_far, near_rest * is_near + far_rest * is_far
 
     def levels(self, high: Tensor, low: Tensor) -> Tensor:
-        """Sums in units of 2⁻¹¹ and 2⁻²² to whole levels, 0…255."""
-        units = high.to(torch.int32) * 2048 + low.to(torch.int32) + 2097152
-        return torch.clamp(torch.floor_divide(units, 4194304), 0, 255).to(torch.float32)
+        """Sums in units of 2⁻¹¹ and 2⁻²² to whole levels, 0…255; exact, in float32 alone."""
+        carried = high + torch.floor(low / 2048.0)
+        return torch.clamp(torch.floor((carried + 1024.0) / 2048.0), 0.0, 255.0)
 
 
 class ExportedResizeCrop(ResizeCrop):
