@@ -99,15 +99,11 @@ def test_the_second_picture_of_a_batch_has_its_own_answer() -> None:
         check_parity(run, pictures, one, one)
 
 
-def test_nothing_is_left_behind_when_parity_fails(
-    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_behind_when_parity_fails(tmp_path: Path, small_model: Path) -> None:
     output = tmp_path / "m.pt"
     output.write_text("the earlier export")
-    monkeypatch.setattr("clary.vision.export.exporting.PARITY_BOUND", 0.0)
-    monkeypatch.setattr(check_parity, "__defaults__", (-1.0,))
     with pytest.raises(ParityError, match="nothing was written"):
-        export_model(small_model, "torchscript", output)
+        export_model(small_model, "torchscript", output, parity_bound=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
     assert output.read_text() == "the earlier export"
 

@@ -67,6 +67,8 @@ def export_model(
     format: Format,  # noqa: A002 - the word of `--format`
     output: Path | None = None,
     sample_pictures: Sequence[Path] | None = None,
+    *,
+    parity_bound: float = PARITY_BOUND,
 ) -> ExportResult:
     """Export a model with its preprocessing inside, from pixels to probabilities.
 
@@ -80,10 +82,11 @@ def export_model(
         format: "onnx", "openvino" or "torchscript".
         output: the file to write; `<name of the network>.onnx|.xml|.pt` here by default.
         sample_pictures: more pictures to compare on.
+        parity_bound: the largest difference of a probability that passes.
 
     Raises:
         UsageError: the format is unknown, or the output's ending belongs to another.
-        ParityError: a probability differs by more than 1e-3, its centred logarithm by more
+        ParityError: a probability differs by more than the bound, its centred logarithm by more
             than 1e-2, or the likeliest class is another; nothing is written.
         ExportError: the conversion failed, or a library is missing.
         FormatError: the model is missing, damaged, or of a later version.
@@ -111,7 +114,7 @@ def export_model(
         with TemporaryDirectory(prefix=".clary-export-", dir=target.parent) as folder:
             written = Path(folder) / target.name
             run = _convert(format, network, about, written)
-            difference = check_parity(run, pictures, expected, upturned)
+            difference = check_parity(run, pictures, expected, upturned, parity_bound)
             del run
             files = _put_in_place(Path(folder), target)
     return ExportResult(
