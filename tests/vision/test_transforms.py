@@ -62,8 +62,9 @@ def test_one_call_equals_resize_then_centre_crop(height, width, size, margin, in
     difference = np.abs(once.astype(int) - two_steps(image, preprocessing).astype(int))
     # Pillow chooses which axis comes first by the output's size; bicubic overshoot that is clipped
     # between the passes makes a few levels of difference at hard edges, bilinear has none.
-    assert difference.max() <= (1 if interpolation == "bilinear" else 16)
-    assert difference.mean() <= 0.5
+    most, mean = (1, 0.5) if interpolation == "bilinear" else (16, 1.5)
+    assert difference.max() <= most
+    assert difference.mean() <= mean
 
 
 def test_a_picture_of_the_right_size_is_not_resampled():
