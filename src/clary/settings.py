@@ -1,9 +1,11 @@
 """What the environment says, read once and frozen.
 
-| variable         | meaning                                            | default    |
-|------------------|----------------------------------------------------|------------|
-| `CLARY_HOME`     | where jobs, caches and downloads live              | `~/.clary` |
-| `CLARY_CACHE_GB` | the most that decoded pictures and features may use | 20        |
+| variable         | meaning                                             | default                    |
+|------------------|-----------------------------------------------------|----------------------------|
+| `CLARY_HOME`     | where jobs, buckets, caches and downloads live      | `~/.clary`                 |
+| `CLARY_CACHE_GB` | the most that decoded pictures and features may use | 20                         |
+| `CLARY_PORT`     | where the service listens                           | 7788                       |
+| `CLARY_MAX_JOBS` | training jobs that run at once                      | half the cores, at least 2 |
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from clary.errors import UsageError
 
 GIB = 1024**3
+DEFAULT_PORT = 7788
 
 
 class Settings(BaseModel):
@@ -26,13 +29,16 @@ class Settings(BaseModel):
 
     home: Path
     cache_limit_bytes: int = 20 * GIB
+    port: int = DEFAULT_PORT
+    max_jobs: int = Field(default_factory=lambda: max(2, (os.cpu_count() or 1) // 2))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from environment variables.
 
         Raises:
-            UsageError: `CLARY_CACHE_GB` is not a number of at least 0.
+            UsageError: `CLARY_CACHE_GB` is not a number of at least 0, `CLARY_PORT` no port, or
+                `CLARY_MAX_JOBS` no whole number of at least 1.
         """
         environment = os.environ if environment is None else environment
         home = Path(environment.get("CLARY_HOME") or "~/.clary").expanduser().absolute()
@@ -45,12 +51,50 @@ class Settings(BaseModel):
             raise UsageError(
                 f"CLARY_CACHE_GB is {text!r}: set it to a number of gigabytes, 0 or more"
             )
-        return cls(home=home, cache_limit_bytes=int(gigabytes * GIB))
+        wholes = {
+            field: _whole(environment, variable, low, high)
+            for field, variable, low, high in (
+                ("port", "CLARY_PORT", 1, 65535),
+                ("max_jobs", "CLARY_MAX_JOBS", 1, 1000),
+            )
+            if environment.get(variable)
+        }
+        return cls(home=home, cache_limit_bytes=int(gigabytes * GIB), **wholes)
 
     @property
     def jobs_dir(self) -> Path:
         """Holds a directory per job."""
         return self.home / "jobs"
+
+    @property
+    def buckets_dir(self) -> Path:
+        """Holds a folder per S3 bucket."""
+        return self.home / "buckets"
+
+    @property
+    def state_file(self) -> Path:
+        """The service's database."""
+        return self.home / "state.sqlite"
+
+    @property
+    def service_file(self) -> Path:
+        """Says where the running service listens: `clary.formats.service_record`."""
+        return self.home / "service.json"
+
+    @property
+    def service_log(self) -> Path:
+        """What the service says while it runs in the background."""
+        return self.home / "service.log"
+
+    @property
+    def credentials_file(self) -> Path:
+        """The keys that requests are signed with; readable by the owner only."""
+        return self.home / "credentials.json"
+
+    @property
+    def environments_dir(self) -> Path:
+        """Holds the Python environments of jobs that bring a `requirements.txt`."""
+        return self.cache_dir / "environments"
 
     @property
     def cache_dir(self) -> Path:
@@ -61,3 +105,10 @@ class Settings(BaseModel):
     def datasets_dir(self) -> Path:
         """Holds downloaded data sets."""
         return self.home / "datasets"
+
+
+def _whole(environment: Mapping[str, str], variable: str, low: int, high: int) -> int:
+    text = environment[variable]
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise UsageError(f"{variable} is {text!r}: set it to a whole number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,36 @@
+"""The parts that operations work with, assembled once and passed to each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from clary.service.call import Answer, Call
+from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from clary.object_store.store import ObjectStore
+    from clary.service.state.state import State
+    from clary.service.supervisor.supervisor import Supervisor
+
+ACCOUNT = "000000000000"
+
+
+@dataclass(frozen=True)
+class Office:
+    """The parts of one running service. Operations run on many threads; every part allows it."""
+
+    settings: Settings
+    region: str
+    store: ObjectStore
+    state: State
+    supervisor: Supervisor
+    account: str = ACCOUNT
+
+    def arn(self, resource: str, service: str = "sagemaker") -> str:
+        """The ARN of a resource such as `training-job/name`."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+
+Handler: TypeAlias = Callable[[Office, Call], "Mapping[str, Any] | Answer"]

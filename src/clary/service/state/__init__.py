@@ -1,0 +1,1 @@
+"""What the service remembers: SQLite through SQLAlchemy Core. Nobody else speaks SQLAlchemy."""
