@@ -120,6 +120,9 @@ class Executor(Protocol):
     def logs(self, job: TrainingJobSpec) -> tuple[HostLog, ...]:
         """The logs that exist so far, a host each."""
 
+    def processes(self, job: TrainingJobSpec) -> Mapping[str, int]:
+        """Of each host that runs, the id of the process above all its processes."""
+
     def terminate(self, job: TrainingJobSpec) -> None:
         """Ask all processes of the job to end (SIGTERM)."""
 
