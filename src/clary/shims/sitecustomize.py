@@ -1,0 +1,189 @@
+"""Sends the AWS clients of any Python process to Clary.
+
+Python imports `sitecustomize` by itself when it starts; `clary.formats.client_environment` puts
+this folder ahead on `PYTHONPATH`. Then
+
+- a client whose endpoint is AWS's, given explicitly or found by botocore, gets `CLARY_ENDPOINT`;
+- an endpoint that is neither, such as somebody's MinIO, is left alone;
+- a request that would nevertheless reach AWS is refused before anything is sent.
+
+Runs in anybody's interpreter: Python 3.8 or later, standard library only. Without
+`CLARY_ENDPOINT` nothing is changed.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import sys
+
+# Every interpreter pays for what is imported here: typing and urllib cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws")
+_CREATE_CLIENT_ENDPOINT = 5  # its place in `create_client(service_name, …)` after self
+
+
+def is_aws(url: str) -> bool:
+    """Whether the host of a URL is one of AWS's."""
+    return _host(url).endswith(_AWS_DOMAINS)
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return (urlsplit(url if "//" in url else "//" + url).hostname or "").rstrip(".")
+
+
+def redirect() -> None:
+    """Send this process's AWS clients to `CLARY_ENDPOINT`, those of libraries loaded later too.
+
+    Clients made earlier keep their endpoint, and are refused if it is AWS's. Does nothing the
+    second time, and nothing while `CLARY_ENDPOINT` is not set: the variable is read anew for each
+    client, so that taking it out gives AWS back.
+    """
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _Finder())
+    for name, change in _CHANGES.items():
+        if name in sys.modules:
+            change(sys.modules[name])
+
+
+def _change_sync_session(module: ModuleType) -> None:
+    _wrap_create_client(module.Session)
+
+
+def _change_async_session(module: ModuleType) -> None:
+    _wrap_create_client(module.AioSession)
+
+
+def _change_sync_transport(module: ModuleType) -> None:
+    send = module.URLLib3Session.send
+
+    def guarded(self: Any, request: Any) -> Any:
+        _refuse_aws(request.url)
+        return send(self, request)
+
+    module.URLLib3Session.send = guarded
+
+
+def _change_async_transport(module: ModuleType) -> None:
+    for name in ("AIOHTTPSession", "HttpxSession"):
+        transport = getattr(module, name, None)
+        if transport is not None and transport.__module__ == module.__name__:
+            _guard_coroutine(transport)
+
+
+def _guard_coroutine(transport: Any) -> None:
+    send = transport.send
+
+    async def guarded(self: Any, request: Any) -> Any:
+        _refuse_aws(request.url)
+        return await send(self, request)
+
+    transport.send = guarded
+
+
+def _wrap_create_client(session: Any) -> None:
+    create_client = session.create_client
+
+    def redirected(self: Any, *args: Any, **kwargs: Any) -> Any:
+        target = os.environ.get("CLARY_ENDPOINT")
+        if not target:
+            return create_client(self, *args, **kwargs)
+        if len(args) > _CREATE_CLIENT_ENDPOINT:
+            wanted = args[_CREATE_CLIENT_ENDPOINT]
+            args = (
+                *args[:_CREATE_CLIENT_ENDPOINT],
+                _endpoint(wanted, target),
+                *args[_CREATE_CLIENT_ENDPOINT + 1 :],
+            )
+        else:
+            kwargs["endpoint_url"] = _endpoint(kwargs.get("endpoint_url"), target)
+        return create_client(self, *args, **kwargs)
+
+    redirected.__doc__ = create_client.__doc__
+    session.create_client = redirected
+
+
+def _endpoint(wanted: str | None, target: str) -> str:
+    """Without a wish, `target` is passed too: old botocore does not read `AWS_ENDPOINT_URL`."""
+    return target if not wanted or is_aws(wanted) else wanted
+
+
+def _refuse_aws(url: str) -> None:
+    if os.environ.get("CLARY_ENDPOINT") and is_aws(url):
+        from botocore.exceptions import BotoCoreError
+
+        class RefusedByClary(BotoCoreError):  # type: ignore[misc]
+            """A request for AWS itself, in a process whose AWS is this machine."""
+
+            fmt = (
+                "Clary does not let requests reach AWS, and this one is for {host}: make its "
+                'client anew, or give AWS back by `eval "$(clary env --unset)"`'
+            )
+
+        raise RefusedByClary(host=_host(url))
+
+
+_CHANGES: dict[str, Callable[[ModuleType], None]] = {
+    "botocore.session": _change_sync_session,
+    "botocore.httpsession": _change_sync_transport,
+    "aiobotocore.session": _change_async_session,
+    "aiobotocore.httpsession": _change_async_transport,
+    "aiobotocore.httpxsession": _change_async_transport,
+}
+
+
+class _Finder:
+    """Changes the modules of `_CHANGES` as soon as they are loaded."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What the finders behind this one find."""
+        if name not in _CHANGES:
+            return None
+        for finder in sys.meta_path:
+            if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
+                continue
+            spec: ModuleSpec | None = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    _change_when_loaded(spec.loader, _CHANGES[name])
+                return spec
+        return None
+
+
+def _change_when_loaded(loader: Any, change: Callable[[ModuleType], None]) -> None:
+    """Each module has a loader of its own, so that the loader itself can be changed."""
+    exec_module = loader.exec_module
+
+    def exec_and_change(module: ModuleType) -> None:
+        exec_module(module)
+        change(module)
+
+    loader.exec_module = exec_and_change
+
+
+def _run_hidden_sitecustomize() -> None:
+    """Run the `sitecustomize` that Python would have found without this one."""
+    here = os.path.realpath(os.path.dirname(__file__))  # noqa: PTH120
+    others = [entry for entry in sys.path if os.path.realpath(entry) != here]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        import importlib.util
+
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+if __name__ == "sitecustomize":
+    if os.environ.get("CLARY_ENDPOINT"):
+        redirect()
+    _run_hidden_sitecustomize()
