@@ -178,9 +178,9 @@ def _run_hidden_sitecustomize() -> None:
     others = [entry for entry in sys.path if os.path.realpath(entry) != here]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
     if spec is not None and spec.loader is not None:
-        import importlib.util
+        from importlib.util import module_from_spec
 
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(module_from_spec(spec))
 
 
 if __name__ == "sitecustomize":
