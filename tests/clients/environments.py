@@ -1,0 +1,100 @@
+"""Python environments of other people's clients, whose pins do not go with Clary's own.
+
+    sagemaker2   the SageMaker Python SDK as notebooks of the last years use it
+    sagemaker3   its rewrite, with ModelTrainer
+    awscli       the AWS CLI, version 1
+    s3fs         fsspec's S3, on aiobotocore
+
+Each is made once, in `.clients/` of the checkout, and kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+FOLDER = Path(__file__).resolve().parents[2] / ".clients"
+REQUIREMENTS = {
+    "sagemaker2": ("sagemaker==2.257.*",),
+    "sagemaker3": ("sagemaker>=3,<4",),
+    "awscli": ("awscli>=1.46,<2",),
+    "s3fs": ("s3fs>=2025",),
+}
+# What uv says when it is the network that fails, and not what was asked for.
+UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Could not connect")
+
+
+@dataclass(frozen=True)
+class ClientEnvironment:
+    """An environment that is ready."""
+
+    root: Path
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.root / "bin" / "python"
+
+    def command(self, name: str) -> Path:
+        """A program of it, such as `aws`."""
+        return self.root / "bin" / name
+
+
+def client_environment(name: str) -> ClientEnvironment:
+    """Make one of the environments, unless it is there; one process at a time.
+
+    Skips the test when the registry cannot be reached.
+    """
+    root = FOLDER / name
+    stamp = root / ".requirements"
+    wanted = "\n".join((sys.version, *REQUIREMENTS[name]))
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            _uv("venv", "--clear", "--python", sys.executable, str(root))
+            python = root / "bin" / "python"
+            _uv(
+                "pip", "install", "--compile-bytecode", "--python", str(python), *REQUIREMENTS[name]
+            )
+            stamp.write_text(wanted)
+    return ClientEnvironment(root)
+
+
+def _uv(*arguments: str) -> None:
+    ended = subprocess.run(
+        [find_uv_bin(), *arguments, "--quiet"], capture_output=True, text=True, check=False
+    )
+    if ended.returncode and any(sign in ended.stderr for sign in UNREACHABLE):
+        pytest.skip(f"the package registry cannot be reached: {ended.stderr.strip()[-300:]}")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture(scope="session")
+def sagemaker2() -> ClientEnvironment:
+    """The SageMaker Python SDK, version 2."""
+    return client_environment("sagemaker2")
+
+
+@pytest.fixture(scope="session")
+def sagemaker3() -> ClientEnvironment:
+    """The SageMaker Python SDK, version 3."""
+    return client_environment("sagemaker3")
+
+
+@pytest.fixture(scope="session")
+def awscli() -> ClientEnvironment:
+    """The AWS CLI, version 1."""
+    return client_environment("awscli")
+
+
+@pytest.fixture(scope="session")
+def s3fs() -> ClientEnvironment:
+    """S3 as a file system."""
+    return client_environment("s3fs")
