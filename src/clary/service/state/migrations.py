@@ -1,0 +1,96 @@
+"""The database's schema as a numbered list of steps; a step that was released never changes.
+
+`PRAGMA user_version` counts the steps that a file has been through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_TRAINING_JOBS_TAGS_METRICS_LOGS = (
+    """
+    CREATE TABLE training_jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        request TEXT NOT NULL,
+        updates TEXT NOT NULL,
+        status TEXT NOT NULL,
+        secondary TEXT NOT NULL,
+        transitions TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        started_ms INTEGER,
+        running_ms INTEGER,
+        ended_ms INTEGER,
+        stop_asked_ms INTEGER,
+        stop_cause TEXT,
+        launched INTEGER NOT NULL,
+        failure TEXT,
+        model_artifacts TEXT,
+        output_artifacts TEXT,
+        final_metrics TEXT NOT NULL,
+        log_offsets TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX training_jobs_by_status ON training_jobs (status, number)",
+    "CREATE INDEX training_jobs_by_creation ON training_jobs (created_ms, number)",
+    """
+    CREATE TABLE tags (
+        arn TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (arn, key)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE metrics (
+        id INTEGER PRIMARY KEY,
+        namespace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        dimensions TEXT NOT NULL,
+        last_ms INTEGER NOT NULL,
+        UNIQUE (namespace, name, dimensions)
+    )
+    """,
+    """
+    CREATE TABLE metric_values (
+        metric INTEGER NOT NULL REFERENCES metrics (id) ON DELETE CASCADE,
+        timestamp_ms INTEGER NOT NULL,
+        count REAL NOT NULL,
+        sum REAL NOT NULL,
+        minimum REAL NOT NULL,
+        maximum REAL NOT NULL,
+        unit TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX metric_values_by_time ON metric_values (metric, timestamp_ms)",
+    """
+    CREATE TABLE step_metrics (
+        resource TEXT NOT NULL,
+        name TEXT NOT NULL,
+        timestamp_ms INTEGER NOT NULL,
+        step INTEGER,
+        value REAL NOT NULL
+    )
+    """,
+    "CREATE INDEX step_metrics_by_time ON step_metrics (resource, name, timestamp_ms)",
+    """
+    CREATE TABLE log_groups (
+        name TEXT PRIMARY KEY,
+        created_ms INTEGER NOT NULL,
+        retention_days INTEGER
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE log_streams (
+        log_group TEXT NOT NULL REFERENCES log_groups (name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        path TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        PRIMARY KEY (log_group, name)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_TRAINING_JOBS_TAGS_METRICS_LOGS,)

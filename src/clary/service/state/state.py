@@ -1,0 +1,87 @@
+"""All that the service remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from clary.service.state import log_streams, metric_data, tags
+from clary.service.state.database import Database
+from clary.service.state.log_streams import LogStream, LogStreams
+from clary.service.state.metric_data import Datum, MetricData
+from clary.service.state.step_metrics import StepMetrics
+from clary.service.state.tags import Tags
+from clary.service.state.training_jobs import TrainingJob, TrainingJobs, change_within
+
+
+class State:
+    """The service's memory, a noun per table; here is what concerns several of them at once.
+
+    Owned by the service; any thread may call any method. Survives a kill at any moment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the database, or make it.
+
+        Raises:
+            StorageError: it is damaged, was made by a later Clary, or cannot be written.
+        """
+        self._database = Database(path)
+        self.training_jobs = TrainingJobs(self._database)
+        self.tags = Tags(self._database)
+        self.metrics = MetricData(self._database)
+        self.step_metrics = StepMetrics(self._database)
+        self.logs = LogStreams(self._database)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def create_training_job(
+        self, job: TrainingJob, tagged: Mapping[str, str]
+    ) -> TrainingJob | None:
+        """Store a new job with its tags; give the one that bears its name already, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def tag(connection: Connection) -> None:
+            tags.add_within(connection, job.arn, tagged)
+
+        return self.training_jobs.add(job, tag)
+
+    def forget_training_job(self, job: TrainingJob, group: str, hosts: Iterable[str]) -> None:
+        """Remove a job, and its tags, metrics and log streams with it.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def also(connection: Connection) -> None:
+            tags.remove_all_within(connection, job.arn)
+            metric_data.remove_within(connection, "TrainingJobName", [job.name])
+            metric_data.remove_within(connection, "Host", [f"{job.name}/{host}" for host in hosts])
+            log_streams.remove_prefix_within(connection, group, f"{job.name}/")
+
+        self.training_jobs.remove(job.name, also)
+
+    def record_logs(
+        self,
+        name: str,
+        change: Callable[[TrainingJob], TrainingJob],
+        data: Iterable[Datum],
+        streams: Iterable[LogStream],
+    ) -> None:
+        """Store what was read in a job's logs and how far, at once: nothing is counted twice.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            if change_within(connection, name, change) is not None:
+                metric_data.add_within(connection, data)
+                for stream in streams:
+                    log_streams.add_within(connection, stream)

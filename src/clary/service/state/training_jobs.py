@@ -1,0 +1,197 @@
+"""Training jobs as they are stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from clary.service.state.database import Database
+from clary.service.state.tables import training_jobs
+
+ACTIVE = ("InProgress", "Stopping", "Deleting")
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One entry of SecondaryStatusTransitions; `ended_ms` is None in the last one of a live job."""
+
+    status: str
+    message: str
+    started_ms: int
+    ended_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class FinalMetric:
+    """The last value of a metric that was found in the log."""
+
+    value: float
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training job. Times are milliseconds since 1970.
+
+    `request` is CreateTrainingJob's, verbatim but for its tags; `updates` holds the members that
+    UpdateTrainingJob changed. `number` counts jobs in the order of their creation, 0 before a job
+    is stored. `failure` is known when the user's code has ended and shown when the job has.
+    """
+
+    name: str
+    arn: str
+    request: Mapping[str, Any]
+    status: str
+    secondary: str
+    transitions: tuple[Transition, ...]
+    created_ms: int
+    modified_ms: int
+    started_ms: int | None = None
+    running_ms: int | None = None
+    ended_ms: int | None = None
+    stop_asked_ms: int | None = None
+    stop_cause: str | None = None
+    launched: bool = False
+    failure: str | None = None
+    model_artifacts: str | None = None
+    output_artifacts: str | None = None
+    updates: Mapping[str, Any] = field(default_factory=dict)
+    final_metrics: Mapping[str, FinalMetric] = field(default_factory=dict)
+    log_offsets: Mapping[str, int] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def message(self) -> str:
+        """What the job says of its state."""
+        return self.transitions[-1].message
+
+    @property
+    def active(self) -> bool:
+        """Whether the supervisor still has something to do for it."""
+        return self.status in ACTIVE
+
+
+class TrainingJobs:
+    """The stored training jobs. Any thread may call any method."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job: TrainingJob, tags: Callable[[Connection], None]) -> TrainingJob | None:
+        """Store a new job, and its tags with it; give the one that bears its name already, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            earlier = _find(connection, job.name)
+            if earlier is None:
+                connection.execute(insert(training_jobs).values(_columns(job)))
+                tags(connection)
+            return earlier
+
+    def find(self, name: str) -> TrainingJob | None:
+        """A job by its name.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with self._database.reading() as connection:
+            return _find(connection, name)
+
+    def active(self) -> list[TrainingJob]:
+        """All jobs that have not ended, the oldest first.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        return self.select(ACTIVE)
+
+    def select(self, statuses: Sequence[str] = ()) -> list[TrainingJob]:
+        """All jobs, or those in one of `statuses`, the oldest first.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        query = select(training_jobs).order_by(training_jobs.c.number)
+        if statuses:
+            query = query.where(training_jobs.c.status.in_(statuses))
+        with self._database.reading() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def change(
+        self, name: str, change: Callable[[TrainingJob], TrainingJob | None]
+    ) -> TrainingJob | None:
+        """Replace a job by what `change` makes of it, in one transaction.
+
+        Gives the new job; None when there is no such job or `change` gave None.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            return change_within(connection, name, change)
+
+    def remove(self, name: str, also: Callable[[Connection], None]) -> None:
+        """Forget a job, and what `also` removes with it.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            connection.execute(delete(training_jobs).where(training_jobs.c.name == name))
+            also(connection)
+
+
+def change_within(
+    connection: Connection, name: str, change: Callable[[TrainingJob], TrainingJob | None]
+) -> TrainingJob | None:
+    """`TrainingJobs.change` as a part of a transaction."""
+    job = _find(connection, name)
+    changed = change(job) if job is not None else None
+    if changed is not None:
+        connection.execute(
+            update(training_jobs)
+            .where(training_jobs.c.number == changed.number)
+            .values(_columns(changed))
+        )
+    return changed
+
+
+def _find(connection: Connection, name: str) -> TrainingJob | None:
+    query = select(training_jobs).where(training_jobs.c.name == name)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def _columns(job: TrainingJob) -> dict[str, Any]:
+    values = {
+        field.name: getattr(job, field.name)
+        for field in dataclasses.fields(job)
+        if field.name != "number"
+    }
+    for name in ("request", "updates", "log_offsets"):
+        values[name] = json.dumps(values[name])
+    values["transitions"] = json.dumps([dataclasses.astuple(one) for one in job.transitions])
+    values["final_metrics"] = json.dumps(
+        {name: dataclasses.astuple(metric) for name, metric in job.final_metrics.items()}
+    )
+    values["launched"] = int(job.launched)
+    return values
+
+
+def _job(row: Row[Any]) -> TrainingJob:
+    values = dict(row._mapping)
+    for name in ("request", "updates", "log_offsets"):
+        values[name] = json.loads(values[name])
+    values["transitions"] = tuple(Transition(*one) for one in json.loads(values["transitions"]))
+    values["final_metrics"] = {
+        name: FinalMetric(*metric) for name, metric in json.loads(values["final_metrics"]).items()
+    }
+    values["launched"] = bool(values["launched"])
+    return TrainingJob(**values)
