@@ -28,12 +28,17 @@ class TrainingJobSpec:
     @property
     def host_names(self) -> tuple[str, ...]:
         """`algo-1` to `algo-N`."""
-        resources = self.request.get("ResourceConfig") or {}
-        groups = resources.get("InstanceGroups") or ()
-        count = sum(int(group["InstanceCount"]) for group in groups) or int(
-            resources.get("InstanceCount") or 1
-        )
-        return tuple(f"algo-{number}" for number in range(1, count + 1))
+        return host_names(self.request)
+
+
+def host_names(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """`algo-1` to `algo-N`, as a CreateTrainingJob asks for them."""
+    resources = request.get("ResourceConfig") or {}
+    groups = resources.get("InstanceGroups") or ()
+    count = sum(int(group["InstanceCount"]) for group in groups) or int(
+        resources.get("InstanceCount") or 1
+    )
+    return tuple(f"algo-{number}" for number in range(1, count + 1))
 
 
 @dataclass(frozen=True)

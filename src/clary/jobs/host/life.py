@@ -1,0 +1,206 @@
+"""A host from its launch to its end file.
+
+    view → child → log, until the child ends → everything it left behind ends → reason → end file
+
+SIGTERM is passed on to the child's process group. The child dies with this process, and whatever
+it left behind is adopted and ended by this process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+from clary.errors import ClaryError
+from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
+from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
+from clary.jobs.host import namespace
+from clary.jobs.host.failures import failure_reason, killed_by, last_error, script_failure
+from clary.jobs.host.log_writer import LogWriter
+from clary.jobs.host.pipes import feed_pipes, make_first_pipes
+from clary.jobs.host.user_code import run_user_code
+
+_PR_SET_CHILD_SUBREAPER = 36
+_BLOCK_BYTES = 1 << 16
+_DRAIN_S = 2.0
+
+
+class _Child:
+    """The user's process, as the host sees it."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.status: int | None = None
+        self.asked_to_stop = False
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked_to_stop = True
+        if self.pid and self.status is None:
+            _signal_group(self.pid, signal.SIGTERM)
+
+    def reap(self) -> None:
+        """Take note of every process that has ended, adopted ones too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                self.status = status
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell counts."""
+        code = os.waitstatus_to_exitcode(self.status or 0)
+        return code if code >= 0 else 128 - code
+
+
+def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
+    """Run the host.
+
+    Args:
+        launch_file: `.launch.json`.
+        lock: the host's lock, held.
+        may_run_here: this process is a fork that has torch loaded.
+
+    Returns:
+        What the process shall end with.
+
+    Raises:
+        ClaryError: the launch cannot be read, or the end cannot be written.
+    """
+    os.set_inheritable(lock, False)
+    launch = Launch.read(launch_file)
+    files = HostFiles(Path(launch.root))
+    child = _Child()
+    signal.signal(signal.SIGTERM, child.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    # Whoever wants to stop the host makes the file first and then looks for the process id.
+    child.asked_to_stop = child.asked_to_stop or files.stop.exists()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    log = LogWriter(Path(launch.log))
+    for note in launch.notes:
+        log.say(note)
+    try:
+        if launch.isolation == "namespace":
+            namespace.enter(launch)
+        make_first_pipes(launch.pipes)
+    except (ClaryError, OSError) as error:
+        log.say(f"clary: {error}")
+        log.close()
+        HostEnded(1, str(error), _now_ms()).write(files)
+        return 1
+
+    reading, writing = os.pipe()
+    wake_reading, wake_writing = os.pipe()
+    for handle in (reading, wake_reading, wake_writing):
+        os.set_blocking(handle, False)
+    signal.set_wakeup_fd(wake_writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    parent = os.getpid()
+    child.pid = os.fork()
+    if child.pid == 0:
+        run_user_code(launch, writing, parent, here=may_run_here)
+    os.close(writing)
+    _own_group(child.pid)
+    if child.asked_to_stop:
+        _signal_group(child.pid, signal.SIGTERM)
+    HostStarted(parent, child.pid, _now_ms()).write(files)
+    feed_pipes(launch.pipes)
+    _follow(child, reading, wake_reading, log)
+    failure = _failure(launch, child, log)
+    log.close()
+    HostEnded(child.exit_code, failure, _now_ms()).write(files)
+    return 0
+
+
+def _follow(child: _Child, reading: int, wake: int, log: LogWriter) -> None:
+    """Write the log until the child has ended, then end what it left behind."""
+    watched = [reading, wake]
+    while child.status is None:
+        ready, _, _ = select.select(watched, [], [], 30)
+        if reading in ready and not _read(reading, log):
+            watched.remove(reading)
+        if wake in ready:
+            os.read(wake, 4096)
+        child.reap()
+    _end_what_is_left(child)
+    deadline = time.monotonic() + _DRAIN_S
+    while reading in watched and (left := deadline - time.monotonic()) > 0:
+        if not select.select([reading], [], [], left)[0] or not _read(reading, log):
+            break
+
+
+def _read(handle: int, log: LogWriter) -> bool:
+    """Take one block; False at the end of the pipe."""
+    try:
+        block = os.read(handle, _BLOCK_BYTES)
+    except BlockingIOError:
+        return True
+    log.feed(block)
+    return bool(block)
+
+
+def _end_what_is_left(child: _Child) -> None:
+    _signal_group(child.pid, signal.SIGKILL)
+    deadline = time.monotonic() + _DRAIN_S
+    while time.monotonic() < deadline:
+        child.reap()
+        adopted = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        if not adopted:
+            return
+        for pid in adopted:
+            os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _failure(launch: Launch, child: _Child, log: LogWriter) -> str | None:
+    """The reason for an exit code other than 0; `output/failure` and `output/success` on the way.
+
+    The toolkit writes `output/failure` where the script has not, so that it can be read there too.
+    """
+    directory = JobDirectory(Path(launch.root))
+    code = child.exit_code
+    if code == 0:
+        if launch.script_mode:
+            (directory.root / "output" / "success").touch()
+        return None
+    try:
+        said = directory.failure.read_text(encoding="utf-8", errors="replace")[:FAILURE_LIMIT]
+    except OSError:
+        said = ""
+    if not said.strip():
+        if launch.script_mode:
+            said = script_failure(code, list(log.tail), " ".join(launch.command))
+            directory.write_failure(said)
+        else:
+            said = killed_by(code) or last_error(log.tail)
+    return failure_reason(code, said)
+
+
+def _own_group(pid: int) -> None:
+    """Done on both sides of the fork, so that neither has to wait for the other."""
+    try:
+        os.setpgid(pid, pid)
+    except (PermissionError, ProcessLookupError):
+        return  # it has run a program, or ended, and had done it before
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

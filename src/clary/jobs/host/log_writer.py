@@ -1,0 +1,67 @@
+"""What a program prints, as lines with their time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+from clary.formats.log_file import EVENT_LIMIT_BYTES, encode_events
+
+_KEPT_LINES = 400
+
+
+class LogWriter:
+    """Appends to one log file. Owned by the host process; not thread-safe.
+
+    A disk that is full costs lines, not the job: they are counted, and the count is written as
+    soon as there is room. `tail` holds the last lines, for the reason of a failure.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._rest = b""
+        self._lost = 0
+        self.tail: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def say(self, line: str) -> None:
+        """Write a line of Clary's own."""
+        self._append([line])
+
+    def feed(self, block: bytes) -> None:
+        """Take what the program has printed; a line is written when its newline has come."""
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        while len(self._rest) > EVENT_LIMIT_BYTES:
+            lines.append(self._rest[:EVENT_LIMIT_BYTES])
+            self._rest = self._rest[EVENT_LIMIT_BYTES:]
+        if lines:
+            self._append([_text(line) for line in lines])
+
+    def close(self) -> None:
+        """Write what is left without a newline."""
+        if self._rest:
+            self._append([_text(self._rest)])
+            self._rest = b""
+        os.close(self._handle)
+
+    def _append(self, lines: list[str]) -> None:
+        self.tail.extend(lines)
+        now = int(time.time() * 1000)
+        if self._lost:
+            lines = [f"clary: {self._lost} lines are missing here: the disk was full", *lines]
+        content = encode_events((now, line) for line in lines)
+        size = os.fstat(self._handle).st_size
+        try:
+            while content:
+                content = content[os.write(self._handle, content) :]
+        except OSError:
+            os.ftruncate(self._handle, size)  # the file ends with a whole line
+            self._lost += len(lines) - bool(self._lost)
+        else:
+            self._lost = 0
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\r").decode("utf-8", "replace")

@@ -1,0 +1,124 @@
+"""A Python environment on top of this interpreter's: `python -m clary.jobs.layer DIR install …`.
+
+The arguments are pip's. What this interpreter has and satisfies stays where it is, so that torch
+is not brought again; what is missing, or has to be another version, goes into DIR and comes
+first. DIR is a virtual environment, made when it is not there; `pip` in it is this program.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from clary.errors import ClaryError, UsageError
+from clary.formats.files import storage_errors
+from clary.jobs.program import run_program
+
+_BASE_FILE = "clary_base.pth"
+# uv's plan: " + name==version" or " + name==version (from git+https://…)".
+_PLANNED = re.compile(r"^ [+~] (?P<name>[^=\s]+)==(?P<version>\S+)(?: \(from (?P<source>.+)\))?$")
+_KEPT_LINES = 12
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Install into the layer, or answer `pip list` and the like from this interpreter.
+
+    Raises:
+        ClaryError: uv refuses; its last lines are in the sentence.
+        UsageError: no folder is given.
+    """
+    if not arguments:
+        raise UsageError("give the folder of the environment, then pip's arguments")
+    folder = Path(arguments[0]).absolute()
+    words = list(arguments[1:])
+    make_layer(folder)
+    if not words:
+        return 0
+    if words[0] != "install":
+        return subprocess.run([*_uv("pip"), *words], check=False).returncode
+    wanted = _without_pips_own(words[1:])
+    planned = _plan(wanted)
+    if planned:
+        _run([*_uv("pip", "install", "--no-deps", "--python", _python(folder)), *planned])
+    return 0
+
+
+def make_layer(folder: Path) -> None:
+    """Make the environment unless it is there.
+
+    Raises:
+        ClaryError: uv refuses.
+        StorageError: the folder cannot be written.
+    """
+    python = Path(_python(folder))
+    if python.exists() and next(folder.glob(f"lib/*/site-packages/{_BASE_FILE}"), None):
+        return
+    _run([*_uv("venv", "--allow-existing", "--python", sys.executable), str(folder)])
+    packages = next(folder.glob("lib/python*/site-packages"))
+    base = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
+    with storage_errors(folder):
+        (packages / _BASE_FILE).write_text(
+            "".join(f"import site; site.addsitedir({path!r})\n" for path in base)
+        )
+        for name in ("pip", "pip3"):
+            script = folder / "bin" / name
+            script.write_text(
+                f'#!/bin/sh\nexec "{sys.executable}" -m clary.jobs.layer "{folder}" "$@"\n'
+            )
+            script.chmod(0o755)
+
+
+def _plan(wanted: Sequence[str]) -> list[str]:
+    """What this interpreter lacks, each at the version that uv has chosen."""
+    said = _run([*_uv("pip", "install", "--dry-run", "--python", sys.executable), *wanted])
+    planned = []
+    for line in said.splitlines():
+        match = _PLANNED.match(line)
+        if match is not None and line.startswith(" +"):
+            name, source = match["name"], match["source"]
+            planned.append(f"{name} @ {source}" if source else f"{name}=={match['version']}")
+    return planned
+
+
+def _without_pips_own(words: Sequence[str]) -> list[str]:
+    """The arguments without those that only pip knows."""
+    only_pips = {"--user", "--no-cache-dir", "--disable-pip-version-check", "-q", "--quiet"}
+    return [word for word in words if word not in only_pips]
+
+
+def _run(command: Sequence[str]) -> str:
+    index = os.environ.get("PIP_INDEX_URL")  # uv has a variable of its own
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={
+            **({"UV_DEFAULT_INDEX": index} if index else {}),
+            **os.environ,
+            "NO_COLOR": "1",
+            "UV_NO_PROGRESS": "1",
+        },
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stdout.splitlines() if line.strip()][-_KEPT_LINES:]
+        raise ClaryError("the requirements cannot be installed: " + " ".join(lines))
+    return done.stdout
+
+
+def _uv(*words: str) -> list[str]:
+    return [sys.executable, "-m", "uv", *words]
+
+
+def _python(folder: Path) -> str:
+    return str(folder / "bin" / "python")
+
+
+if __name__ == "__main__":
+    run_program(main)

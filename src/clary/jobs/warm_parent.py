@@ -1,0 +1,98 @@
+"""A process that has torch loaded and forks hosts: `python -m clary.jobs.warm_parent DESCRIPTOR`.
+
+Started by the service, which holds the other end of a socket (SOCK_SEQPACKET):
+
+    ← "warm"                                       once the libraries are loaded
+    → path of `.launch.json`, with the host's lock as a descriptor
+    ← process id of the host
+
+It ends when the service's end is closed; the hosts live on, each in a session of its own. It
+computes nothing itself, for threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from clary.endings import exit_code
+from clary.jobs.host.life import live
+from clary.vision.before_torch import prepare_process
+
+# What scripts that fine-tune a classifier import, the slowest first.
+_LIBRARIES = (
+    "torch",
+    "torch.utils.data",
+    "torchvision",
+    "torchvision.transforms",
+    "torchvision.models",
+    "torchvision.datasets",
+    "numpy",
+    "PIL.Image",
+    "clary.vision.checks",
+    "clary.vision.finetuning",
+    "clary.jobs.progress",
+    "clary.jobs.report",
+)
+_MESSAGE_BYTES = 4096
+_REAP_S = 1.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Load the libraries, then fork a host for each request."""
+    service = socket.socket(fileno=int(arguments[0]))
+    service.set_inheritable(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when this ends
+    prepare_process()
+    for name in _LIBRARIES:
+        if select.select([service], [], [], 0)[0]:
+            return 0  # nobody asks before it hears "warm": the service is gone
+        importlib.import_module(name)
+    gc.freeze()  # collecting would copy pages that the hosts share
+    service.send(b"warm")
+    return _serve(service)
+
+
+def _serve(service: socket.socket) -> int:
+    """Fork a host for each request until the service is gone."""
+    while True:
+        if not select.select([service], [], [], _REAP_S)[0]:
+            _reap()
+            continue
+        message, locks, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
+        if not message:
+            return 0
+        pid = os.fork()
+        if pid == 0:
+            service.close()
+            _be_host(Path(os.fsdecode(message)), locks[0])
+        for lock in locks:
+            os.close(lock)
+        service.send(str(pid).encode())
+        _reap()
+
+
+def _be_host(launch_file: Path, lock: int) -> NoReturn:
+    """Run a host in this fork. It ends at once, without dismantling what the parent has loaded."""
+    os.setsid()
+    os._exit(exit_code(lambda _: live(launch_file, lock, may_run_here=True), ()))
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+if __name__ == "__main__":
+    os._exit(exit_code(main, sys.argv[1:]))

@@ -1,0 +1,268 @@
+"""Jobs as processes of this machine: a host process for each host, `clary.jobs.host`.
+
+| method               | what tells it                                                            |
+|----------------------|--------------------------------------------------------------------------|
+| `launch`             | `.launched` is made once: a job is never started twice                   |
+| `look`               | each host's lock, `.started.json` and `.ended.json`                      |
+| `terminate`, `kill`  | the process ids in the locks                                             |
+
+Nothing about a running job is kept in memory that a new service would not find again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from clary.errors import ClaryError, StorageError
+from clary.formats.files import storage_errors
+from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
+from clary.service.executors.checkpoints import Checkpoints
+from clary.service.executors.executor import (
+    Artifacts,
+    Ended,
+    Gone,
+    HostLog,
+    Observation,
+    Running,
+    TrainingJobSpec,
+    Waiting,
+)
+from clary.service.executors.outputs import upload_outputs
+from clary.service.executors.places import HostPlace, host_places
+from clary.service.executors.preparation import Preparation
+from clary.service.executors.process_groups import kill_host, kill_leftovers, stop_host
+from clary.service.executors.requirements import Requirements
+from clary.service.executors.surroundings import inherited_environment
+from clary.service.executors.warm_hosts import WarmParent
+from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from clary.object_store.store import ObjectStore
+
+# When one host has failed, the others have this long to end by themselves.
+_SIBLING_GRACE_S = 10.0
+
+
+class LocalProcesses:
+    """Implements `clary.service.executors.executor.Executor`; thread-safe for different jobs.
+
+    Args:
+        settings: whose home keeps the environments.
+        store: the buckets.
+        warm: keep a process that has torch loaded, so that jobs start at once.
+        isolation: how /opt/ml is made; found out by trying when None.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        *,
+        warm: bool = True,
+        isolation: Isolation | None = None,
+    ) -> None:
+        self._store = store
+        self._checkpoints = Checkpoints(store)
+        self._requirements = Requirements(settings.environments_dir)
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="isolation")
+        self._isolation: Future[Isolation] = self._asking.submit(
+            _allowed_isolation if isolation is None else lambda: isolation
+        )
+        self._preparation = Preparation(
+            store, self._requirements, self._checkpoints, self._isolation.result
+        )
+        self._warm = WarmParent(inherited_environment()) if warm else None
+        self._lock = threading.Lock()
+        self._started_here: list[subprocess.Popen[bytes]] = []
+        self._failed_since: dict[str, float] = {}
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the next job finds torch loaded."""
+        return self._warm is not None and self._warm.is_warm
+
+    def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
+        """Make the job's directory, bring its data and its code.
+
+        Raises:
+            ClaryError: the data, the code or the environment cannot be had.
+        """
+        self._preparation.prepare(job, say)
+
+    def launch(self, job: TrainingJobSpec) -> None:
+        """Start the job's hosts, once.
+
+        Raises:
+            ClaryError: no process can be started.
+            StorageError: the job's directory cannot be written.
+        """
+        marker = launched_marker(job.directory.root)
+        with storage_errors(marker):
+            try:
+                with marker.open("x") as file:
+                    file.write(str(int(time.time())))
+            except FileExistsError:
+                return
+        for host in _places(job):
+            self._start(host)
+        self._checkpoints.follow(job)
+
+    def look(self, job: TrainingJobSpec) -> Observation:
+        """How the job stands."""
+        self._reap()
+        if not launched_marker(job.directory.root).exists():
+            return Waiting()
+        hosts = _places(job)
+        living = [host for host in hosts if host.files.is_held()]
+        ends = {host.name: HostEnded.read(host.files) for host in hosts if host not in living}
+        lost = [name for name, end in ends.items() if end is None]
+        if lost:
+            self.kill(job)
+            return Gone(
+                f"the process of {lost[0]} is gone without having said how it ended: it was "
+                "killed, or the machine went down"
+            )
+        ended = [end for end in ends.values() if end is not None]
+        if living:
+            self._checkpoints.follow(job)
+            self._end_siblings(job, ended)
+            starts = [HostStarted.read(host.files) for host in hosts]
+            since = [start.since_ms for start in starts if start is not None]
+            return Running(_moment(min(since))) if since else Waiting()
+        self._failed_since.pop(job.name, None)
+        failed = [end for end in ended if end.exit_code != 0]
+        decisive = min(failed, key=lambda end: end.at_ms) if failed else ended[0]
+        at = max(end.at_ms for end in ended)
+        return Ended(decisive.exit_code, decisive.failure, _moment(at))
+
+    def logs(self, job: TrainingJobSpec) -> tuple[HostLog, ...]:
+        """The logs that exist so far, a host each."""
+        try:
+            launched = launched_marker(job.directory.root).read_text()
+        except FileNotFoundError:
+            return ()
+        return tuple(
+            HostLog(f"{job.name}/{host.name}-{launched}", host.log)
+            for host in _places(job)
+            if host.log.exists()
+        )
+
+    def processes(self, job: TrainingJobSpec) -> Mapping[str, int]:
+        """The process above all others of each host that runs."""
+        holders = {host.name: host.files.holder() for host in _places(job)}
+        return {name: pid for name, pid in holders.items() if pid is not None}
+
+    def terminate(self, job: TrainingJobSpec) -> None:
+        """Ask all processes of the job to end, an installation of requirements too."""
+        self._requirements.cancel(job.name)
+        if launched_marker(job.directory.root).exists():
+            for host in _places(job):
+                stop_host(host.files)
+
+    def kill(self, job: TrainingJobSpec) -> None:
+        """End all processes of the job."""
+        self._requirements.cancel(job.name)
+        if launched_marker(job.directory.root).exists():
+            for host in _places(job):
+                kill_host(host.files)
+            kill_leftovers([host.files for host in _places(job)])
+
+    def collect(self, job: TrainingJobSpec) -> Artifacts:
+        """Upload checkpoints, model and output.
+
+        Raises:
+            ClaryError: they cannot be packed or stored.
+        """
+        self._checkpoints.finish(job)
+        return upload_outputs(job, _places(job), self._store)
+
+    def discard(self, job: TrainingJobSpec) -> None:
+        """Forget an ended job: its directory goes.
+
+        Raises:
+            StorageError: something in it cannot be deleted.
+        """
+        with storage_errors(job.directory.root):
+            if job.directory.root.exists():
+                shutil.rmtree(job.directory.root)
+
+    def close(self) -> None:
+        """Let go of the warm parent and the threads; running jobs go on."""
+        self._asking.shutdown()
+        self._checkpoints.close()
+        if self._warm is not None:
+            self._warm.close()
+
+    def _start(self, host: HostPlace) -> None:
+        lock = host.files.hold()
+        try:
+            if self._warm is not None and self._warm.fork(host.files.launch, lock):
+                return
+            self._start_cold(host, lock)
+        finally:
+            os.close(lock)
+
+    def _start_cold(self, host: HostPlace, lock: int) -> None:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "clary.jobs.host", str(host.files.launch), str(lock)],
+                pass_fds=[lock],
+                env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ClaryError(f"no process can be started for {host.name}: {error}") from error
+        with self._lock:
+            self._started_here.append(process)
+
+    def _reap(self) -> None:
+        with self._lock:
+            self._started_here = [one for one in self._started_here if one.poll() is None]
+
+    def _end_siblings(self, job: TrainingJobSpec, ended: list[HostEnded]) -> None:
+        """A job of several hosts fails with the first of them."""
+        if not any(end.exit_code for end in ended):
+            return
+        now = time.monotonic()
+        since = self._failed_since.setdefault(job.name, now)
+        if since == now:
+            self.terminate(job)
+        elif now - since > _SIBLING_GRACE_S:
+            self.kill(job)
+
+
+def _allowed_isolation() -> Isolation:
+    """What this machine allows, tried once, in a process of its own."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "clary.jobs.host.namespace"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd="/",
+        env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
+    )
+    for known in ("namespace", "bubblewrap", "none"):
+        if asked.stdout == known:
+            return known
+    raise StorageError("clary.jobs.host.namespace cannot say what this system allows: it failed")
+
+
+def _places(job: TrainingJobSpec) -> tuple[HostPlace, ...]:
+    # Isolation matters to what processes see, not to where their files lie.
+    return host_places(job, "namespace")
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc)

@@ -1,0 +1,66 @@
+"""Ending the processes of hosts, none of them anybody else's."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from clary.formats.files import storage_errors
+from clary.formats.launch import HostFiles, HostStarted, Launch
+
+
+def stop_host(files: HostFiles) -> None:
+    """Ask a host to end: SIGTERM, which it passes on to the user's processes."""
+    with storage_errors(files.stop):
+        files.stop.touch()
+    pid = files.holder()
+    if pid is not None:
+        _send(os.kill, pid, signal.SIGTERM)
+
+
+def kill_host(files: HostFiles) -> None:
+    """End the user's processes; the host says so and ends what they left behind.
+
+    A host that has not come as far as user code is killed itself.
+    """
+    pid = files.holder()
+    if pid is None:
+        return
+    started = HostStarted.read(files)
+    if started is not None:
+        _send(os.killpg, started.group, signal.SIGKILL)
+    else:
+        _send(os.kill, pid, signal.SIGKILL)
+
+
+def kill_leftovers(hosts: Sequence[HostFiles]) -> None:
+    """End what hosts that are gone could not end: it bears the mark of their launch."""
+    gone = [files for files in hosts if not files.is_held() and files.launch.exists()]
+    if not gone:
+        return
+    marks = {f"CLARY_LAUNCH={Launch.read(files.launch).token}".encode() for files in gone}
+    sessions = {int(text) for files in gone if (text := files.lock.read_text()).isdigit()}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _belongs(int(entry.name), marks, sessions):
+            _send(os.kill, int(entry.name), signal.SIGKILL)
+
+
+def _belongs(pid: int, marks: set[bytes], sessions: set[int]) -> bool:
+    try:
+        # A fork that runs user code shows the environment of the warm parent; the session of a
+        # host is its own as long as anybody is in it.
+        session = os.getsid(pid)
+        if session in sessions and not Path(f"/proc/{session}").exists():
+            return True
+        return bool(marks & set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")))
+    except OSError:
+        return False
+
+
+def _send(how: object, target: int, number: int) -> None:
+    try:
+        how(target, number)  # type: ignore[operator]
+    except ProcessLookupError:
+        return

@@ -1,0 +1,138 @@
+"""Python environments for scripts that bring requirements: layers over this interpreter's.
+
+A layer is shared by all jobs with the same `requirements.txt` on the same interpreter; scripts
+that are packages themselves (`setup.py`), or whose requirements name files beside them, get one
+of their own. `clary.jobs.layer` does the work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from clary.errors import ClaryError
+from clary.formats.files import storage_errors
+
+REQUIREMENTS = "requirements.txt"
+_COMPLETE = ".complete"
+# Lines that speak of files beside the requirements: the same text can mean other things.
+_LOCAL = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", ".", "/", "file:")
+
+
+class Requirements:
+    """Makes layers. Thread-safe: jobs with the same requirements wait for one another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._installing: dict[str, subprocess.Popen[str]] = {}
+
+    def python_for(self, job: str, code: Path, own: Path) -> str:
+        """The interpreter that has what a script needs: this one where it needs nothing more.
+
+        Args:
+            job: the job's name.
+            code: the script's folder.
+            own: where a layer of the job's own goes.
+
+        Raises:
+            ClaryError: something cannot be installed, or `cancel` came in between.
+            StorageError: the layer cannot be written.
+        """
+        listed = code / REQUIREMENTS
+        package = (code / "setup.py").is_file()
+        if not listed.is_file() and not package:
+            return sys.executable
+        words = ["."] if package else []
+        lines = []
+        if listed.is_file():
+            words += ["-r", REQUIREMENTS]
+            lines = _meaningful_lines(listed)
+        if not package and not lines:
+            return sys.executable
+        if package or any(line.startswith(_LOCAL) for line in lines):
+            return self._complete_layer(job, own, code, words)
+        return self._complete_layer(job, self._folder / _fingerprint(lines), code, words)
+
+    def empty_layer(self, job: str, own: Path) -> str:
+        """The interpreter of a job's own layer, into which the job may install by itself.
+
+        Raises:
+            ClaryError: the layer cannot be made.
+            StorageError: it cannot be written.
+        """
+        return self._complete_layer(job, own, Path("/"), ())
+
+    def cancel(self, job: str) -> None:
+        """End the installation that a job waits for, if there is one."""
+        with self._lock:
+            process = self._installing.get(job)
+        if process is not None:
+            _end_group(process.pid)
+
+    def _complete_layer(self, job: str, layer: Path, code: Path, words: Sequence[str]) -> str:
+        with storage_errors(layer):
+            layer.parent.mkdir(parents=True, exist_ok=True)
+            lock = (layer.parent / f".{layer.name}.lock").open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (layer / _COMPLETE).exists():
+                shutil.rmtree(layer, ignore_errors=True)
+                self._install(job, layer, code, words)
+                with storage_errors(layer):
+                    (layer / _COMPLETE).touch()
+        return str(layer / "bin" / "python")
+
+    def _install(self, job: str, layer: Path, code: Path, words: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "clary.jobs.layer", str(layer)]
+        process = subprocess.Popen(
+            [*command, *(("install", *words) if words else ())],
+            cwd=code,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+        )
+        with self._lock:
+            self._installing[job] = process
+        try:
+            _, said = process.communicate()
+        finally:
+            with self._lock:
+                del self._installing[job]
+        if process.returncode < 0:
+            raise ClaryError("the installation of the requirements was stopped")
+        if process.returncode != 0:
+            raise ClaryError(said.strip().removeprefix("clary: "))
+
+
+def _meaningful_lines(listed: Path) -> list[str]:
+    text = listed.read_text(encoding="utf-8", errors="replace")
+    lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _fingerprint(lines: Sequence[str]) -> str:
+    """Of the requirements, the interpreter, and what the interpreter has already."""
+    packages = Path(sysconfig.get_path("purelib"))
+    installed = sorted(entry.name for entry in packages.glob("*.dist-info"))
+    parts = (sys.executable, sys.version, *lines, "", *installed)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _end_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,93 @@
+"""The environment variables of a job's processes.
+
+the service's own           PATH, HOME, TORCH_HOME, … without what speaks to the service alone
+what Clary adds             endpoint, credentials, the shims on PYTHONPATH
+the request's Environment
+SM_*, TRAINING_JOB_NAME     as the platform and the training toolkit set them
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from clary.service.executors.executor import TrainingJobSpec
+
+# Another AWS, another Python or another job must not shine through.
+_NOT_PASSED_ON = (
+    "AWS_",
+    "SAGEMAKER_",
+    "SM_",
+    "TRAINING_JOB_",
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "MASTER_",
+)
+# What libraries read while they are loaded: too late for a process that has them.
+_READ_WHEN_LOADED = (
+    "CUBLAS_",
+    "CUDA_",
+    "CUDNN_",
+    "DNNL_",
+    "GLIBC_",
+    "GOMP_",
+    "HF_",
+    "HUGGINGFACE_",
+    "KMP_",
+    "LANG",
+    "LC_",
+    "LD_",
+    "MALLOC_",
+    "MKL_",
+    "NCCL_",
+    "NPY_",
+    "NUMEXPR_",
+    "NVIDIA_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "PYTHON",
+    "PYTORCH_",
+    "TORCH",
+    "TRANSFORMERS_",
+    "TZ",
+)
+
+
+def inherited_environment() -> dict[str, str]:
+    """What jobs, and the warm parent, take from the service's own environment."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)
+    } | {"PYTHONUNBUFFERED": "1"}
+
+
+def job_environment(job: TrainingJobSpec, python: str, told: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a host.
+
+    Args:
+        job: whose Environment and additions count.
+        python: the interpreter; its folder is first on PATH.
+        told: `SM_*` and the like.
+    """
+    asked = {
+        str(name): str(value) for name, value in (job.request.get("Environment") or {}).items()
+    }
+    environment = {**inherited_environment(), **job.environment, **asked, **told}
+    paths = (str(Path(python).parent), environment.get("PATH") or os.defpath)
+    environment["PATH"] = os.pathsep.join(paths)
+    searched = (job.environment.get("PYTHONPATH"), asked.get("PYTHONPATH"))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, searched))
+    environment["TRAINING_JOB_NAME"] = job.name
+    environment["TRAINING_JOB_ARN"] = job.arn
+    return environment
+
+
+def wants_fresh_interpreter(job: TrainingJobSpec) -> bool:
+    """Whether the request sets variables that are read while libraries are loaded."""
+    return any(
+        str(name).startswith(_READ_WHEN_LOADED) for name in job.request.get("Environment") or {}
+    )

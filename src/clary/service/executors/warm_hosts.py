@@ -1,0 +1,108 @@
+"""The service's end of the warm parent: `clary.jobs.warm_parent`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from clary.errors import ClaryError
+
+_ANSWER_S = 10.0
+_MESSAGE_BYTES = 4096
+
+
+class WarmParent:
+    """A process with torch loaded that forks hosts. Thread-safe.
+
+    It is started at once, ends with this object or with the service, and is started again after
+    it was lost. Until it has loaded everything, `fork` refuses and hosts start cold.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._warm = False
+        self._socket, self._process = self._start()
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether everything is loaded."""
+        with self._lock:
+            return self._look_if_warm()
+
+    def fork(self, launch_file: Path, lock: int) -> bool:
+        """Start a host that holds `lock`.
+
+        Returns:
+            False where it cannot do so now, and the host has to be started another way.
+
+        Raises:
+            ClaryError: it was asked and has not answered; the host may run or not.
+        """
+        with self._lock:
+            if not self._look_if_warm():
+                return False
+            try:
+                socket.send_fds(self._socket, [os.fsencode(launch_file)], [lock])
+            except OSError:
+                self._restart()
+                return False
+            try:
+                answered = self._socket.recv(_MESSAGE_BYTES)
+            except OSError:
+                answered = b""
+            if not answered:
+                self._restart()
+                raise ClaryError("the warm parent was lost while it started a host: try again")
+            return True
+
+    def close(self) -> None:
+        """End it; the hosts that it forked live on."""
+        with self._lock:
+            self._closed = True
+            self._end()
+
+    def _look_if_warm(self) -> bool:
+        if self._closed:
+            return False
+        if self._process.poll() is not None:
+            self._restart()
+            return False
+        if not self._warm:
+            try:
+                self._warm = self._socket.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) == b"warm"
+            except BlockingIOError:
+                return False
+        return self._warm
+
+    def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_ANSWER_S)
+        with theirs:
+            handle = theirs.fileno()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "clary.jobs.warm_parent", str(handle)],
+                pass_fds=[handle],
+                env=self._environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return ours, process
+
+    def _restart(self) -> None:
+        self._end()
+        self._warm = False
+        self._socket, self._process = self._start()
+
+    def _end(self) -> None:
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
