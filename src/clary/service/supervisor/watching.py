@@ -1,0 +1,92 @@
+"""Watches a running job beside its conductor: its logs and what its hosts use."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+
+from clary.service.executors.executor import Executor, TrainingJobSpec
+from clary.service.state.state import State
+from clary.service.supervisor.host_metrics import HostMetrics
+from clary.service.supervisor.log_following import LogFollower
+from clary.service.supervisor.timing import Timing
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Reads and samples on the pool, one piece of work at a time.
+
+    Owned by a conductor, whose thread calls every method. What fails is told in the service's
+    log with its traceback and tried again; it never ends a job.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        executor: Executor,
+        pool: Pool,
+        spec: TrainingJobSpec,
+        *,
+        timing: Timing,
+        wake: Callable[[], None],
+    ) -> None:
+        self._state = state
+        self._executor = executor
+        self._pool = pool
+        self._spec = spec
+        self._timing = timing
+        self._wake = wake
+        self._follower: LogFollower | None = None
+        self._usage = HostMetrics(spec.name, spec.directory.root)
+        self._work: Future[None] | None = None
+        self._last: Future[None] | None = None
+        self._followed_at = self._sampled_at = float("-inf")
+
+    def watch(self) -> None:
+        """Follow and sample when it is time to."""
+        now = time.monotonic()
+        if self._last is not None or (self._work is not None and not self._work.done()):
+            return
+        if now - self._sampled_at >= self._timing.sample_s:
+            self._followed_at = self._sampled_at = now
+            self._work = self._pool.submit(self._look, sample=True)
+        elif now - self._followed_at >= self._timing.follow_s:
+            self._followed_at = now
+            self._work = self._pool.submit(self._look, sample=False)
+
+    def drained(self) -> bool:
+        """Whether all is read of a job that has ended; call it again until it is."""
+        if self._work is not None and not self._work.done():
+            return False
+        if self._last is None:
+            self._last = self._pool.submit(self._finish)
+            self._last.add_done_callback(lambda _: self._wake())
+        return self._last.done()
+
+    def _look(self, *, sample: bool) -> None:
+        try:
+            self._follow()
+            if sample:
+                hosts = self._executor.processes(self._spec)
+                self._state.metrics.add(self._usage.sample(hosts, int(time.time() * 1000)))
+        except Exception:
+            logger.exception("Watching %s failed and is tried again", self._spec.name)
+
+    def _finish(self) -> None:
+        try:
+            self._follow()
+            self._state.metrics.add(self._usage.means())
+        except Exception:
+            logger.exception("The end of the log of %s is not in its metrics", self._spec.name)
+
+    def _follow(self) -> None:
+        if self._follower is None:
+            job = self._state.training_jobs.find(self._spec.name)
+            if job is None:
+                return
+            self._follower = LogFollower(self._state, job)
+        self._follower.follow(self._executor.logs(self._spec))
