@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class RequestBody(Protocol):
@@ -32,6 +32,7 @@ class RequestBody(Protocol):
         """
 
 
+@runtime_checkable
 class ResponseBody(Protocol):
     """A payload that is sent while it is read. `close` is called once, however sending ends."""
 
@@ -52,7 +53,7 @@ class Call:
 
     `service` and the keys of `parameters` are botocore's names; timestamps are aware datetimes,
     blobs are bytes. `headers` are in lower case. `body` is there only when the operation's input
-    streams.
+    streams. `caller_arn` is who signed the request.
     """
 
     service: str
@@ -61,6 +62,7 @@ class Call:
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: RequestBody | None = None
+    caller_arn: str = ""
 
 
 @dataclass(frozen=True)

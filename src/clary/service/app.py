@@ -1,0 +1,218 @@
+"""The HTTP edge: an ASGI application that brings requests to threads and answers back.
+
+Everything behind it is synchronous. Three pools keep callers apart: what is quick, uploads and
+downloads that go at the client's pace, and calls that wait for a job; none starves another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from clary.service.bridging import BodyBridge, BytesSource, Receive
+from clary.service.call import ResponseBody
+from clary.service.faults import Fault, internal_failure
+from clary.service.protocol.aws_chunked import ByteSource
+from clary.service.protocol.chain import Chain
+from clary.service.protocol.fault_writing import write_fault
+from clary.service.protocol.messages import HttpRequest, HttpResponse
+from clary.service.protocol.routing import REST_XML, Route, Unrouted, find_route
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# The largest body that is read before its operation begins: what InvokeEndpoint may carry.
+BODY_LIMIT_BYTES = 32 << 20
+# An upload up to this size is read first, too: one trip to a thread, no bridge.
+SMALL_UPLOAD_BYTES = 1 << 20
+
+logger = logging.getLogger("clary.service")
+
+
+class App:
+    """The application of one service process. Close it after the server has stopped."""
+
+    def __init__(self, chain: Chain, patient: frozenset[tuple[str, str]]) -> None:
+        """Serve what `chain` answers; `patient` are operations that may wait long."""
+        self._chain = chain
+        self._patient = patient
+        self._quick_pool = ThreadPoolExecutor(32, "quick")
+        self._transfer_pool = ThreadPoolExecutor(64, "transfer")
+        self._patient_pool = ThreadPoolExecutor(256, "patient")
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"{scope['type']} is not spoken here")
+        begun = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        request = HttpRequest.from_scope(scope)
+        body = _Incoming(request, receive)
+        route, response = await self._respond(request, body, request_id)
+        body.close()
+        if not body.complete:
+            # The rest of the body would be taken for the next request.
+            response.headers["connection"] = "close"
+        try:
+            await self._send(request, response, receive, send)
+        finally:
+            _log(request, route, response, request_id, time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """Let the threads go; what waits is not waited for."""
+        for pool in (self._quick_pool, self._transfer_pool, self._patient_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _respond(
+        self, request: HttpRequest, body: _Incoming, request_id: str
+    ) -> tuple[Route, HttpResponse]:
+        try:
+            route = find_route(request)
+        except Unrouted as unrouted:
+            return unrouted.route, write_fault(unrouted.route, request, unrouted.fault, request_id)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            route = Route("s3", REST_XML)
+            return route, write_fault(route, request, internal_failure(request_id), request_id)
+        pool = self._quick_pool
+        source: ByteSource | None = None
+        try:
+            if not route.streams:
+                request = request.with_body(await body.read_all(BODY_LIMIT_BYTES))
+            elif body.announced is not None and body.announced <= SMALL_UPLOAD_BYTES:
+                source = BytesSource(await body.read_all(SMALL_UPLOAD_BYTES))
+            else:
+                source = body.bridge()
+                pool = self._transfer_pool
+        except Fault as fault:
+            return route, write_fault(route, request, fault, request_id)
+        if (route.service, route.operation) in self._patient:
+            pool = self._patient_pool
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            pool, self._chain.answer, route, request, source, request_id
+        )
+
+    async def _send(
+        self, request: HttpRequest, response: HttpResponse, receive: Receive, send: Send
+    ) -> None:
+        body = response.body
+        if request.method != "HEAD" and response.status not in {204, 304}:
+            length = body.length if isinstance(body, ResponseBody) else len(body)
+            response.headers["content-length"] = str(length)
+        start = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [
+                (name.encode("latin-1"), value.encode("utf-8"))
+                for name, value in response.headers.items()
+            ],
+        }
+        if not isinstance(body, ResponseBody):
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        try:
+            await send(start)
+            if request.method == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._send_blocks(body, receive, send)
+        finally:
+            await asyncio.get_running_loop().run_in_executor(self._transfer_pool, body.close)
+
+    async def _send_blocks(self, body: ResponseBody, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        blocks = iter(body.blocks())
+        # The server drops what is sent to a client that left; only `receive` tells of it.
+        gone = asyncio.ensure_future(receive())
+        try:
+            while not gone.done():
+                block = await loop.run_in_executor(self._transfer_pool, next, blocks, None)
+                if block is None:
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+        finally:
+            gone.cancel()
+
+
+class _Incoming:
+    """The body of one request. Lives on the loop."""
+
+    def __init__(self, request: HttpRequest, receive: Receive) -> None:
+        self._receive = receive
+        self._bridge: BodyBridge | None = None
+        self._pump: asyncio.Task[None] | None = None
+        length = request.headers.get("content-length", "")
+        chunked = "transfer-encoding" in request.headers
+        self.announced = None if chunked else int(length) if length.isdecimal() else 0
+        self._read = self.announced == 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of the body is left in the connection."""
+        return self._read or (self._bridge is not None and self._bridge.complete)
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            Fault: it is larger than `limit`, or the client broke off.
+        """
+        if self._read:
+            return b""
+        if self.announced is not None and self.announced > limit:
+            raise _too_large(limit)
+        parts, size = [], 0
+        while not self._read:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Fault("IncompleteBody", "The client broke off before the body's end.")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+            self._read = not message.get("more_body", False)
+        return b"".join(parts)
+
+    def bridge(self) -> BodyBridge:
+        """The body while it comes, for a thread."""
+        self._bridge = BodyBridge(self._receive)
+        self._pump = asyncio.ensure_future(self._bridge.pump())
+        return self._bridge
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        if self._bridge is not None and self._pump is not None:
+            self._bridge.close()
+            if not self._bridge.complete:
+                self._pump.cancel()
+
+
+def _too_large(limit: int) -> Fault:
+    return Fault(
+        "RequestEntityTooLarge",
+        f"The body is larger than {limit} bytes: such data belongs into S3.",
+        413,
+    )
+
+
+def _log(
+    request: HttpRequest, route: Route, response: HttpResponse, request_id: str, seconds: float
+) -> None:
+    """One line a request. The query is left out: a presigned one holds a signature."""
+    logger.info(
+        "%d %s %s %s %s %.1f ms %s",
+        response.status,
+        request.method,
+        route.service or "-",
+        route.operation or "-",
+        request.path,
+        seconds * 1000,
+        request_id,
+    )
