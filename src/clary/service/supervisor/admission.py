@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -54,7 +55,8 @@ class Admission:
 def _gpu_hosts(job: TrainingJob) -> int:
     resources = job.request.get("ResourceConfig") or {}
     count = len(host_names(job.request))
-    alike = {"InstanceType": resources.get("InstanceType") or "", "InstanceCount": count}
+    instance_type = resources.get("InstanceType") or ""
+    alike: Mapping[str, Any] = {"InstanceType": instance_type, "InstanceCount": count}
     return sum(
         int(group["InstanceCount"])
         for group in resources.get("InstanceGroups") or (alike,)
