@@ -107,8 +107,11 @@ def _run(command: Sequence[str]) -> str:
         },
     )
     if done.returncode != 0:
-        lines = [line for line in done.stdout.splitlines() if line.strip()][-_KEPT_LINES:]
-        raise ClaryError("the requirements cannot be installed: " + " ".join(lines))
+        lines = [line.strip(" ×╰─▶│") for line in done.stdout.splitlines()]
+        told = [line for line in lines if line and not line.startswith("Using Python")]
+        raise ClaryError(
+            "the requirements cannot be installed: " + " ".join(told[-_KEPT_LINES:])
+        )
     return done.stdout
 
 

@@ -28,6 +28,7 @@ from clary.jobs.host.user_code import run_user_code
 _PR_SET_CHILD_SUBREAPER = 36
 _BLOCK_BYTES = 1 << 16
 _DRAIN_S = 2.0
+_EXIT_STOPPED = 128 + signal.SIGTERM
 
 
 class _Child:
@@ -100,6 +101,11 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
         HostEnded(1, str(error), _now_ms()).write(files)
         return 1
 
+    if child.asked_to_stop:
+        log.close()
+        HostEnded(_EXIT_STOPPED, "stopped before it had begun", _now_ms()).write(files)
+        return 0
+
     reading, writing = os.pipe()
     wake_reading, wake_writing = os.pipe()
     for handle in (reading, wake_reading, wake_writing):
@@ -107,13 +113,14 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     signal.set_wakeup_fd(wake_writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     parent = os.getpid()
+    # A stop that comes now has to reach the child, not the handler that it inherits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child.pid = os.fork()
     if child.pid == 0:
         run_user_code(launch, writing, parent, here=may_run_here)
     os.close(writing)
     _own_group(child.pid)
-    if child.asked_to_stop:
-        _signal_group(child.pid, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     HostStarted(parent, child.pid, _now_ms()).write(files)
     feed_pipes(launch.pipes)
     _follow(child, reading, wake_reading, log)

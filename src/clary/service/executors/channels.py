@@ -154,8 +154,8 @@ class _Placing:
         if not self._store.has_bucket(bucket):
             return None
         folder = self._store.folder(bucket, prefix)
-        if folder is not None:
-            return folder
+        if folder is not None and next(iter(self._store.iterate(bucket, prefix)), None):
+            return folder.resolve()
         objects = located_objects(self._store, source, self._job)
         return objects[0].path if len(objects) == 1 and prefix.endswith(objects[0].name) else None
 

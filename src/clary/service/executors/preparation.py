@@ -31,7 +31,6 @@ from clary.service.executors.script_mode import (
     PROGRAM,
     SUBMIT_DIRECTORY,
     decoded_hyperparameters,
-    is_reserved,
 )
 from clary.service.executors.source_code import bring_code, require_program
 
@@ -130,11 +129,6 @@ class Preparation:
             channels[TRAINING_CHANNEL] = {
                 **channels.get(TRAINING_CHANNEL, {"TrainingInputMode": "File"}),
                 "Location": _built_in_data(job, placed),
-            }
-            texts = {
-                name: text
-                for name, text in texts.items()
-                if name != DATASET and not is_reserved(name)
             }
         write_configuration(job, host, texts, channels)
 

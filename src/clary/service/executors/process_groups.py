@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clary.formats.files import storage_errors
@@ -37,7 +37,11 @@ def kill_host(files: HostFiles) -> None:
 
 def kill_leftovers(hosts: Sequence[HostFiles]) -> None:
     """End what hosts that are gone could not end: it bears the mark of their launch."""
-    gone = [files for files in hosts if not files.is_held() and files.launch.exists()]
+    gone = [
+        files
+        for files in hosts
+        if not files.is_held() and files.launch.exists() and files.lock.exists()
+    ]
     if not gone:
         return
     marks = {f"CLARY_LAUNCH={Launch.read(files.launch).token}".encode() for files in gone}
@@ -59,8 +63,8 @@ def _belongs(pid: int, marks: set[bytes], sessions: set[int]) -> bool:
         return False
 
 
-def _send(how: object, target: int, number: int) -> None:
+def _send(how: Callable[[int, int], None], target: int, number: int) -> None:
     try:
-        how(target, number)  # type: ignore[operator]
+        how(target, number)
     except ProcessLookupError:
         return
