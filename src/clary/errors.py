@@ -8,6 +8,7 @@
     ├── ModelError                       an architecture or weights that do not fit
     ├── FormatError                      a file of Clary's own that is damaged or too new
     ├── StorageError                     a folder that cannot be written, a full disk
+    ├── ServiceError                     the service is not there, or refuses what is asked
     ├── TrainingError                    a run that cannot go on
     │   ├── NonFiniteLoss                the loss became NaN or infinite
     │   ├── OutOfMemory                  the smallest batch still does not fit
@@ -64,6 +65,10 @@ class FormatError(ClaryError):
 
 class StorageError(ClaryError):
     """A folder cannot be written, or the disk is full."""
+
+
+class ServiceError(ClaryError):
+    """The service cannot be started or reached, or refuses what is asked of it."""
 
 
 class TrainingError(ClaryError):

@@ -1,25 +1,37 @@
-"""`clary jobs`, `clary jobs list`, `clary jobs show`."""
+"""`clary jobs`: list, show, logs, stop, delete, compare."""
 
 from __future__ import annotations
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from clary.sdk.job_listing import JobSummary, list_jobs, summarize_job
-from clary.sdk.locations import resolve_job
+from clary.cli.parser import Switch
+from clary.errors import UsageError
+from clary.sdk.job_comparison import compare_jobs
+from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_latest
+from clary.sdk.locations import LATEST, no_such_job
+from clary.sdk.picture_training import trained_on
+from clary.sdk.session import Session
+from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 
-app = App(name="jobs", help="List the trainings of this machine, or show one.")
+app = App(name="jobs", help="List, show, follow, stop and compare trainings.")
 
 
 @app.default
 @app.command(name="list")
 def list_() -> int:
-    """List the trainings of this machine, the latest first."""
+    """List the trainings of this machine, the latest first.
+
+    Raises:
+        ServiceError: the service cannot be started or does not answer.
+    """
     settings = Settings.from_environment()
-    jobs = list_jobs(settings)
-    if not jobs:
+    found = list(list_jobs(Session.on_this_machine(settings))) if has_had_jobs(settings) else []
+    if not found:
         print(f"No jobs in {settings.jobs_dir} yet: `clary train photos/` starts one.")
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -28,37 +40,152 @@ def list_() -> int:
         table.add_column(name)
     for name in ("epochs", "best valid accuracy"):
         table.add_column(name, justify="right")
-    for job in jobs:
-        table.add_row(job.name, job.status, job.model_name, str(job.epochs), _accuracy(job))
+    for job in found:
+        table.add_row(job.name, job.status, model_name(job), _epochs(job), _accuracy(job))
     Console(highlight=False).print(table)
     return 0
 
 
 @app.command
-def show(job: str = "latest", /) -> int:
+def show(job: str = LATEST, /) -> int:
     """Show one training.
 
     Args:
-        job: A job's name, its folder, or latest.
+        job: A job's name, or latest.
+
+    Raises:
+        UsageError: there is no such job.
+        ServiceError: the service cannot be started or does not answer.
     """
-    summary = summarize_job(resolve_job(job, Settings.from_environment()))
+    settings = Settings.from_environment()
+    found = _job(job, settings).description()
+    directory = settings.jobs_dir / found.name
+    accuracy = _accuracy(found)
     rows = {
-        "job": summary.name,
-        "status": summary.status,
-        "why": summary.failure_reason,
-        "data": summary.data,
-        "model": summary.model_name,
-        "started": summary.created,
-        "epochs": str(summary.epochs),
-        "accuracy": f"{_accuracy(summary)} (best epoch, validation)" if summary.epochs else None,
-        "folder": str(summary.directory),
-        "archive": str(summary.model) if summary.model else None,
+        "job": found.name,
+        "status": found.status,
+        "step": found.secondary_status if found.secondary_status != found.status else None,
+        "about": found.message if not found.ended else None,
+        "why": found.failure_reason,
+        "data": trained_on(found),
+        "model": model_name(found),
+        "created": f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
+        "seconds": str(found.raw.get("TrainingTimeInSeconds", "")),
+        "epochs": _epochs(found),
+        "accuracy": f"{accuracy} (best epoch, validation)" if accuracy else None,
+        "folder": str(directory) if directory.exists() else None,
+        "artifacts": found.model_artifacts,
     }
     for name, value in rows.items():
-        if value is not None:
+        if value:
             print(f"{name:<9} {value}")
     return 0
 
 
-def _accuracy(job: JobSummary) -> str:
-    return "" if job.best_valid_accuracy is None else f"{job.best_valid_accuracy:.4f}"
+@app.command
+def logs(
+    job: str = LATEST,
+    /,
+    *,
+    follow: Annotated[Switch, Parameter(name=("--follow", "-f"))] = False,
+) -> int:
+    """Show what a training has said.
+
+    Args:
+        job: A job's name, or latest.
+        follow: Go on with what comes until the job has ended; Ctrl-C leaves it running.
+
+    Raises:
+        UsageError: there is no such job.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    named = _job(job, Settings.from_environment())
+    several = named.description().hosts > 1
+    for line in named.lines(follow=follow):
+        print(f"{line.host}: {line.message}" if several else line.message, flush=follow)
+    return 0
+
+
+@app.command
+def stop(*jobs: str) -> int:
+    """Stop trainings; what they have learned is kept, and `clary train --resume` goes on with it.
+
+    Args:
+        jobs: Names, or latest.
+
+    Raises:
+        UsageError: there is no such job, or none is named.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    for named in _jobs(jobs, "stop"):
+        ended = named.description().ended
+        if not ended:
+            named.stop()
+        print(f"{named.name} has ended already" if ended else f"{named.name} is stopping")
+    return 0
+
+
+@app.command
+def delete(*jobs: str) -> int:
+    """Forget trainings that have ended, and remove their folders; models in S3 stay.
+
+    Args:
+        jobs: Names, or latest.
+
+    Raises:
+        UsageError: there is no such job, or none is named.
+        ServiceError: a job still runs, or the service does not answer.
+    """
+    for named in _jobs(jobs, "delete"):
+        named.description()
+        named.delete()
+        print(f"{named.name} is deleted")
+    return 0
+
+
+@app.command
+def compare(*jobs: str) -> int:
+    """Put trainings side by side: the options in which they differ, and how they did.
+
+    Args:
+        jobs: Names, or latest.
+
+    Raises:
+        UsageError: there is no such job, or fewer than two are named.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    if len(jobs) < 2:
+        raise UsageError("`clary jobs compare` needs two jobs or more: see `clary jobs`")
+    found = [named.description() for named in _jobs(jobs, "compare")]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for job in found:
+        table.add_column(job.name, overflow="fold", justify="right")
+    for row in compare_jobs(found):
+        table.add_row(row.name, *row.values)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _jobs(names: tuple[str, ...], verb: str) -> list[TrainingJob]:
+    if not names:
+        raise UsageError(f"`clary jobs {verb}` needs the name of a job: see `clary jobs`")
+    settings = Settings.from_environment()
+    return [_job(name, settings) for name in names]
+
+
+def _job(name: str, settings: Settings) -> TrainingJob:
+    if not has_had_jobs(settings):
+        raise UsageError(no_such_job(name, settings))
+    session = Session.on_this_machine(settings)
+    return TrainingJob(session, named_or_latest(session, name))
+
+
+def _epochs(job: JobDescription) -> str:
+    epoch = job.metrics.get("epoch")
+    return "" if epoch is None else f"{epoch:.0f}"
+
+
+def _accuracy(job: JobDescription) -> str:
+    accuracy = job.metrics.get("best:valid_accuracy")
+    return "" if accuracy is None else f"{accuracy:.4f}"

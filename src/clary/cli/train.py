@@ -1,21 +1,30 @@
-"""`clary train`: its options are the fields of `TrainingOptions`, one parameter each."""
+"""`clary train`."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from clary.cli.following import follow
 from clary.cli.parser import Switch
 from clary.cli.training_parameters import given_options, with_training_options
+from clary.endings import EXIT_INTERRUPTED
 from clary.errors import UsageError
-from clary.sdk.locations import LATEST, latest_job_on, resolve_job
-from clary.sdk.training_job import TrainingJob
+from clary.formats.files import storage_errors
+from clary.formats.job_directory import JobDirectory
+from clary.sdk.job_listing import has_had_jobs, named_or_latest
+from clary.sdk.locations import LATEST, no_such_job, resolve_data
+from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
+from clary.sdk.session import Session
+from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 
+Options = Mapping[str, Any]
 JOB = Group("The job", sort_key=0)
 
 
@@ -32,73 +41,111 @@ def train(
     processes: Annotated[int, Parameter(group=JOB)] = 1,
     skip_check: Annotated[Switch, Parameter(group=JOB)] = False,
     no_report: Annotated[Switch, Parameter(group=JOB)] = False,
+    detach: Annotated[Switch, Parameter(group=JOB)] = False,
     **options: str | bool | None,
 ) -> int:
     """Fine-tune a classifier on your pictures, judge it, and write a report.
+
+    Ctrl-C stops the training and keeps its checkpoint; a terminal that is closed does not.
 
     Args:
         data: A folder with one folder of pictures per class (or train/, valid/ and test/ with
             such folders in them), a manifest, an archive, or one of: cifar10, digits, dogs.
         name: The job's name; made of the data's name and the time by default.
-        output: The folder of the job; jobs/NAME in CLARY_HOME by default.
-        resume: Go on from the last checkpoint of a job, given by name or folder; without a value,
-            the latest job. Other options given here replace the earlier ones.
+        output: A new folder for the model and the report, copied there at the end.
+        resume: Go on from the last checkpoint of a job, given by name, as a new job; without a
+            value, the latest job. Other options given here replace the earlier ones.
         processes: Processes that train together, one a GPU.
         skip_check: Do not look at the pictures before training.
         no_report: Do not write the report afterwards.
+        detach: Return at once; the job goes on in the background.
 
     Raises:
         UsageError: an option is out of bounds, or the job cannot be made or resumed.
         DataError: there is no such data.
-        StorageError: the job's folder cannot be written.
+        StorageError: the output folder cannot be written.
+        ServiceError: the service cannot be started, or refuses the job.
     """
     if processes < 1:
         raise UsageError(f"--processes is {processes} but must be at least 1")
     settings = Settings.from_environment()
+    if output is not None:
+        if detach:
+            raise UsageError("--output is written at the end: leave it out, or --detach")
+        output = output.expanduser().absolute()
+        _require_new(output)
+    began = time.monotonic()
+    words = {"name": name, "hosts": processes, "skip_check": skip_check, "no_report": no_report}
     given = given_options(options)
     if resume is not None:
-        if name is not None or output is not None:
-            raise UsageError("--resume goes on in the job's own folder: leave --name, --output out")
-        if resume or data is None:
-            directory = resolve_job(resume[0] if resume else LATEST, settings)
-        else:
-            directory = latest_job_on(data, settings)
-        job = TrainingJob.resume(directory, given, settings, data=data)
+        job = _resume(resume, data, given, settings, words)
     elif data is None:
         raise UsageError(
             "`clary train` needs the folder of your pictures, as in `clary train photos/`; "
             "`clary train digits` tries it without any"
         )
     else:
-        job = TrainingJob.create(data, given, settings, name=name, output=output)
-    arguments = [
-        flag for flag, on in (("--skip-check", skip_check), ("--no-report", no_report)) if on
-    ]
-    return _run(job, tuple(arguments), processes)
-
-
-def _run(job: TrainingJob, arguments: tuple[str, ...], processes: int) -> int:
-    verb = "Resuming" if job.resumed else "Training"
-    print(f"{verb} {job.record.name} in {_short(job.directory.root)}", flush=True)
-    began = time.monotonic()
-    record = job.run(arguments, processes=processes)
-    took = _duration(time.monotonic() - began)
-    name = record.name
-    if record.status == "Completed":
-        print(f"{name} is done in {took}: {_short(job.directory.archive)}", flush=True)
+        job = _start(data, given, settings, words)
+    if detach:
+        print(f"`clary jobs logs --follow {job.name}` shows it")
         return 0
-    if record.status == "Stopped":  # the program has said how to go on
-        print(f"{name} stopped after {took}", flush=True)
-        return record.exit_code or 0
-    print(f"{name} failed after {took}", flush=True)
-    if not job.directory.failure.exists():  # the program could not say why
-        print(f"clary: {record.failure_reason}", file=sys.stderr, flush=True)
-    if any(job.directory.checkpoints.iterdir()):
-        print(f"Go on with it: clary train --resume {name}", flush=True)
-    return record.exit_code or 1
+    return _end(job, follow(job, _directory(job, settings)), began, output)
 
 
-def _short(path: Path) -> str:
+def _start(data: str, given: Options, settings: Settings, words: Options) -> TrainingJob:
+    prepared = PictureTraining.prepare(data, given, settings, **words)
+    job = prepared.start(Session.on_this_machine(settings))
+    print(f"Training {job.name} in {_place(job, settings)}", flush=True)
+    return job
+
+
+def _resume(
+    resume: list[str], data: str | None, given: Options, settings: Settings, words: Options
+) -> TrainingJob:
+    if data is not None:
+        resolve_data(data)
+    if not has_had_jobs(settings):
+        wanted = resume[0] if resume else LATEST
+        raise UsageError(no_job_on(data) if data else no_such_job(wanted, settings))
+    session = Session.on_this_machine(settings)
+    if resume or data is None:
+        earlier = named_or_latest(session, resume[0] if resume else LATEST)
+    else:
+        earlier = latest_job_on(session, data)
+    job = resume_training(session, earlier, given, settings, data=data, **words)
+    print(f"Resuming {earlier} as {job.name} in {_place(job, settings)}", flush=True)
+    return job
+
+
+def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | None) -> int:
+    took = _duration(time.monotonic() - began)
+    if output is not None and found.model_artifacts is not None:
+        job.download(output)
+    if found.status == "Completed":
+        print(f"{job.name} is done in {took}: {output or found.model_artifacts}", flush=True)
+        return 0
+    if found.status == "Stopped":
+        print(f"{job.name} stopped after {took}", flush=True)
+        print(f"Go on with it: clary train --resume {job.name}", flush=True)
+        return EXIT_INTERRUPTED
+    print(f"{job.name} failed after {took}", flush=True)
+    print(f"clary: {found.failure_reason}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _require_new(output: Path) -> None:
+    with storage_errors(output):
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UsageError(f"{output} is not an empty folder: choose another one for --output")
+        output.mkdir(parents=True, exist_ok=True)
+
+
+def _directory(job: TrainingJob, settings: Settings) -> JobDirectory:
+    return JobDirectory(settings.jobs_dir / job.name)
+
+
+def _place(job: TrainingJob, settings: Settings) -> str:
+    path = _directory(job, settings).root
     try:
         return f"~/{path.relative_to(Path.home())}"
     except ValueError:

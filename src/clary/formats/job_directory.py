@@ -8,6 +8,7 @@
     model/                                what becomes model.tar.gz
     checkpoints/                          what a resumed run starts from
     output/failure                        why the job failed, in one sentence
+    output/progress.json                  how far the program is, while it runs
     output/data/                          what the program leaves beside the model
     output/model.tar.gz                   made from model/ when the program has ended
 
@@ -64,6 +65,11 @@ class JobDirectory:
     def failure(self) -> Path:
         """Why the job failed, at most 1,024 characters."""
         return self.root / "output" / "failure"
+
+    @property
+    def progress_file(self) -> Path:
+        """How far the program is right now: `clary.formats.run_progress`."""
+        return self.root / "output" / "progress.json"
 
     @property
     def hyperparameters_file(self) -> Path:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from clary.errors import ClaryError, DataError, Interrupted
+from clary.formats.builtin_algorithm import TrainingRequest
 from clary.formats.files import write_text
 from clary.formats.job_directory import JobDirectory
-from clary.formats.job_record import JobRecord
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
+from clary.jobs.progress_file import ProgressFile
 from clary.settings import Settings
 from clary.vision.before_torch import prepare_process
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from clary.vision.datasets import PictureDataset
     from clary.vision.finetuning import FinetuneResult
 
+Progress = Callable[[str, int, "int | None"], None]
 CHECK_FILE = "data_check.json"
 FULL_CHECK_PICTURES = 20_000
 
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         if not _is_main_process():
             return error.exit_code
         raise Interrupted(
-            f"{error}; `clary train --resume {_name(directory)}` goes on from there"
+            f"{error}; `clary train --resume {directory.root.name}` goes on from there"
         ) from error
     except ClaryError as error:
         if not _is_main_process():
@@ -63,14 +65,16 @@ def main(arguments: Sequence[str]) -> int:
 
 def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
     started = time.monotonic()
-    options = TrainingOptions.from_hyperparameters(directory.hyperparameters())
+    request = TrainingRequest.read(directory)
+    options = request.options
     settings = Settings.from_environment()
     console = Console(soft_wrap=True)
     main_process = _is_main_process()
     console.quiet = not main_process
-    dataset = _open(directory, options, settings)
-    if check and main_process:
-        _check(dataset, directory, options, console)
+    watchable = ProgressFile(directory, written=main_process)
+    dataset = _open(directory, options, settings, watchable)
+    if check and main_process and not request.skip_check:
+        _check(dataset, directory, options, console, watchable)
 
     # From here on torch is loaded, which takes seconds; everything cheap has been said before.
     prepare_process()
@@ -81,13 +85,13 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
         dataset,
         output=directory.root,
         options=options,
-        observers=[progress_for(console)],
+        observers=[progress_for(console), watchable],
         settings=settings,
     )
     if not main_process:
         return
     _summarise(result, console, time.monotonic() - started)
-    if report:
+    if report and not request.no_report:
         from clary.jobs.report import write_report
 
         page = write_report(directory, dataset=dataset, settings=settings)
@@ -95,10 +99,12 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
     _say_what_next(directory, console)
 
 
-def _open(directory: JobDirectory, options: TrainingOptions, settings: Settings) -> PictureDataset:
+def _open(
+    directory: JobDirectory, options: TrainingOptions, settings: Settings, watchable: ProgressFile
+) -> PictureDataset:
     from clary.vision.datasets import open_dataset
 
-    with LiveProgress(shown=os.environ.get("RANK", "0") == "0") as progress:
+    with LiveProgress(shown=_is_main_process()) as bar:
         return open_dataset(
             directory.location(),
             settings=settings,
@@ -106,24 +112,28 @@ def _open(directory: JobDirectory, options: TrainingOptions, settings: Settings)
             valid_fraction=options.valid_fraction,
             test_fraction=options.test_fraction,
             group_by=options.group_by,
-            progress=progress,
+            progress=_telling(bar, watchable),
         )
 
 
 def _check(
-    dataset: PictureDataset, directory: JobDirectory, options: TrainingOptions, console: Console
+    dataset: PictureDataset,
+    directory: JobDirectory,
+    options: TrainingOptions,
+    console: Console,
+    watchable: ProgressFile,
 ) -> None:
     from clary.jobs.check import print_report
     from clary.vision.checks import check_dataset
 
     # Decoding a large set once more would take longer than it tells; the headers tell most.
     full = sum(len(split) for split in dataset.splits.values()) <= FULL_CHECK_PICTURES
-    with LiveProgress() as progress:
+    with LiveProgress() as bar:
         found = check_dataset(
             dataset,
             full=full,
             workers=options.workers,
-            progress=progress,
+            progress=_telling(bar, watchable),
             batch_size=options.batch_size,
             image_size=options.image_size or 224,
         )
@@ -135,6 +145,14 @@ def _check(
             f"training would go wrong for {len(errors)} reason(s): {errors[0].message} "
             "`clary check` lists all; --skip-check trains nevertheless"
         )
+
+
+def _telling(*listeners: Progress) -> Progress:
+    def tell(what: str, done: int, total: int | None) -> None:
+        for listener in listeners:
+            listener(what, done, total)
+
+    return tell
 
 
 def _summarise(result: FinetuneResult, console: Console, seconds: float) -> None:
@@ -163,15 +181,8 @@ def _is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _name(directory: JobDirectory) -> str:
-    """What a person calls the job in the next command: its name, or its folder without one."""
-    if directory.job_file.exists():
-        return JobRecord.read(directory).name
-    return str(directory.root)
-
-
 def _say_what_next(directory: JobDirectory, console: Console) -> None:
-    name = _name(directory)
+    name = directory.root.name
     console.print(
         f"\nnext      clary predict {name} PICTURE…      what is on a picture\n"
         f"          clary explain {name} PICTURE       where it looks\n"

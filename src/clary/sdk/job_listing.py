@@ -1,92 +1,73 @@
-"""What a person wants to know about jobs without opening their folders."""
+"""The training jobs of an account, the latest first."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-from clary.errors import ClaryError
-from clary.formats.job_directory import JobDirectory
-from clary.formats.job_record import JobRecord, JobStatus
-from clary.formats.training_options import TrainingOptions
-from clary.sdk.locations import find_jobs
-from clary.sdk.training_job import is_running
+from clary.errors import ClaryError, UsageError
+from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
+from clary.sdk.locations import LATEST
+from clary.sdk.session import Session, spoken_faults
+from clary.sdk.training_job import JobDescription
 from clary.settings import Settings
 
-GONE = "its process is gone without a word: it was killed, or the machine went down"
+_PAGE = 100
 
 
-@dataclass(frozen=True)
-class JobSummary:
-    """One job as it stands now.
-
-    `model_name` is "unknown" when the options are not those of this version.
-    `best_valid_accuracy` is a fraction of 1, None before the first epoch; `model` is the packed
-    model, None when there is none.
-    """
-
-    name: str
-    status: JobStatus
-    data: str
-    model_name: str
-    created: str
-    epochs: int
-    best_valid_accuracy: float | None
-    failure_reason: str | None
-    directory: Path
-    model: Path | None
-
-
-def list_jobs(settings: Settings) -> list[JobSummary]:
-    """All jobs of this home, the latest first."""
-    return [_summary(directory, record) for directory, record in reversed(find_jobs(settings))]
-
-
-def summarize_job(directory: JobDirectory) -> JobSummary:
-    """One job as it stands now.
+def list_jobs(session: Session, *, status: str | None = None) -> Iterator[JobDescription]:
+    """All jobs, or those of a status, page by page.
 
     Raises:
-        FormatError: its record is missing or damaged.
+        ServiceError: the service refuses or does not answer.
     """
-    return _summary(directory, JobRecord.read(directory))
+    filters: dict[str, Any] = {}
+    if status is not None:
+        condition = {"Name": "TrainingJobStatus", "Operator": "Equals", "Value": status}
+        filters["SearchExpression"] = {"Filters": [condition]}
+    token: dict[str, str] = {}
+    while True:
+        with spoken_faults():
+            answer = session.client("sagemaker").search(
+                Resource="TrainingJob",
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                MaxResults=_PAGE,
+                **filters,
+                **token,
+            )
+        for result in answer["Results"]:
+            yield JobDescription(result["TrainingJob"])
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
 
 
-def _summary(directory: JobDirectory, record: JobRecord) -> JobSummary:
-    status, reason = record.status, record.failure_reason
-    if status == "InProgress" and not is_running(directory):
-        status, reason = "Failed", GONE
-    accuracies = _valid_accuracies(directory)
-    return JobSummary(
-        name=record.name,
-        status=status,
-        data=record.data,
-        model_name=_model_name(directory),
-        created=record.created,
-        epochs=len(accuracies),
-        best_valid_accuracy=max(accuracies, default=None),
-        failure_reason=reason,
-        directory=directory.root,
-        model=directory.archive if directory.archive.is_file() else None,
-    )
+def named_or_latest(session: Session, text: str) -> str:
+    """A job's name; `latest` stands for the last one.
+
+    Raises:
+        UsageError: there is no job at all.
+        ServiceError: the service refuses or does not answer.
+    """
+    if text != LATEST:
+        return text
+    for found in list_jobs(session):
+        return found.name
+    raise UsageError("there is no job yet: run `clary train` first")
 
 
-def _model_name(directory: JobDirectory) -> str:
-    try:
-        return TrainingOptions.from_hyperparameters(directory.hyperparameters()).model
-    except ClaryError:
-        return "unknown"  # a job of another program, or of a later version, is listed too
+def has_had_jobs(settings: Settings) -> bool:
+    """Whether a service has ever kept anything in this home; asks the disk only."""
+    return settings.state_file.exists()
 
 
-def _valid_accuracies(directory: JobDirectory) -> list[float]:
-    path = directory.output_data / "epochs.jsonl"
-    if not path.is_file():
-        return []
-    by_epoch: dict[int, float] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+def model_name(job: JobDescription) -> str:
+    """The network that a job of the built-in algorithm trains; the script of another one."""
+    specification = job.raw.get("AlgorithmSpecification") or {}
+    if IMAGE in str(specification.get("TrainingImage", "")):
         try:
-            epoch = json.loads(line)
-        except ValueError:
-            break  # the line that is being written right now
-        by_epoch[int(epoch["epoch"])] = float(epoch["valid_accuracy"])
-    return list(by_epoch.values())
+            return TrainingRequest.from_hyperparameters(job.hyperparameters).options.model
+        except ClaryError:
+            return "unknown"  # of a later version, or with options that will fail it
+    return job.hyperparameters.get("sagemaker_program", "").strip('"') or "unknown"

@@ -1,7 +1,7 @@
 """What a person types for a job, a model or a data set, and the path that is meant.
 
 A job is given by its name, its folder, or `latest`. A model is given by a job, a `model.tar.gz`,
-a model folder. Data is given by a path or a known name.
+a model folder. Data is given by a path or a known name. Only the disk is asked, not the service.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from clary.errors import DataError, FormatError, UsageError
 from clary.formats.job_directory import JobDirectory
-from clary.formats.job_record import JobRecord
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.formats.model_archive import locate_model
 from clary.settings import Settings
@@ -20,17 +19,17 @@ from clary.settings import Settings
 LATEST = "latest"
 
 
-def find_jobs(settings: Settings) -> list[tuple[JobDirectory, JobRecord]]:
-    """All jobs of this home, the oldest first; folders without a readable record are left out."""
+def find_jobs(settings: Settings) -> list[JobDirectory]:
+    """The directories of this home's jobs, the one that started first in front."""
     found = []
     if settings.jobs_dir.is_dir():
         for folder in settings.jobs_dir.iterdir():
             directory = JobDirectory(folder)
             try:
-                found.append((directory, JobRecord.read(directory)))
-            except FormatError:
-                continue
-    return sorted(found, key=lambda job: (job[1].created, job[1].name))
+                found.append((directory.hyperparameters_file.stat().st_mtime_ns, directory))
+            except OSError:
+                continue  # its inputs are not there yet, or not any more
+    return [directory for _, directory in sorted(found, key=lambda job: (job[0], job[1].root))]
 
 
 def resolve_job(text: str, settings: Settings) -> JobDirectory:
@@ -45,25 +44,16 @@ def resolve_job(text: str, settings: Settings) -> JobDirectory:
     """
     job = _job(text, settings)
     if job is None:
-        names = [record.name for _, record in find_jobs(settings)]
-        if text == LATEST or not names:
-            raise UsageError(f"there is no job in {settings.jobs_dir} yet: run `clary train` first")
-        raise UsageError(f"there is no job {text}: {_nearest(text, names, 'see `clary jobs`')}")
+        raise UsageError(no_such_job(text, settings))
     return job
 
 
-def latest_job_on(data: str, settings: Settings) -> JobDirectory:
-    """The directory of the latest job on some data.
-
-    Raises:
-        DataError: there is no such data.
-        UsageError: no job was trained on it.
-    """
-    location = resolve_data(data)
-    for directory, record in reversed(find_jobs(settings)):
-        if record.data == location:
-            return directory
-    raise UsageError(f"there is no job on {data} to resume: leave --resume out to start one")
+def no_such_job(text: str, settings: Settings) -> str:
+    """The sentence about a job that is not there; the nearest name is given."""
+    names = [directory.root.name for directory in find_jobs(settings)]
+    if text == LATEST or not names:
+        return f"there is no job in {settings.jobs_dir} yet: run `clary train` first"
+    return f"there is no job {text}: {_nearest(text, names, 'see `clary jobs`')}"
 
 
 def resolve_model(text: str, settings: Settings) -> Path:
@@ -83,8 +73,8 @@ def resolve_model(text: str, settings: Settings) -> Path:
     if path.exists():
         return path.absolute()
     if text == LATEST:
-        raise UsageError(f"there is no job in {settings.jobs_dir} yet: run `clary train` first")
-    names = [record.name for _, record in find_jobs(settings)]
+        raise UsageError(no_such_job(text, settings))
+    names = [directory.root.name for directory in find_jobs(settings)]
     hint = _nearest(text, names, "give a job's name, a model.tar.gz or a model folder")
     raise UsageError(f"there is no model and no job {text}: {hint}")
 
@@ -111,10 +101,10 @@ def _job(text: str, settings: Settings) -> JobDirectory | None:
     path = Path(text).expanduser()
     if text == LATEST and not path.exists():
         jobs = find_jobs(settings)
-        return jobs[-1][0] if jobs else None
+        return jobs[-1] if jobs else None
     for root in (path, settings.jobs_dir / text):
         directory = JobDirectory(root.absolute())
-        if directory.job_file.is_file():
+        if directory.hyperparameters_file.is_file():
             return directory
     return None
 
@@ -123,12 +113,19 @@ def _model_of(job: JobDirectory, settings: Settings) -> Path:
     try:
         return locate_model(str(job.root), settings.jobs_dir)
     except FormatError as error:
-        record = JobRecord.read(job)
-        reason = f" ({record.failure_reason})" if record.failure_reason else ""
+        name = job.root.name
+        reason = _failure_text(job)
         raise UsageError(
-            f"the job {record.name} has no model, its status is {record.status}{reason}: "
-            f"`clary train --resume {record.name}` goes on with it"
+            f"the job {name} has no model{f' ({reason})' if reason else ''}: wait for its end, or "
+            f"go on with it by `clary train --resume {name}`"
         ) from error
+
+
+def _failure_text(job: JobDirectory) -> str | None:
+    try:
+        return job.failure.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
 
 
 def _nearest(text: str, names: Iterable[str], otherwise: str) -> str:

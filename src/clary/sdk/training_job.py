@@ -1,294 +1,308 @@
-"""Starting a training as a process with a job directory, and what is left of it afterwards.
+"""A training job, wherever it runs: how it stands, what it says, what it leaves.
 
-    TrainingJob.create("photos", {"epochs": "5"}, settings)     a new directory, inputs, record
-    TrainingJob.resume(directory, {"epochs": "9"}, settings)    the same directory, changed options
-    job.run()                                                   the process, the archive, the status
+    job = TrainingJob(session, "photos-20261121-092159")
+    for line in job.lines(follow=True):
+        print(line.message)
+    print(job.wait().status, job.description().metrics)
 
-This is the one place that starts trainings. Not thread-safe: `run` handles signals, so it is
-called on the main thread.
+Nothing is kept but the name: every question is asked anew. Thread-safe.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
+import tarfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from clary.errors import ClaryError, StorageError, UsageError
-from clary.formats.files import storage_errors
-from clary.formats.job_directory import TRAINING_CHANNEL, JobDirectory
-from clary.formats.job_record import JobRecord, JobStatus, utc_now
-from clary.formats.model_archive import DESCRIPTION_FILE, pack_model
-from clary.formats.training_options import TrainingOptions
-from clary.sdk.locations import resolve_data, resolve_model
-from clary.sdk.processes import ProgramEnd, job_command, run_program, shared_cores
-from clary.settings import Settings
+from botocore.exceptions import ClientError
 
-# SageMaker's pattern of TrainingJobName.
-JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-JOB_NAME_LIMIT = 63
+from clary.errors import UsageError
+from clary.formats.files import storage_errors
+from clary.formats.job_directory import JobDirectory
+from clary.sdk.session import Session, spoken_faults
+from clary.sdk.storage import split_uri
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
+POLL_SECONDS = 5.0
+LOG_POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a job's log. `host` is such as `algo-1`, `at` an aware time."""
+
+    host: str
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True)
+class JobDescription:
+    """What DescribeTrainingJob or Search said about a job; `raw` is all of it."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return str(self.raw["TrainingJobName"])
+
+    @property
+    def status(self) -> str:
+        """`InProgress`, `Stopping`, `Completed`, `Failed` or `Stopped`."""
+        return str(self.raw["TrainingJobStatus"])
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status is final."""
+        return self.status in TERMINAL
+
+    @property
+    def secondary_status(self) -> str:
+        """Where the job stands within its status, such as `Downloading`."""
+        return str(self.raw.get("SecondaryStatus", ""))
+
+    @property
+    def message(self) -> str:
+        """What the job waits for or does, in a sentence."""
+        transitions = self.raw.get("SecondaryStatusTransitions") or ()
+        return str(transitions[-1].get("StatusMessage", "")) if transitions else ""
+
+    @property
+    def failure_reason(self) -> str | None:
+        """Why the job failed; None when it did not."""
+        reason = self.raw.get("FailureReason")
+        return str(reason) if reason else None
+
+    @property
+    def created(self) -> datetime:
+        """When the job was asked for."""
+        moment: datetime = self.raw["CreationTime"]
+        return moment
+
+    @property
+    def hyperparameters(self) -> dict[str, str]:
+        """As they were given."""
+        return dict(self.raw.get("HyperParameters") or {})
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        final = self.raw.get("FinalMetricDataList") or ()
+        return {metric["MetricName"]: float(metric["Value"]) for metric in final}
+
+    @property
+    def checkpoints(self) -> str | None:
+        """Where the checkpoints are kept; None where they are not."""
+        config = self.raw.get("CheckpointConfig") or {}
+        return config.get("S3Uri")
+
+    @property
+    def model_artifacts(self) -> str | None:
+        """Where `model.tar.gz` lies; None where there is none yet."""
+        artifacts = self.raw.get("ModelArtifacts") or {}
+        return artifacts.get("S3ModelArtifacts") or None
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts the job has."""
+        resources = self.raw.get("ResourceConfig") or {}
+        groups = resources.get("InstanceGroups") or ()
+        return sum(group["InstanceCount"] for group in groups) or resources.get("InstanceCount", 1)
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A job whose directory is prepared. `record` is what `job.json` said at that moment."""
+    """A job by its name, in an account."""
 
-    directory: JobDirectory
-    record: JobRecord
-    resumed: bool = False
+    session: Session
+    name: str
 
-    @classmethod
-    def create(
-        cls,
-        data: str,
-        options: Mapping[str, Any],
-        settings: Settings,
-        *,
-        name: str | None = None,
-        output: Path | None = None,
-    ) -> TrainingJob:
-        """Prepare a new job.
-
-        Args:
-            data: a path or a known name.
-            options: fields of `TrainingOptions`, text allowed.
-            settings: whose home keeps the job.
-            name: at most 63 letters, digits and inner hyphens; that of the output folder by
-                default, or made of the data's name and the time.
-            output: the job's directory, new or empty; `jobs/<name>` of the home by default.
+    def description(self) -> JobDescription:
+        """How the job stands.
 
         Raises:
-            DataError: there is no such data.
-            UsageError: an option is out of bounds, or the name or the directory is taken.
-            StorageError: the directory cannot be written.
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
         """
-        location = resolve_data(data)
-        hyperparameters = _hyperparameters(options, settings)
-        if name is not None:
-            _check_name(name, settings)
-        name = name or _made_up_name(location, output, settings)
-        root = settings.jobs_dir / name if output is None else output.expanduser().absolute()
-        with storage_errors(root):
-            holds_a_job = JobDirectory(root).job_file.exists()
-        if holds_a_job:
-            raise UsageError(
-                f"{root} holds a job already: choose another folder, or go on with that job by "
-                f"`clary train --resume {root}`"
-            )
-        with storage_errors(root):
-            if root.exists() and (not root.is_dir() or any(root.iterdir())):
-                raise UsageError(f"{root} is not an empty folder: choose another one for the job")
-        directory = JobDirectory(root)
-        directory.create()
-        directory.write_inputs(hyperparameters, {TRAINING_CHANNEL: location})
-        now = utc_now()
-        record = JobRecord(name=name, data=location, status="InProgress", created=now, started=now)
-        record.write(directory)
-        if output is not None:
-            _list_under(settings.jobs_dir / name, root)
-        return cls(directory, record)
+        with spoken_faults():
+            try:
+                client = self.session.client("sagemaker")
+                return JobDescription(client.describe_training_job(TrainingJobName=self.name))
+            except ClientError as error:
+                if "not found" in error.response["Error"].get("Message", ""):
+                    raise UsageError(f"there is no job {self.name}: see `clary jobs`") from error
+                raise
 
-    @classmethod
-    def resume(
-        cls,
-        directory: JobDirectory,
-        options: Mapping[str, Any],
-        settings: Settings,
-        *,
-        data: str | None = None,
-    ) -> TrainingJob:
-        """Prepare an earlier job to go on from its last checkpoint.
+    def wait(self, *, poll_seconds: float = POLL_SECONDS) -> JobDescription:
+        """Wait until the job has ended, however that may be.
 
         Args:
-            directory: of the earlier job.
-            options: what differs from the earlier options.
-            settings: whose home is searched for the models that options name.
-            data: when given, must be what the job was trained on.
+            poll_seconds: the pause between two questions.
 
         Raises:
-            UsageError: an option is out of bounds, the data differ, or the job is running.
-            DataError: there is no such data.
-            FormatError: the job's files are damaged.
-            StorageError: the directory cannot be written.
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
         """
-        record = JobRecord.read(directory)
-        if data is not None and resolve_data(data) != record.data:
-            raise UsageError(
-                f"the job {record.name} was trained on {record.data}, not on {data}: leave the "
-                "data out to go on with it, or leave --resume out to start a new job"
-            )
-        with _locked(directory, record.name):
-            earlier = TrainingOptions.from_hyperparameters(directory.hyperparameters())
-            merged = {**earlier.model_dump(exclude_unset=True), **options}
-            directory.replace_hyperparameters(_hyperparameters(merged, settings))
-        return cls(directory, record, resumed=True)
+        while not (found := self.description()).ended:
+            time.sleep(poll_seconds)
+        return found
 
-    def run(self, arguments: tuple[str, ...] = (), *, processes: int = 1) -> JobRecord:
-        """Train, pack the model, and set the status; returns when the program has ended.
+    def lines(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """What the job's hosts have said, each host's lines in their order.
 
         Args:
-            arguments: further arguments of the training program.
-            processes: above 1, as many train together under torchrun.
+            follow: go on with what comes until the job has ended.
 
         Raises:
-            UsageError: the job is running already.
-            StorageError: the directory cannot be written, or the disk is full.
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
         """
-        words = ("--job", str(self.directory.root), *arguments)
-        if processes == 1:
-            command = job_command("train", words)
-        else:
-            command = job_command("train_together", (str(processes), *words))
-        with _locked(self.directory, self.record.name) as lock:
-            with storage_errors(self.directory.failure):
-                self.directory.failure.unlink(missing_ok=True)
-            running = self.record.changed(
-                status="InProgress",
-                started=utc_now(),
-                ended=None,
-                pid=None,
-                exit_code=None,
-                failure_reason=None,
-                command=tuple(command),
+        tail = LogTail(self)
+        last = not follow or self.description().ended
+        while True:
+            yield from tail.new_lines()
+            if last:
+                return
+            # What is said between the last look at the log and the end is read once more.
+            last = self.description().ended
+            if not last:
+                time.sleep(LOG_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Ask the job to end: what it has written is kept. A job that has ended is left alone.
+
+        Raises:
+            ServiceError: the service refuses or does not answer.
+        """
+        with spoken_faults():
+            try:
+                self.session.client("sagemaker").stop_training_job(TrainingJobName=self.name)
+            except ClientError:
+                if not self.description().ended:
+                    raise
+
+    def delete(self) -> None:
+        """Forget the job and its directory; what it has stored in S3 stays.
+
+        Raises:
+            ServiceError: the job runs, or there is none.
+        """
+        with spoken_faults():
+            self.session.client("sagemaker").delete_training_job(TrainingJobName=self.name)
+
+    def metric_history(self, metric: str) -> list[tuple[datetime, float]]:
+        """A metric by the minute: times and mean values, the earliest first.
+
+        Raises:
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
+        """
+        found = self.description()
+        end = found.raw.get("TrainingEndTime") or datetime.now(tz=found.created.tzinfo)
+        with spoken_faults():
+            answer = self.session.client("cloudwatch").get_metric_statistics(
+                Namespace=LOG_GROUP,
+                MetricName=metric,
+                Dimensions=[{"Name": "TrainingJobName", "Value": self.name}],
+                StartTime=found.created,
+                EndTime=end,
+                Period=60,
+                Statistics=["Average"],
             )
-            running.write(self.directory)
-            end = run_program(
-                command,
-                started=lambda pid: running.changed(pid=pid).write(self.directory),
-                inherited=(lock,),
-                environment=shared_cores(processes),
+        points = [(point["Timestamp"], float(point["Average"])) for point in answer["Datapoints"]]
+        return sorted(points)
+
+    def download(self, folder: Path) -> None:
+        """Fetch what the job has left, laid out as in its own directory.
+
+        Args:
+            folder: gets `output/model.tar.gz`, its content in `model/`, and what the job left
+                beside the model in `output/data/`.
+
+        Raises:
+            UsageError: the job has no model.
+            StorageError: the folder cannot be written.
+            ServiceError: the service refuses or does not answer.
+        """
+        uri = self.description().model_artifacts
+        if uri is None:
+            raise UsageError(f"the job {self.name} has no model: wait for its end")
+        directory = JobDirectory(folder)
+        with storage_errors(folder):
+            directory.archive.parent.mkdir(parents=True, exist_ok=True)
+        bucket, key = split_uri(uri)
+        client = self.session.client("s3")
+        with spoken_faults():
+            client.download_file(bucket, key, str(directory.archive))
+        _unpack(directory.archive, directory.model)
+        beside = key.rpartition("/")[0] + "/output.tar.gz"
+        with TemporaryDirectory() as scratch:
+            archive = Path(scratch) / "output.tar.gz"
+            try:
+                client.download_file(bucket, beside, str(archive))
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "404":
+                    with spoken_faults():
+                        raise
+            else:
+                _unpack(archive, directory.output_data)
+
+
+class LogTail:
+    """Reads a job's log streams from where it stopped the last time."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._job = job
+        self._tokens: dict[str, str | None] = {}
+
+    def new_lines(self) -> Iterator[LogLine]:
+        """What has come since the last call.
+
+        Raises:
+            ServiceError: the service refuses or does not answer.
+        """
+        logs = self._job.session.client("logs")
+        with spoken_faults():
+            with suppress(logs.exceptions.ResourceNotFoundException):
+                self._find_streams(logs)
+            for stream, token in self._tokens.items():
+                yield from self._read(logs, stream, token)
+
+    def _find_streams(self, logs: Any) -> None:
+        pages = logs.get_paginator("describe_log_streams").paginate(
+            logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job.name}/"
+        )
+        for page in pages:
+            for stream in page["logStreams"]:
+                self._tokens.setdefault(stream["logStreamName"], None)
+
+    def _read(self, logs: Any, stream: str, token: str | None) -> Iterator[LogLine]:
+        host = stream.partition("/")[2].rpartition("-")[0]
+        while True:
+            where = {"nextToken": token} if token else {}
+            answer = logs.get_log_events(
+                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **where
             )
-            if self.resumed and end.exit_code == UsageError.exit_code:
-                # The program refused the changed options: the job stays what it was before them.
-                self.directory.restore_hyperparameters()
-                self.record.write(self.directory)
-                return self.record.changed(
-                    status="Failed",
-                    exit_code=end.exit_code,
-                    failure_reason=_failure_text(self.directory) or end.reason,
-                )
-            return self._finish(JobRecord.read(self.directory), end)
-
-    def _finish(self, running: JobRecord, end: ProgramEnd) -> JobRecord:
-        status: JobStatus = "Completed" if end.exit_code == 0 else "Failed"
-        reason = _failure_text(self.directory) or end.reason
-        if end.stopped:
-            status = "Stopped"
-        elif status == "Failed" and reason is None:
-            reason = f"the training program ended with exit code {end.exit_code}"
-        packing: ClaryError | None = None
-        try:
-            if (self.directory.model / DESCRIPTION_FILE).is_file():
-                pack_model(self.directory.model, self.directory.archive)
-        except ClaryError as error:
-            packing = error
-            status, reason = "Failed", str(error)
-        record = running.changed(
-            status=status,
-            ended=utc_now(),
-            exit_code=end.exit_code,
-            failure_reason=None if status == "Completed" else reason,
-        )
-        record.write(self.directory)
-        if packing is not None:
-            raise packing
-        return record
+            for event in answer["events"]:
+                moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
+                yield LogLine(host, moment, event["message"])
+            following = answer["nextForwardToken"]
+            self._tokens[stream] = following
+            if following == token or not answer["events"]:
+                return
+            token = following
 
 
-def is_running(directory: JobDirectory) -> bool:
-    """Whether the starter or the program of a job lives: one of them holds the lock."""
-    try:
-        with directory.lock_file.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-@contextmanager
-def _locked(directory: JobDirectory, name: str) -> Iterator[int]:
-    """Hold the job. The program inherits the descriptor, so that it outlives a killed starter."""
-    with storage_errors(directory.lock_file):
-        handle = os.open(directory.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"the job {name} is running: wait for it, or stop it with Ctrl-C where it runs"
-            ) from error
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _hyperparameters(options: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    parsed = TrainingOptions.parse(options)
-    changes: dict[str, str] = {}
-    if parsed.weight_path is not None:
-        changes["weight_path"] = str(resolve_model(parsed.weight_path, settings))
-    if parsed.weights not in {"pretrained", "none"}:
-        path = Path(parsed.weights).expanduser()
-        if not path.is_file():
-            raise UsageError(
-                f"--weights is {parsed.weights!r} but there is no such file: give pretrained, "
-                "none, or a file of weights"
-            )
-        changes["weights"] = str(path.absolute())
-    return parsed.model_copy(update=changes).to_hyperparameters()
-
-
-def _check_name(name: str, settings: Settings) -> None:
-    if not JOB_NAME.fullmatch(name):
-        raise UsageError(
-            f"--name is {name!r} but must be 1 to {JOB_NAME_LIMIT} letters, digits and inner "
-            "hyphens, such as ants-and-bees-2"
-        )
-    taken = settings.jobs_dir / name
-    if taken.exists():
-        raise UsageError(
-            f"there is a job {name} already: choose another --name, or go on with it by "
-            f"`clary train --resume {name}`"
-        )
-
-
-def _made_up_name(location: str, output: Path | None, settings: Settings) -> str:
-    if output is not None and JOB_NAME.fullmatch(output.name):
-        taken = settings.jobs_dir / output.name
-        if not taken.exists():
-            return output.name
-    stem = Path(location).name.split(".")[0]
-    words = re.sub(r"[^a-zA-Z0-9]+", "-", stem).strip("-") or "job"
-    moment = re.sub(r"[-:]", "", utc_now()[:19]).replace("T", "-")
-    base = f"{words[: JOB_NAME_LIMIT - len(moment) - 5].rstrip('-')}-{moment}"
-    name, number = base, 1
-    while (settings.jobs_dir / name).exists():
-        number += 1
-        name = f"{base}-{number}"
-    return name
-
-
-def _list_under(link: Path, root: Path) -> None:
-    """Let a job that lies elsewhere be found by its name."""
-    if link == root:
-        return
-    with storage_errors(link):
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(root)
-
-
-def _failure_text(directory: JobDirectory) -> str | None:
-    try:
-        return directory.failure.read_text(encoding="utf-8").strip() or None
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageError(f"{directory.failure} cannot be read: {error.strerror}") from error
+def _unpack(archive: Path, folder: Path) -> None:
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")

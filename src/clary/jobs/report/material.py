@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clary.errors import ClaryError, FormatError
+from clary.formats.builtin_algorithm import TrainingRequest
 from clary.formats.data_check import CheckReport
 from clary.formats.evaluation import Evaluation, Evaluations
 from clary.formats.files import read_json
@@ -158,7 +159,7 @@ def _tried(missing: dict[str, str], section: str, read: Any) -> Any:
 
 def _options(directory: JobDirectory) -> TrainingOptions:
     if directory.hyperparameters_file.exists():
-        return TrainingOptions.from_hyperparameters(directory.hyperparameters())
+        return TrainingRequest.read(directory).options
     return TrainingOptions.parse(_mapping(directory.output_data / "options.json"))
 
 

@@ -1,0 +1,179 @@
+"""A training in the terminal: what it says, a live bar below, and Ctrl-C to stop it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from clary.errors import ClaryError, ServiceError
+from clary.formats.job_directory import JobDirectory
+from clary.formats.run_progress import RunProgress
+from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
+
+_LOOK_SECONDS = 0.15
+_DESCRIBE_SECONDS = 0.5
+
+
+def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
+    """Show a job until it has ended. Lines that begin with `clary:` go to stderr.
+
+    Ctrl-C and SIGTERM stop the job, and what it says meanwhile is still shown; a second one
+    leaves it to itself.
+
+    Args:
+        job: what to show.
+        directory: of the job, for the bar; None where it is on another machine.
+
+    Raises:
+        ServiceError: the service does not answer any more; the job goes on.
+        KeyboardInterrupt: Ctrl-C came a second time.
+    """
+    with _View(Console(), directory) as view, _sigterm_as_ctrl_c():
+        watch = _Watch(job)
+        tail = LogTail(job)
+        stopping = False
+        while True:
+            try:
+                _show(view, watch, tail)
+                break
+            except KeyboardInterrupt:
+                if stopping:
+                    raise
+                stopping = True
+                view.error(f"stopping {job.name}, its checkpoint is kept; Ctrl-C again leaves it")
+                job.stop()
+    if watch.error is not None:
+        raise ServiceError(
+            f"{watch.error}; the job goes on, and `clary jobs logs --follow {job.name}` shows it"
+        ) from watch.error
+    if watch.found is None:
+        raise ServiceError(f"nothing is known about {job.name}: see `clary jobs show {job.name}`")
+    return watch.found
+
+
+def _show(view: _View, watch: _Watch, tail: LogTail) -> None:
+    while True:
+        over = watch.over.is_set()
+        for line in tail.new_lines():
+            view.line(line.message)
+        if over:
+            return
+        view.update(watch.found)
+        watch.over.wait(_LOOK_SECONDS)
+
+
+class _Watch:
+    """Asks how the job stands, on a thread of its own: the service may take its time to answer."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self.found: JobDescription | None = None
+        self.error: ClaryError | None = None
+        self.over = threading.Event()
+        self._job = job
+        threading.Thread(target=self._run, name="job-watch", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self.found = self._job.description()
+                if self.found.ended:
+                    return
+                time.sleep(_DESCRIBE_SECONDS)
+        except ClaryError as error:
+            self.error = error
+        finally:
+            self.over.set()
+
+
+class _View:
+    """Lines, and in a terminal a bar that moves below them and is gone afterwards."""
+
+    def __init__(self, console: Console, directory: JobDirectory | None) -> None:
+        self._console = console
+        self._directory = directory
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            expand=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._shown: str | None = None
+
+    def __enter__(self) -> _View:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def line(self, text: str) -> None:
+        """Show a line of the log."""
+        if text.startswith("clary: "):
+            self.error(text.removeprefix("clary: "))
+        else:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, sentence: str) -> None:
+        """Show a sentence on stderr."""
+        if self._bar.live.is_started:
+            self._bar.live.refresh()
+        print(f"clary: {sentence}", file=sys.stderr, flush=True)
+
+    def update(self, found: JobDescription | None) -> None:
+        """Move the bar to where the program says it is, or say what the job waits for."""
+        if self._bar.disable:
+            return
+        progress = RunProgress.read(self._directory) if self._directory is not None else None
+        if progress is None and (found is None or found.secondary_status == "Training"):
+            return
+        kind = "work" if progress is None else progress.task.partition(" ")[0]
+        if self._task is None or kind != self._shown:
+            # A bar that counts something else begins anew, and so does its speed.
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task("", total=None, figures="")
+            self._shown = kind
+        if progress is None:
+            assert found is not None
+            self._bar.update(self._task, description=found.message or found.secondary_status)
+        else:
+            self._bar.update(
+                self._task,
+                description=progress.task,
+                completed=progress.done,
+                total=progress.total,
+                figures=progress.figures,
+            )
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
