@@ -6,6 +6,7 @@
 | `CLARY_CACHE_GB` | the most that decoded pictures and features may use | 20                         |
 | `CLARY_PORT`     | where the service listens                           | 7788                       |
 | `CLARY_MAX_JOBS` | training jobs that run at once                      | half the cores, at least 2 |
+| `CLARY_WARM`     | keep torch loaded for the next job (1), or not (0)  | 1                          |
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ class Settings(BaseModel):
     cache_limit_bytes: int = 20 * GIB
     port: int = DEFAULT_PORT
     max_jobs: int = Field(default_factory=lambda: max(2, (os.cpu_count() or 1) // 2))
+    warm: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from environment variables.
 
         Raises:
-            UsageError: `CLARY_CACHE_GB` is not a number of at least 0, `CLARY_PORT` no port, or
-                `CLARY_MAX_JOBS` no whole number of at least 1.
+            UsageError: `CLARY_CACHE_GB` is not a number of at least 0, `CLARY_PORT` no port,
+                `CLARY_MAX_JOBS` no whole number of at least 1, or `CLARY_WARM` neither 0 nor 1.
         """
         environment = os.environ if environment is None else environment
         home = Path(environment.get("CLARY_HOME") or "~/.clary").expanduser().absolute()
@@ -56,6 +58,7 @@ class Settings(BaseModel):
             for field, variable, low, high in (
                 ("port", "CLARY_PORT", 1, 65535),
                 ("max_jobs", "CLARY_MAX_JOBS", 1, 1000),
+                ("warm", "CLARY_WARM", 0, 1),
             )
             if environment.get(variable)
         }

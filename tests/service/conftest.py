@@ -25,7 +25,8 @@ START_SECONDS = 30.0
 def clean_environment(home: Path) -> dict[str, str]:
     """This process's environment without what points at AWS or at another Clary."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "CLARY_"))}
-    return {**kept, "CLARY_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    # Torch is not loaded behind every test: those that need it warm say so.
+    return {**kept, "CLARY_HOME": str(home), "CLARY_WARM": "0", "OMP_NUM_THREADS": "1"}
 
 
 class RunningService:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from clary.formats.client_environment import client_environment
 from clary.formats.credentials import Credentials
 from clary.formats.service_record import ServiceRecord
+from clary.object_store.store import ObjectStore
 from clary.service.app import App
+from clary.service.executors.local_processes import LocalProcesses
 from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
+from clary.service.state.state import State
+from clary.service.supervisor.supervisor import Supervisor
 from clary.settings import Settings
 
 
@@ -16,22 +24,43 @@ class Service:
     """The parts of the service on one home. Made, started and closed by the main thread."""
 
     def __init__(self, settings: Settings) -> None:
-        credentials = Credentials.ensure(settings)
-        self.office = Office(
-            settings=settings,
-            region=credentials.region,
-            store=None,  # type: ignore[arg-type]
-            state=None,  # type: ignore[arg-type]
-            supervisor=None,  # type: ignore[arg-type]
-        )
-        self.app = App(Chain(self.office, OPERATIONS, KeyRing(credentials)), PATIENT)
+        """Make all parts; nothing is done with them yet.
+
+        Raises:
+            FormatError: a file of the home is damaged, or of a later version.
+            StorageError: the home cannot be written, or its database cannot be read.
+        """
+        self._settings = settings
+        self._credentials = Credentials.ensure(settings)
+        self._record: ServiceRecord | None = None
+        with ExitStack() as parts:
+            state = State(settings.state_file)
+            parts.callback(state.close)
+            store = ObjectStore(settings.buckets_dir)
+            parts.callback(store.close)
+            executor = LocalProcesses(settings, store, warm=settings.warm)
+            # Closes the executor, too.
+            self._supervisor = Supervisor(state, executor, settings, self._job_environment)
+            parts.callback(self._supervisor.close)
+            office = Office(settings, self._credentials.region, store, state, self._supervisor)
+            chain = Chain(office, OPERATIONS, KeyRing(self._credentials))
+            self.app = App(chain, PATIENT)
+            parts.callback(self.app.close)
+            self._parts = parts.pop_all()
 
     def start(self, record: ServiceRecord) -> None:
-        """Take up the jobs that are there."""
+        """Take up the jobs that are there. `record` says where their requests are to go."""
+        self._record = record
+        self._supervisor.start()
 
     def wake(self) -> None:
-        """Let calls that wait for a job answer now: the service ends."""
+        """Let calls that wait for a job answer now: the service is about to end."""
+        self._supervisor.release()
 
     def close(self) -> None:
         """Let go of everything; running jobs go on."""
-        self.app.close()
+        self._parts.close()
+
+    def _job_environment(self) -> Mapping[str, str]:
+        assert self._record is not None
+        return client_environment(self._settings, self._record, self._credentials, {})

@@ -97,11 +97,13 @@ def _read_headers(bindings: RestBindings, request: HttpRequest, values: dict[str
         else:
             values[binding.name] = _text(binding, text)
     for binding in bindings.header_maps:
-        values[binding.name] = {
+        found = {
             name[len(binding.wire) :]: request.text_header(name) or ""
             for name in request.headers
             if name.startswith(binding.wire)
         }
+        if found:
+            values[binding.name] = found
 
 
 def header_list(text: str) -> list[str]:
