@@ -1,12 +1,12 @@
 """What the environment says, read once and frozen.
 
-| variable         | meaning                                             | default                    |
-|------------------|-----------------------------------------------------|----------------------------|
-| `CLARY_HOME`     | where jobs, buckets, caches and downloads live      | `~/.clary`                 |
-| `CLARY_CACHE_GB` | the most that decoded pictures and features may use | 20                         |
-| `CLARY_PORT`     | where the service listens                           | 7788                       |
-| `CLARY_MAX_JOBS` | training jobs that run at once                      | half the cores, at least 2 |
-| `CLARY_WARM`     | keep torch loaded for the next job (1), or not (0)  | 1                          |
+| variable         | meaning                                            | default                |
+|------------------|----------------------------------------------------|------------------------|
+| `CLARY_HOME`     | where jobs, buckets, caches and downloads live     | `~/.clary`             |
+| `CLARY_CACHE_GB` | what decoded pictures and features may use at most | 20                     |
+| `CLARY_PORT`     | where the service listens                          | 7788                   |
+| `CLARY_MAX_JOBS` | training jobs that run at once                     | half the cores, from 2 |
+| `CLARY_WARM`     | keep torch loaded for the next job: 1 or 0         | 1                      |
 """
 
 from __future__ import annotations
