@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clary.service.office import Handler
-from clary.service.operations import iam, sts
+from clary.service.operations import (
+    cloudwatch,
+    iam,
+    log_events,
+    log_filtering,
+    logs,
+    search,
+    step_metrics,
+    sts,
+    tags,
+    training_job_lists,
+    training_jobs,
+)
 
 OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
+    "sagemaker": {
+        **training_jobs.OPERATIONS,
+        **training_job_lists.OPERATIONS,
+        **tags.OPERATIONS,
+        **search.OPERATIONS,
+    },
+    "sagemaker-metrics": step_metrics.OPERATIONS,
+    "cloudwatch": cloudwatch.OPERATIONS,
+    "logs": {**logs.OPERATIONS, **log_events.OPERATIONS, **log_filtering.OPERATIONS},
     "sts": sts.OPERATIONS,
     "iam": iam.OPERATIONS,
 }

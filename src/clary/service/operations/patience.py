@@ -1,0 +1,47 @@
+"""How long a DescribeTrainingJob may wait for the end that its caller waits for.
+
+Clients poll: the SageMaker SDK 2 asks five seconds after the creation and every thirty seconds
+from then on, botocore's waiters every two minutes. An answer that comes a little late, when the
+job has just ended, spares them a whole turn. Who only wants to know how a job stands is answered
+at once, unless the job is about to end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from clary.service.state.training_jobs import TrainingJob
+
+# Below the 60 s after which botocore gives a request up.
+WAITER_S = 45.0
+# The SDK shows the log from its first answer on; on AWS that takes minutes.
+YOUNG_S = 20.0
+UPLOADING_S = 20.0
+STOPPING_S = 5.0
+
+# botocore's waiters tell of themselves by the feature B among the features of their metrics.
+_WAITER = re.compile(r"(?:^| )m/(?:[A-Za-z0-9]+,)*B(?:,|$| )")
+_SDK_2 = re.compile(r"AWS-SageMaker-Python-SDK[#/]2\.")
+
+
+def patience_s(job: TrainingJob, headers: Mapping[str, str], now_ms: int) -> float:
+    """How many seconds to wait for the job's end; 0 for a job that has ended.
+
+    Args:
+        job: the job as it is.
+        headers: of the request, in lower case.
+        now_ms: the time.
+    """
+    if job.status not in {"InProgress", "Stopping"}:
+        return 0.0
+    caller = headers.get("user-agent", "")
+    if _WAITER.search(caller):
+        return WAITER_S
+    if job.secondary == "Uploading":
+        return UPLOADING_S
+    if job.status == "Stopping":
+        return STOPPING_S
+    if _SDK_2.search(caller):
+        return max(0.0, YOUNG_S - (now_ms - job.created_ms) / 1000)
+    return 0.0

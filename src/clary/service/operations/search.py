@@ -1,0 +1,155 @@
+"""Search: training jobs by any of their properties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from clary.service.call import Call
+from clary.service.faults import validation
+from clary.service.office import Handler, Office
+from clary.service.operations.describing import description
+from clary.service.operations.pages import page
+from clary.service.operations.times import milliseconds
+
+PAGE_SIZE = 10
+_OFFERED = "TrainingJob"
+
+
+def search(office: Office, call: Call) -> Mapping[str, Any]:
+    """Show the training jobs that a search expression chooses."""
+    asked = call.parameters
+    if asked["Resource"] != _OFFERED:
+        raise validation(f"Search for {asked['Resource']} is not offered by Clary: {_OFFERED} is.")
+    tags = office.state.tags.of_all()
+    found = []
+    for job in office.state.training_jobs.select():
+        record = description(job)
+        record["Tags"] = [
+            {"Key": key, "Value": value} for key, value in tags.get(job.arn, {}).items()
+        ]
+        if _chosen(record, asked.get("SearchExpression") or {}):
+            found.append(record)
+    sort_by = asked.get("SortBy", "LastModifiedTime")
+    descending = asked.get("SortOrder", "Descending") == "Descending"
+
+    def place(record: Mapping[str, Any]) -> tuple[Any, ...]:
+        return (*_sortable(_property(record, sort_by)), record["TrainingJobName"])
+
+    found.sort(key=place, reverse=descending)
+    size = asked.get("MaxResults", PAGE_SIZE)
+    try:
+        chosen, token = page(found, place, asked.get("NextToken"), size, descending=descending)
+    except ValueError as error:
+        raise validation(f"Invalid NextToken: {error}.") from error
+    answer: dict[str, Any] = {
+        "Results": [{"TrainingJob": record} for record in chosen],
+        "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
+    }
+    if token is not None:
+        answer["NextToken"] = token
+    return answer
+
+
+def _chosen(record: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
+    verdicts = [
+        _passes(_property(record, one["Name"]), one) for one in expression.get("Filters", ())
+    ]
+    for nested in expression.get("NestedFilters", ()):
+        path = nested["NestedPropertyName"]
+        items = _property(record, path)
+        verdicts.append(
+            any(
+                all(
+                    _passes(_property(item, one["Name"].removeprefix(f"{path}.")), one)
+                    for one in nested["Filters"]
+                )
+                for item in (items if isinstance(items, list) else ())
+            )
+        )
+    verdicts.extend(_chosen(record, inner) for inner in expression.get("SubExpressions", ()))
+    if not verdicts:
+        return True
+    return any(verdicts) if expression.get("Operator") == "Or" else all(verdicts)
+
+
+def _property(record: Any, path: str) -> Any:
+    """What a property name leads to: members by dots, tags and metrics by their names."""
+    if isinstance(record, Mapping):
+        if path in record:
+            return record[path]
+        if path.startswith("Tags."):
+            return _tag(record, path.removeprefix("Tags."))
+        if path.startswith("Metrics."):
+            metrics = record.get("FinalMetricDataList", ())
+            name = path.removeprefix("Metrics.").removesuffix(".Last")
+            return next((one["Value"] for one in metrics if one["MetricName"] == name), None)
+        head, _, rest = path.partition(".")
+        return _property(record.get(head), rest) if rest else None
+    if isinstance(record, list):
+        values = [_property(item, path) for item in record]
+        return [value for value in values if value is not None] or None
+    return None
+
+
+def _tag(record: Mapping[str, Any], name: str) -> Any:
+    tags = {tag["Key"]: tag["Value"] for tag in record.get("Tags", ())}
+    if name == "Key":
+        return list(tags)
+    if name == "Value":
+        return list(tags.values())
+    return tags.get(name)
+
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "Equals": lambda found, given: found == given,
+    "GreaterThan": lambda found, given: found > given,
+    "GreaterThanOrEqualTo": lambda found, given: found >= given,
+    "LessThan": lambda found, given: found < given,
+    "LessThanOrEqualTo": lambda found, given: found <= given,
+    "Contains": lambda found, given: str(given).lower() in str(found).lower(),
+}
+
+
+def _passes(found: Any, asked: Mapping[str, Any]) -> bool:
+    operator = asked.get("Operator", "Equals")
+    given: str = asked.get("Value", "")
+    if operator in {"Exists", "NotExists"}:
+        return (found is not None) == (operator == "Exists")
+    if operator == "NotEquals":
+        return not _passes(found, {"Operator": "Equals", "Value": given})
+    if operator == "In":
+        return any(_passes(found, {"Operator": "Equals", "Value": one}) for one in given.split(","))
+    candidates = found if isinstance(found, list) else [found]
+    compare = _COMPARISONS[operator]
+    pairs = (_alike(one, given) for one in candidates)
+    return any(bool(compare(*pair)) for pair in pairs if pair is not None)
+
+
+def _alike(found: Any, given: str) -> tuple[Any, Any] | None:
+    """Both sides of a comparison as one kind; None when they cannot be compared."""
+    if found is None:
+        return None
+    try:
+        if isinstance(found, datetime):
+            moment = datetime.fromisoformat(given.replace("Z", "+00:00"))
+            return found, moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        if isinstance(found, bool):
+            return found, given.lower() == "true"
+        if isinstance(found, int | float):
+            return float(found), float(given)
+    except ValueError as error:
+        raise validation(f"The value {given!r} cannot be compared with {found!r}.") from error
+    return str(found), given
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, datetime):
+        return 1, milliseconds(value), ""
+    if isinstance(value, int | float):
+        return 1, float(value), ""
+    return (0, 0.0, "") if value is None else (2, 0.0, str(value))
+
+
+OPERATIONS: dict[str, Handler] = {"Search": search}

@@ -1,0 +1,125 @@
+"""What CreateTrainingJob forbids beyond the service model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clary.service.faults import validation
+from clary.service.supervisor.metric_definitions import compile_pattern
+
+
+def check_request(request: Mapping[str, Any]) -> None:
+    """Refuse a request that cannot become a job, with all that is wrong with it.
+
+    Raises:
+        Fault: a ValidationException.
+    """
+    problems = [
+        *_not_offered(request),
+        *_algorithm(request["AlgorithmSpecification"]),
+        *_resources(request),
+        *_stopping(request),
+        *_channels(request),
+        *_tags(request.get("Tags") or ()),
+    ]
+    if problems:
+        raise validation(" ".join(problems))
+
+
+def _not_offered(request: Mapping[str, Any]) -> Iterator[str]:
+    if "ServerlessJobConfig" in request:
+        yield "ServerlessJobConfig is not offered by Clary: give ResourceConfig instead."
+
+
+def _algorithm(specification: Mapping[str, Any]) -> Iterator[str]:
+    image, name = specification.get("TrainingImage"), specification.get("AlgorithmName")
+    if image and name:
+        yield "Both TrainingImage and AlgorithmName are set: exactly one of them is allowed."
+    elif name:
+        yield (
+            f"AlgorithmName {name!r} is not offered by Clary: give a TrainingImage, such as a "
+            "framework's or clary/image-classification."
+        )
+    elif not image:
+        yield "Either TrainingImage or AlgorithmName must be set in AlgorithmSpecification."
+    seen = set()
+    for definition in specification.get("MetricDefinitions") or ():
+        metric, pattern = definition["Name"], definition["Regex"]
+        if metric in seen:
+            yield f"Metric {metric!r} is defined twice."
+        seen.add(metric)
+        try:
+            groups = compile_pattern(pattern).groups
+        except ValueError as error:
+            yield f"The regex {pattern!r} of metric {metric!r} is invalid: {error}."
+            continue
+        if not groups:
+            yield (
+                f"The regex {pattern!r} of metric {metric!r} has no capture group: put the "
+                "number's part in parentheses."
+            )
+
+
+def _resources(request: Mapping[str, Any]) -> Iterator[str]:
+    resources = request.get("ResourceConfig")
+    if resources is None:
+        if "ServerlessJobConfig" not in request:
+            yield "ResourceConfig must be set."
+        return
+    if resources.get("InstanceGroups"):
+        if "InstanceType" in resources or "InstanceCount" in resources:
+            yield "InstanceGroups excludes InstanceType and InstanceCount in ResourceConfig."
+    elif not resources.get("InstanceType"):
+        yield "InstanceType must be set in ResourceConfig."
+
+
+def _stopping(request: Mapping[str, Any]) -> Iterator[str]:
+    condition = request.get("StoppingCondition") or {}
+    wait_s = condition.get("MaxWaitTimeInSeconds")
+    spot = request.get("EnableManagedSpotTraining", False)
+    if wait_s is not None and not spot:
+        yield (
+            "MaxWaitTimeInSeconds above 0 is only supported when EnableManagedSpotTraining is true."
+        )
+    if spot and (wait_s is None or wait_s < condition.get("MaxRuntimeInSeconds", 86_400)):
+        yield (
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
+            "MaxRuntimeInSeconds."
+        )
+
+
+def _channels(request: Mapping[str, Any]) -> Iterator[str]:
+    default = request["AlgorithmSpecification"]["TrainingInputMode"]
+    seen = set()
+    for channel in request.get("InputDataConfig") or ():
+        name = channel["ChannelName"]
+        if name in seen:
+            yield f"Channel {name!r} is given twice."
+        seen.add(name)
+        mode = channel.get("InputMode") or default
+        source = channel["DataSource"].get("S3DataSource")
+        if source is None:
+            other = ", ".join(sorted(channel["DataSource"])) or "no source"
+            yield f"Channel {name!r} has {other}: Clary offers S3DataSource."
+            continue
+        kind = source["S3DataType"]
+        if kind not in {"S3Prefix", "ManifestFile", "AugmentedManifestFile"}:
+            yield f"S3DataType {kind} of channel {name!r} is not offered by Clary."
+        if mode == "FastFile" and kind != "S3Prefix":
+            yield f"FastFile mode needs S3DataType S3Prefix; channel {name!r} has {kind}."
+        if kind == "AugmentedManifestFile":
+            if mode != "Pipe":
+                yield f"AugmentedManifestFile needs Pipe mode; channel {name!r} has {mode}."
+            if not source.get("AttributeNames"):
+                yield f"AugmentedManifestFile needs AttributeNames in channel {name!r}."
+        if mode != "Pipe" and channel.get("RecordWrapperType", "None") != "None":
+            yield f"RecordWrapperType needs Pipe mode; channel {name!r} has {mode}."
+        if mode == "FastFile" and channel.get("CompressionType", "None") != "None":
+            yield f"CompressionType is not supported in FastFile mode; see channel {name!r}."
+
+
+def _tags(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    keys = [tag["Key"] for tag in tags]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield f"Duplicate tag keys found: {key}."

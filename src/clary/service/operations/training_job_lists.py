@@ -1,0 +1,63 @@
+"""ListTrainingJobs: filters, order and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.service.call import Call
+from clary.service.faults import validation
+from clary.service.office import Handler, Office
+from clary.service.operations.describing import summary
+from clary.service.operations.pages import page
+from clary.service.operations.times import milliseconds
+from clary.service.state.training_jobs import TrainingJob
+
+PAGE_SIZE = 10
+
+_ORDERS: Mapping[str, Any] = {
+    "Name": lambda job: (job.name, job.number),
+    "CreationTime": lambda job: (job.created_ms, job.number),
+    "Status": lambda job: (job.status, job.number),
+}
+
+
+def list_training_jobs(office: Office, call: Call) -> Mapping[str, Any]:
+    """Show the jobs that pass all filters."""
+    asked = call.parameters
+    status = asked.get("StatusEquals")
+    jobs = [
+        job
+        for job in office.state.training_jobs.select((status,) if status else ())
+        if _passes(job, asked)
+    ]
+    order = _ORDERS[asked.get("SortBy", "CreationTime")]
+    descending = asked.get("SortOrder") == "Descending"
+    jobs.sort(key=order, reverse=descending)
+    size = asked.get("MaxResults", PAGE_SIZE)
+    try:
+        chosen, token = page(jobs, order, asked.get("NextToken"), size, descending=descending)
+    except ValueError as error:
+        raise validation(f"Invalid NextToken: {error}.") from error
+    answer: dict[str, Any] = {"TrainingJobSummaries": [summary(job) for job in chosen]}
+    if token is not None:
+        answer["NextToken"] = token
+    return answer
+
+
+def _passes(job: TrainingJob, asked: Mapping[str, Any]) -> bool:
+    # Warm pools and training plans are stored with a job, and no job is ever in one.
+    if "WarmPoolStatusEquals" in asked or "TrainingPlanArnEquals" in asked:
+        return False
+    if asked.get("NameContains", "").lower() not in job.name.lower():
+        return False
+    for name, at_ms in (("CreationTime", job.created_ms), ("LastModifiedTime", job.modified_ms)):
+        after, before = asked.get(f"{name}After"), asked.get(f"{name}Before")
+        if after is not None and at_ms <= milliseconds(after):
+            return False
+        if before is not None and at_ms >= milliseconds(before):
+            return False
+    return True
+
+
+OPERATIONS: dict[str, Handler] = {"ListTrainingJobs": list_training_jobs}

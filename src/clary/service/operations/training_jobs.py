@@ -1,0 +1,130 @@
+"""CreateTrainingJob and the operations on what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from clary.service.call import Call
+from clary.service.faults import Fault, not_found, resource_in_use, validation
+from clary.service.office import Handler, Office
+from clary.service.operations.describing import description
+from clary.service.operations.patience import patience_s
+from clary.service.operations.times import now_ms
+from clary.service.operations.training_job_checks import check_request
+from clary.service.state.training_jobs import TrainingJob, Transition
+from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
+from clary.service.supervisor.transitions import FIRST_MESSAGE, STARTING
+
+_UPDATABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "ResourceConfig", "RemoteDebugConfig")
+
+
+def create_training_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Check a job, store it and tell the supervisor."""
+    request = dict(call.parameters)
+    check_request(request)
+    condition = {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_S, **request.get("StoppingCondition", {})}
+    request["StoppingCondition"] = condition
+    tags = {tag["Key"]: tag["Value"] for tag in request.pop("Tags", ())}
+    name, created_ms = request["TrainingJobName"], now_ms()
+    status, secondary = STARTING
+    job = TrainingJob(
+        name=name,
+        arn=office.arn(f"training-job/{name}"),
+        request=request,
+        status=status,
+        secondary=secondary,
+        transitions=(Transition(secondary, FIRST_MESSAGE, created_ms),),
+        created_ms=created_ms,
+        modified_ms=created_ms,
+    )
+    earlier = office.state.create_training_job(job, tags)
+    if earlier is not None:
+        raise resource_in_use(
+            "Training job names must be unique within an AWS account and region, and a training "
+            f"job with this name already exists ({earlier.arn})"
+        )
+    office.supervisor.submit(name)
+    return {"TrainingJobArn": job.arn}
+
+
+def describe_training_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Show a job; late, when its end is near and the caller waits for it."""
+    name = call.parameters["TrainingJobName"]
+    job = office.state.training_jobs.find(name)
+    if job is None:
+        raise not_found()
+    patience = patience_s(job, call.headers, now_ms())
+    if patience > 0:
+        job = office.supervisor.wait_until(name, lambda now: not now.active, patience)
+        if job is None:
+            raise not_found()
+    return description(job)
+
+
+def stop_training_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Ask for a job's end."""
+    name = call.parameters["TrainingJobName"]
+    job = office.state.training_jobs.find(name)
+    if job is None:
+        raise not_found()
+    if not office.supervisor.stop_job(name):
+        job = office.state.training_jobs.find(name)
+        if job is None:
+            raise not_found()
+        if job.status != "Stopping":
+            raise validation(
+                f"The request was rejected because the training job is in status {job.status}."
+            )
+    return {}
+
+
+def update_training_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Change what may be changed while a job runs."""
+    name = call.parameters["TrainingJobName"]
+    changes = {key: call.parameters[key] for key in _UPDATABLE if key in call.parameters}
+
+    def update(job: TrainingJob) -> TrainingJob:
+        if job.status != "InProgress":
+            raise validation(
+                "Invalid UpdateTrainingJob request: the training job must be InProgress, and "
+                f"{name} is {job.status}."
+            )
+        merged = {
+            key: {**job.updates.get(key, {}), **value} if isinstance(value, Mapping) else value
+            for key, value in changes.items()
+        }
+        return replace(job, updates={**job.updates, **merged}, modified_ms=now_ms())
+
+    job = office.state.training_jobs.change(name, update)
+    if job is None:
+        raise _no_such_job(name)
+    return {"TrainingJobArn": job.arn}
+
+
+def delete_training_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Forget an ended job: its folder, log, metrics and tags; what is in S3 stays."""
+    name = call.parameters["TrainingJobName"]
+    if not office.supervisor.delete_job(name):
+        job = office.state.training_jobs.find(name)
+        if job is None:
+            raise _no_such_job(name)
+        if job.status != "Deleting":
+            raise resource_in_use(
+                f"The training job {job.arn} is {job.status}: stop it before it is deleted."
+            )
+    return {}
+
+
+def _no_such_job(name: str) -> Fault:
+    return Fault("ResourceNotFound", f"Training job {name} does not exist.")
+
+
+OPERATIONS: dict[str, Handler] = {
+    "CreateTrainingJob": create_training_job,
+    "DescribeTrainingJob": describe_training_job,
+    "StopTrainingJob": stop_training_job,
+    "UpdateTrainingJob": update_training_job,
+    "DeleteTrainingJob": delete_training_job,
+}
