@@ -91,4 +91,4 @@ def signature(key: bytes, text: str) -> str:
 def _encoded(text: str) -> str:
     if text.isalnum() and text.isascii():
         return text
-    return quote(unquote_to_bytes(text), safe=_UNRESERVED)
+    return quote(unquote_to_bytes(text.replace("+", " ")), safe=_UNRESERVED)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
-
-import regex
+from typing import TYPE_CHECKING, Any
 
 from clary.service.faults import Fault, constraint_violations
 from clary.service.protocol.models import OperationModel, Shape
+
+if TYPE_CHECKING:
+    import regex
 
 # What each service calls the error. SageMaker's and whatever is not named: ValidationException.
 _CODES = {
@@ -130,6 +131,8 @@ def _matches(pattern: str, value: str) -> bool:
 @cache
 def _compiled(pattern: str) -> regex.Pattern[str]:
     """The models' patterns are Java's: possessive quantifiers and classes such as `\\p{L}`."""
+    import regex
+
     return regex.compile(pattern, flags=regex.VERSION0)
 
 
