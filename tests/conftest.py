@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from clary.formats.service_record import ServiceRecord
+from clary.sdk import office
+from clary.sdk.job_listing import list_jobs
+from clary.sdk.session import Session
+from clary.sdk.training_job import TrainingJob
 from clary.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -61,6 +67,28 @@ def picture_folder(tmp_path: Path) -> PictureFolder:
 def settings(tmp_path: Path) -> Settings:
     """Settings whose home is a folder of this test."""
     return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What a process gets that uses a home, a port and AWS of this test's own.
+
+    The service that something may start there is stopped afterwards, and its jobs with it.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    foreign = ("AWS_", "CLARY_", "SAGEMAKER_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    home = tmp_path / "home"
+    yield {**kept, "CLARY_HOME": str(home), "CLARY_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    record = ServiceRecord.read(Settings(home=home)) if home.is_dir() else None
+    if record is not None:
+        session = Session.on_this_machine(Settings(home=home), record=record)
+        for job in list_jobs(session, status="InProgress"):
+            TrainingJob(session, job.name).stop()
+            TrainingJob(session, job.name).wait(poll_seconds=0.2)
+        office.stop(Settings(home=home))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,17 @@ Clary = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def clary(tmp_path: Path) -> Clary:
+def clary(tmp_path: Path, clary_environment: Mapping[str, str]) -> Clary:
     """A function that runs `clary WORDS…` in `tmp_path` and returns how it ended."""
 
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "CLARY_HOME": str(tmp_path / "home"), "COLUMNS": "80"}
         return subprocess.run(
             [sys.executable, "-m", "clary", *map(str, words)],
             capture_output=True,
             text=True,
             check=False,
             cwd=tmp_path,
-            env=environment,
+            env={**clary_environment, "COLUMNS": "80"},
             stdin=subprocess.DEVNULL,
         )
 

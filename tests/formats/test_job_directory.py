@@ -1,4 +1,4 @@
-"""A job's directory and record: what one process writes, another reads."""
+"""A job's directory: what one process writes, another reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from clary.errors import FormatError, StorageError
 from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
-from clary.formats.job_record import JobRecord, utc_now
 
 TEXTS = st.text(st.characters(codec="utf-8"))
-STATUSES = st.sampled_from(["InProgress", "Completed", "Failed", "Stopped"])
 
 
 @pytest.fixture
@@ -33,17 +31,13 @@ def test_the_tree_is_the_one_of_sagemaker(directory: JobDirectory) -> None:
     assert resources["hosts"] == [resources["current_host"]]
 
 
-@given(values=st.dictionaries(TEXTS, TEXTS), later=st.dictionaries(TEXTS, TEXTS))
+@given(values=st.dictionaries(TEXTS, TEXTS))
 def test_hyperparameters_come_back(
-    tmp_path_factory: pytest.TempPathFactory, values: dict[str, str], later: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, str]
 ) -> None:
     directory = JobDirectory(tmp_path_factory.mktemp("job"))
     directory.write_inputs(values, {})
     assert directory.hyperparameters() == values
-    assert directory.previous_hyperparameters() is None
-    directory.replace_hyperparameters(later)
-    assert directory.hyperparameters() == later
-    assert directory.previous_hyperparameters() == values
 
 
 def test_a_channel_is_linked_where_it_exists_and_named_where_not(
@@ -68,56 +62,14 @@ def test_a_channel_of_another_starter_lies_in_its_own_folder(directory: JobDirec
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3"])
 def test_damaged_files_are_named(directory: JobDirectory, content: str) -> None:
     directory.hyperparameters_file.write_text(content)
-    directory.job_file.write_text(content)
     with pytest.raises(FormatError, match=r"hyperparameters\.json"):
         directory.hyperparameters()
-    with pytest.raises(FormatError, match=r"job\.json"):
-        JobRecord.read(directory)
 
 
 def test_the_first_failure_stays_and_is_bounded(directory: JobDirectory) -> None:
     directory.write_failure("x" * 5000)
     directory.write_failure("later")
     assert directory.failure.read_text() == "x" * FAILURE_LIMIT
-
-
-@given(
-    name=TEXTS,
-    data=TEXTS,
-    status=STATUSES,
-    pid=st.none() | st.integers(0, 2**31),
-    reason=st.none() | TEXTS,
-    command=st.lists(TEXTS).map(tuple),
-)
-def test_a_record_comes_back(
-    tmp_path_factory: pytest.TempPathFactory,
-    name: str,
-    data: str,
-    status: str,
-    pid: int | None,
-    reason: str | None,
-    command: tuple[str, ...],
-) -> None:
-    directory = JobDirectory(tmp_path_factory.mktemp("job"))
-    record = JobRecord(
-        name=name,
-        data=data,
-        status=status,  # type: ignore[arg-type]
-        created=utc_now(),
-        started=utc_now(),
-        pid=pid,
-        failure_reason=reason,
-        command=command,
-    )
-    record.write(directory)
-    assert JobRecord.read(directory) == record
-    assert record.changed(exit_code=3).exit_code == 3
-
-
-def test_a_record_of_a_later_version_is_refused(directory: JobDirectory) -> None:
-    directory.job_file.write_text(json.dumps({"version": 2, "name": "new"}))
-    with pytest.raises(FormatError, match="reads up to 1: install a newer Clary"):
-        JobRecord.read(directory)
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_stopped_at_any_moment_goes_on_as_if_nothing_had_happened(job, tmp_path,
     else:
         assert process.returncode == 130
         assert "clary: stopped in epoch" in stderr
-        assert f"`clary train --resume {parts.root}` goes on from there" in stderr
+        assert f"`clary train --resume {parts.root.name}` goes on from there" in stderr
         assert len(epochs(parts)) < 40
     assert run(parts, tmp_path, "--skip-check").returncode == 0
     assert epochs(parts) == epochs(whole)

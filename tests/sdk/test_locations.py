@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from clary.errors import DataError, UsageError
 from clary.formats.job_directory import JobDirectory
-from clary.formats.job_record import JobRecord, JobStatus
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.sdk.locations import (
     find_jobs,
-    latest_job_on,
     resolve_data,
     resolve_job,
     resolve_model,
@@ -20,14 +19,11 @@ from clary.sdk.locations import (
 from clary.settings import Settings
 
 
-def make_job(
-    settings: Settings, name: str, *, hour: int = 1, status: JobStatus = "Completed"
-) -> JobDirectory:
+def make_job(settings: Settings, name: str, *, hour: int = 1) -> JobDirectory:
     directory = JobDirectory(settings.jobs_dir / name)
     directory.create()
     directory.write_inputs({}, {"training": "digits"})
-    time = f"2026-11-01T{hour:02}:00:00+00:00"
-    JobRecord(name=name, data="digits", status=status, created=time, started=time).write(directory)
+    os.utime(directory.hyperparameters_file, (hour * 3600, hour * 3600))
     return directory
 
 
@@ -37,16 +33,13 @@ def test_a_job_by_name_by_folder_and_latest(settings: Settings) -> None:
     assert resolve_job("older", settings) == older
     assert resolve_job(str(older.root), settings) == older
     assert resolve_job("latest", settings) == newer
-    assert latest_job_on("digits", settings) == newer
-    assert [record.name for _, record in find_jobs(settings)] == ["older", "newer"]
+    assert find_jobs(settings) == [older, newer]
 
 
-def test_a_folder_without_a_record_is_no_job(settings: Settings) -> None:
-    make_job(settings, "real")
+def test_a_folder_without_inputs_is_no_job(settings: Settings) -> None:
+    real = make_job(settings, "real")
     (settings.jobs_dir / "stray").mkdir()
-    (settings.jobs_dir / "broken").mkdir()
-    (settings.jobs_dir / "broken" / "job.json").write_text("{")
-    assert [record.name for _, record in find_jobs(settings)] == ["real"]
+    assert find_jobs(settings) == [real]
 
 
 def test_the_nearest_job_is_named(settings: Settings) -> None:
@@ -59,7 +52,8 @@ def test_the_nearest_job_is_named(settings: Settings) -> None:
 
 def test_a_model_is_the_one_of_its_job(settings: Settings) -> None:
     job = make_job(settings, "job")
-    with pytest.raises(UsageError, match="clary train --resume job"):
+    job.write_failure("one class only")
+    with pytest.raises(UsageError, match=r"\(one class only\).*clary train --resume job"):
         resolve_model("job", settings)
     job.archive.write_bytes(b"")
     assert resolve_model("job", settings) == job.archive

@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from clary.sdk.processes import run_job_program, run_program, shared_cores
+from clary.sdk.processes import run_job_program, run_program
 
 # The parent as the command line is one: it runs the child below and ends with its code.
 PARENT = """
@@ -45,14 +44,6 @@ def test_a_killed_program_is_named() -> None:
     assert end.reason is not None
     assert "killed by SIGKILL" in end.reason
     assert "memory" in end.reason
-
-
-def test_started_gets_the_process_id(tmp_path: Path) -> None:
-    own = tmp_path / "pid"
-    pids: list[int] = []
-    script = f"import os, pathlib; pathlib.Path({str(own)!r}).write_text(str(os.getpid()))"
-    run_program([sys.executable, "-c", script], started=pids.append)
-    assert pids == [int(own.read_text())]
 
 
 def test_the_streams_are_shared() -> None:
@@ -100,20 +91,6 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 130
     assert shown.count(b"child got SIGINT") == 1
-
-
-def test_the_environment_fills_gaps_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLARY_TEST_SET", "mine")
-    monkeypatch.delenv("CLARY_TEST_UNSET", raising=False)
-    script = "import os; assert os.environ['CLARY_TEST_SET'] == 'mine'; "
-    script += "assert os.environ['CLARY_TEST_UNSET'] == 'filled'"
-    given = {"CLARY_TEST_SET": "other", "CLARY_TEST_UNSET": "filled"}
-    assert run_program([sys.executable, "-c", script], environment=given).exit_code == 0
-
-
-def test_processes_share_the_cores() -> None:
-    assert shared_cores(1) == {}
-    assert shared_cores(10_000) == {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")

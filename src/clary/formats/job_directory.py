@@ -12,9 +12,8 @@
     output/data/                          what the program leaves beside the model
     output/model.tar.gz                   made from model/ when the program has ended
 
-Beside it, of Clary's own: `job.json` (`clary.formats.job_record`: who started what, and its
-status) and `.lock`, held while the job runs; both are written by the starter alone. Format
-version 1; see `docs/formats/job_directory.md`.
+What a host's process is told and tells stands beside it: `clary.formats.launch`. Format version 1;
+see `docs/formats/job_directory.md`.
 """
 
 from __future__ import annotations
@@ -75,21 +74,6 @@ class JobDirectory:
     def hyperparameters_file(self) -> Path:
         """The hyperparameters: a JSON object of strings."""
         return self.config / "hyperparameters.json"
-
-    @property
-    def previous_hyperparameters_file(self) -> Path:
-        """The hyperparameters before the last resume; absent in a job that was never resumed."""
-        return self.config / "hyperparameters.previous.json"
-
-    @property
-    def job_file(self) -> Path:
-        """Who started what, and its status; written by the starter alone."""
-        return self.root / "job.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Held with `flock` by the starter and its program for as long as either lives."""
-        return self.root / ".lock"
 
     def channel(self, name: str) -> Path:
         """Where a channel's data lies."""
@@ -165,38 +149,6 @@ class JobDirectory:
             FormatError: the file is missing or damaged.
         """
         return _texts(self.hyperparameters_file)
-
-    def previous_hyperparameters(self) -> dict[str, str] | None:
-        """The hyperparameters before the last resume; None in a job that was never resumed.
-
-        Raises:
-            FormatError: the file is damaged.
-        """
-        path = self.previous_hyperparameters_file
-        return _texts(path) if path.exists() else None
-
-    def replace_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
-        """Write other hyperparameters for a resume; the earlier ones stay beside them.
-
-        Raises:
-            FormatError: the earlier ones are missing or damaged.
-            StorageError: the folder cannot be written.
-        """
-        write_json(self.previous_hyperparameters_file, self.hyperparameters())
-        write_json(self.hyperparameters_file, dict(hyperparameters))
-
-    def restore_hyperparameters(self) -> None:
-        """Take back what `replace_hyperparameters` wrote.
-
-        Raises:
-            FormatError: the earlier ones are damaged.
-            StorageError: the folder cannot be written.
-        """
-        earlier = self.previous_hyperparameters()
-        if earlier is not None:
-            write_json(self.hyperparameters_file, earlier)
-            with storage_errors(self.previous_hyperparameters_file):
-                self.previous_hyperparameters_file.unlink()
 
     def write_failure(self, reason: str) -> None:
         """Say why the job failed; what was said before stays.

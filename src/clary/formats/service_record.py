@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -73,6 +74,11 @@ class ServiceRecord(BaseModel):
         """Take the record away: nobody listens any more."""
         with suppress(OSError):
             settings.service_file.unlink()
+
+
+def utc_now() -> str:
+    """The time as records bear it, to the second."""
+    return datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
 
 
 def lock_path(settings: Settings) -> Path:

@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -60,42 +60,17 @@ def job_command(program: str, arguments: Sequence[str] = ()) -> list[str]:
     return [sys.executable, "-m", f"clary.jobs.{program}", *arguments]
 
 
-def shared_cores(processes: int) -> dict[str, str]:
-    """The environment in which several processes share the cores; empty for one.
-
-    torchrun would give each a single thread, and say so at length.
-    """
-    if processes == 1:
-        return {}
-    return {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes))}
-
-
-def run_program(
-    command: Sequence[str],
-    *,
-    started: Callable[[int], None] | None = None,
-    inherited: Sequence[int] = (),
-    environment: Mapping[str, str] | None = None,
-) -> ProgramEnd:
+def run_program(command: Sequence[str]) -> ProgramEnd:
     """Run a command line with the terminal, wait for it, and pass on what should stop it.
 
     Call it on the main thread: signals are handled there alone.
 
     Args:
         command: what `job_command` gives.
-        started: called once with the process id.
-        inherited: file descriptors that stay open in the program, such as a lock.
-        environment: variables to set where this process's environment does not.
     """
     asked: list[int] = []
     with _handling_signals() as received:
-        process = subprocess.Popen(
-            list(command),
-            pass_fds=tuple(inherited),
-            env={**PROGRAM_ENVIRONMENT, **(environment or {}), **os.environ},
-        )
-        if started is not None:
-            started(process.pid)
+        process = subprocess.Popen(list(command), env={**PROGRAM_ENVIRONMENT, **os.environ})
         received.forward = lambda number: _forward(process, number)
         code = process.wait()
         asked = received.numbers

@@ -24,8 +24,7 @@ from clary import __version__
 from clary.endings import exit_code
 from clary.errors import ClaryError, StorageError, UsageError
 from clary.formats.files import storage_errors
-from clary.formats.job_record import utc_now
-from clary.formats.service_record import ServiceRecord, lock_path
+from clary.formats.service_record import ServiceRecord, lock_path, utc_now
 from clary.settings import Settings
 
 # A probe of the lock holds it for a moment.
