@@ -106,6 +106,10 @@ class ObjectStore:
             return False
         return True
 
+    def is_linked(self, name: str) -> bool:
+        """Whether a name stands for a folder served in place, be the folder there or gone."""
+        return (self._places.root / name).is_symlink()
+
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket, with the uploads that are under way in it.
 

@@ -11,6 +11,7 @@ from clary.service.operations import (
     log_events,
     log_filtering,
     logs,
+    s3,
     search,
     step_metrics,
     sts,
@@ -29,6 +30,7 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "sagemaker-metrics": step_metrics.OPERATIONS,
     "cloudwatch": cloudwatch.OPERATIONS,
     "logs": {**logs.OPERATIONS, **log_events.OPERATIONS, **log_filtering.OPERATIONS},
+    "s3": s3.OPERATIONS,
     "sts": sts.OPERATIONS,
     "iam": iam.OPERATIONS,
 }
