@@ -4,6 +4,7 @@
     .lock            held with `flock` for as long as the host process lives
     .started.json    `HostStarted`: the user's code runs            written by the host
     .ended.json      `HostEnded`: how it ended                      written by the host
+    .claimed         made by the process that is the host: of two, the first
     .stop            the host shall end: made before SIGTERM is sent
 
 A job is one directory per host: its own for `algo-1`, `hosts/algo-N` in it for the others. Beside
@@ -229,6 +230,20 @@ class HostFiles:
     def stop(self) -> Path:
         """Made when the host shall end, which may be before it can take a signal."""
         return self.root / ".stop"
+
+    def claim(self) -> bool:
+        """Become the host, in the host's own process; False where another process is.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        path = self.root / ".claimed"
+        with storage_errors(path):
+            try:
+                path.open("x").close()
+            except FileExistsError:
+                return False
+            return True
 
     def hold(self) -> int:
         """Take the lock; the descriptor is handed on to the host process.

@@ -20,8 +20,8 @@ from clary.formats.files import storage_errors
 from clary.jobs.program import run_program
 
 _BASE_FILE = "clary_base.pth"
-# uv's plan: " + name==version" or " + name==version (from git+https://…)".
-_PLANNED = re.compile(r"^ [+~] (?P<name>[^=\s]+)==(?P<version>\S+)(?: \(from (?P<source>.+)\))?$")
+# uv's plan: " + name==version", " + name @ url", " + name==version (from url)".
+_PLANNED = re.compile(r"^ \+ (?P<name>[^=\s]+)(?P<version>\S*)(?: \(from | @ |$)(?P<url>[^)]*)")
 _KEPT_LINES = 12
 
 
@@ -76,13 +76,12 @@ def make_layer(folder: Path) -> None:
 def _plan(wanted: Sequence[str]) -> list[str]:
     """What this interpreter lacks, each at the version that uv has chosen."""
     said = _run([*_uv("pip", "install", "--dry-run", "--python", sys.executable), *wanted])
-    planned = []
-    for line in said.splitlines():
-        match = _PLANNED.match(line)
-        if match is not None and line.startswith(" +"):
-            name, source = match["name"], match["source"]
-            planned.append(f"{name} @ {source}" if source else f"{name}=={match['version']}")
-    return planned
+    matches = (_PLANNED.match(line) for line in said.splitlines())
+    return [
+        f"{match['name']} @ {match['url']}" if match["url"] else match["name"] + match["version"]
+        for match in matches
+        if match is not None
+    ]
 
 
 def _without_pips_own(words: Sequence[str]) -> list[str]:
@@ -109,9 +108,7 @@ def _run(command: Sequence[str]) -> str:
     if done.returncode != 0:
         lines = [line.strip(" ×╰─▶│") for line in done.stdout.splitlines()]
         told = [line for line in lines if line and not line.startswith("Using Python")]
-        raise ClaryError(
-            "the requirements cannot be installed: " + " ".join(told[-_KEPT_LINES:])
-        )
+        raise ClaryError("the requirements cannot be installed: " + " ".join(told[-_KEPT_LINES:]))
     return done.stdout
 
 

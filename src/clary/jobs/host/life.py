@@ -80,6 +80,8 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     os.set_inheritable(lock, False)
     launch = Launch.read(launch_file)
     files = HostFiles(Path(launch.root))
+    if not files.claim():
+        return 0
     child = _Child()
     signal.signal(signal.SIGTERM, child.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

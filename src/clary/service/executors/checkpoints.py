@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
 _SYNCED = ".synced.json"
-_PERIOD_S = 5.0
-# A file that was written to a moment ago is likely not finished.
-_SETTLED_S = 1.0
+PERIOD_S = 5.0
+# A file that was written to a moment ago, in parts of the period, is likely not finished.
+_SETTLED = 0.2
 
 
 class Checkpoints:
     """Keeps the checkpoints of running jobs in step on a thread of its own. Thread-safe."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, period_s: float = PERIOD_S) -> None:
         self._store = store
+        self._period_s = period_s
         self._lock = threading.Lock()
         self._followed: dict[str, TrainingJobSpec] = {}
         self._failing: set[str] = set()
@@ -92,7 +93,7 @@ class Checkpoints:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing.wait(_PERIOD_S):
+        while not self._closing.wait(self._period_s):
             with self._lock:
                 followed = list(self._followed.values())
             for job in followed:
@@ -104,7 +105,7 @@ class Checkpoints:
             if job.name not in self._followed:
                 return
             try:
-                self._sync(job, settled_s=_SETTLED_S)
+                self._sync(job, settled_s=self._period_s * _SETTLED)
             except (ClaryError, OSError):
                 self._failing.add(job.name)
             else:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from clary.errors import ClaryError, StorageError
 from clary.formats.files import storage_errors
 from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
-from clary.service.executors.checkpoints import Checkpoints
+from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -60,6 +60,7 @@ class LocalProcesses:
         store: the buckets.
         warm: keep a process that has torch loaded, so that jobs start at once.
         isolation: how /opt/ml is made; found out by trying when None.
+        checkpoint_period_s: how often the checkpoints of running jobs are uploaded.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class LocalProcesses:
         *,
         warm: bool = True,
         isolation: Isolation | None = None,
+        checkpoint_period_s: float = PERIOD_S,
     ) -> None:
         self._store = store
-        self._checkpoints = Checkpoints(store)
+        self._checkpoints = Checkpoints(store, period_s=checkpoint_period_s)
         self._requirements = Requirements(settings.environments_dir)
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="isolation")
         self._isolation: Future[Isolation] = self._asking.submit(
