@@ -22,7 +22,7 @@ import uvloop
 
 from clary import __version__
 from clary.endings import exit_code
-from clary.errors import ClaryError, StorageError, UsageError
+from clary.errors import ClaryError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
 from clary.settings import Settings
@@ -158,8 +158,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise StorageError(
-            f"port {port} of {host} cannot be listened on ({error.strerror}): "
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise UsageError(
+            f"port {port} of {host} cannot be listened on ({reason}): "
             "stop what uses it, or choose another with --port or CLARY_PORT"
         ) from error
     with listener:

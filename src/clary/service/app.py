@@ -129,7 +129,7 @@ class App:
         loop = asyncio.get_running_loop()
         blocks = iter(body.blocks())
         # The server drops what is sent to a client that left; only `receive` tells of it.
-        gone = asyncio.ensure_future(receive())
+        gone = asyncio.ensure_future(_until_gone(receive))
         try:
             while not gone.done():
                 block = await loop.run_in_executor(self._transfer_pool, next, blocks, None)
@@ -139,6 +139,12 @@ class App:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
         finally:
             gone.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Return when the client has left; what is left of its request comes first."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Incoming:

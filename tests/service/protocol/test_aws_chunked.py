@@ -124,7 +124,7 @@ def test_a_body_that_breaks_off_is_refused(
     last = encoded.rindex(b"\r\n0") + 2
     cut = data.draw(st.integers(0, last))
     payload = ChunkedPayload(Pieces(encoded[:cut], [17]), len(body), signing)
-    with pytest.raises(Fault, match="IncompleteBody|broken|did not provide") as caught:
+    with pytest.raises(Fault) as caught:
         read_all(payload)
     assert caught.value.code == "IncompleteBody"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
@@ -119,14 +119,10 @@ def test_the_presigned_url_of_the_documents_holds_for_its_day() -> None:
 def test_what_botocore_signs_for_s3_is_believed(
     path: str, query: dict[str, str], given_headers: dict[str, str], body: bytes
 ) -> None:
-    from urllib.parse import quote
-
     url = f"http://localhost:7788/{quote(path, safe='/~')}"
     signed = AWSRequest("PUT", url, dict(given_headers), body, query)
-    signer = S3SigV4Auth(
-        BotocoreCredentials(EXAMPLE.access_key, EXAMPLE.secret_key), "s3", "eu-x-1"
-    )
-    signer.add_auth(signed)
+    keys = BotocoreCredentials(EXAMPLE.access_key, EXAMPLE.secret_key)
+    S3SigV4Auth(keys, "s3", "eu-west-1").add_auth(signed)
     now = datetime.now(tz=timezone.utc)
     request = as_received(signed)
     assert check(request, Route("s3", REST_XML, "DeleteObjects"), now).caller_arn == CALLER_ARN
@@ -140,8 +136,6 @@ def test_what_botocore_signs_for_s3_is_believed(
 def test_what_botocore_signs_for_other_services_is_believed(
     path: str, query: dict[str, str], body: bytes
 ) -> None:
-    from urllib.parse import quote
-
     url = f"http://localhost:7788/{quote(path, safe='/~')}"
     signed = AWSRequest("POST", url, {"content-type": "application/json"}, body, query)
     keys = BotocoreCredentials(EXAMPLE.access_key, EXAMPLE.secret_key)
@@ -156,8 +150,6 @@ def test_what_botocore_signs_for_other_services_is_believed(
 @settings(max_examples=100, deadline=None)
 @given(path=paths, query=queries)
 def test_urls_that_botocore_presigns_are_believed(path: str, query: dict[str, str]) -> None:
-    from urllib.parse import quote
-
     signed = AWSRequest("GET", f"http://localhost:7788/{quote(path, safe='/~')}", params=query)
     keys = BotocoreCredentials(EXAMPLE.access_key, EXAMPLE.secret_key)
     S3SigV4QueryAuth(keys, "s3", "us-east-1", expires=60).add_auth(signed)

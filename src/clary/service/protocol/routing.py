@@ -23,6 +23,7 @@ _QUERY_SCOPE = re.compile(r"[^/]+/\d{8}/[^/]*/(?P<service>[\w-]+)/aws4_request")
 _BUCKET_HOST = re.compile(
     r"(?P<bucket>[a-z0-9][a-z0-9._-]*)\.(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com|(?:s3\.)?localhost)"
 )
+_REST_XML_ELSEWHERE = {"route53", "cloudfront"}
 _BY_TARGET = {s.target_prefix: s.name for s in SERVICES.values() if s.target_prefix}
 _BY_VERSION = {s.version: s.name for s in SERVICES.values() if s.version}
 _BY_SIGNING_NAME = {s.signing_name: s.name for s in reversed(SERVICES.values())}
@@ -73,7 +74,9 @@ def find_route(request: HttpRequest) -> Route:
         return _s3(request)
     service = _BY_SIGNING_NAME.get(scope or "")
     if service is None or SERVICES[service].version is None:
-        raise Unrouted(Route(scope or "", _foreign_protocol(request)), _not_offered(scope or ""))
+        raise Unrouted(
+            Route(scope or "", _foreign_protocol(scope, request)), _not_offered(scope or "")
+        )
     return Route(service, QUERY, request.query_map.get("Action", ""))
 
 
@@ -171,7 +174,9 @@ def _not_offered(name: str) -> Fault:
     )
 
 
-def _foreign_protocol(request: HttpRequest) -> str:
+def _foreign_protocol(scope: str | None, request: HttpRequest) -> str:
+    if scope in _REST_XML_ELSEWHERE:
+        return REST_XML
     content_type = request.headers.get("content-type", "")
     if content_type.startswith("application/x-amz-json"):
         return JSON
