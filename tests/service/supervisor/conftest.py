@@ -44,6 +44,17 @@ def new_job(name: str, **request: Any) -> TrainingJob:
     )
 
 
+def eventually(state: State, name: str, satisfied: Callable[[TrainingJob], bool]) -> TrainingJob:
+    """Wait for what is stored without a change of the job's state, such as metrics."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        job = state.training_jobs.find(name)
+        if job is not None and satisfied(job):
+            return job
+        time.sleep(0.01)
+    raise AssertionError(f"{name} did not get there")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", max_jobs=2)

@@ -17,7 +17,7 @@ from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.supervisor import Supervisor
 from clary.service.supervisor.timing import Timing
 from clary.settings import Settings
-from tests.service.supervisor.conftest import QUICK, Supervise, new_job
+from tests.service.supervisor.conftest import QUICK, Supervise, eventually, new_job
 from tests.service.supervisor.memory_executor import MemoryExecutor
 
 
@@ -181,7 +181,7 @@ def test_metrics_are_found_in_the_log_across_a_restart(
     submit(first, state, job)
     reach(first, "measured", "Training")
     executor.write_log(spec, (60_000, "loss=0.5 accuracy: 0.1"), (60_500, "loss=nan"))
-    first.wait_until("measured", lambda job: bool(job.final_metrics), 5)
+    eventually(state, "measured", lambda job: bool(job.final_metrics))
     first.close()
     executor.write_log(spec, (61_000, "loss=0.25"), (62_000, "a" * 5000 + "!"), (63_000, "bye"))
     second = supervise()

@@ -113,7 +113,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def _passes(found: Any, asked: Mapping[str, Any]) -> bool:
-    operator = asked.get("Operator", "Equals")
+    operator: str = asked.get("Operator", "Equals")
     given: str = asked.get("Value", "")
     if operator in {"Exists", "NotExists"}:
         return (found is not None) == (operator == "Exists")

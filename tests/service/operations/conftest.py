@@ -1,0 +1,143 @@
+"""The real application over HTTP with real clients; hosts of jobs live in memory."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import uvicorn
+from botocore.config import Config
+
+from clary.formats.credentials import Credentials
+from clary.formats.job_directory import JobDirectory
+from clary.service.app import App
+from clary.service.executors.executor import TrainingJobSpec
+from clary.service.keys import KeyRing
+from clary.service.office import Office
+from clary.service.operations.table import OPERATIONS, PATIENT
+from clary.service.protocol.chain import Chain
+from clary.service.state.state import State
+from clary.service.supervisor.supervisor import Supervisor
+from clary.settings import Settings
+from tests.service.supervisor.conftest import QUICK
+from tests.service.supervisor.memory_executor import MemoryExecutor
+
+ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
+
+
+class Bench:
+    """An office that answers on a port, and clients for it."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.settings = Settings(home=home, max_jobs=4)
+        self.port = port
+        self.credentials = Credentials.ensure(self.settings)
+        self.state = State(self.settings.state_file)
+        self.executor = MemoryExecutor()
+        self.supervisor = Supervisor(self.state, self.executor, self.settings, dict, QUICK)
+        self.office = Office(
+            settings=self.settings,
+            region=self.credentials.region,
+            store=None,  # type: ignore[arg-type] - nothing here reaches for S3
+            state=self.state,
+            supervisor=self.supervisor,
+        )
+
+        self._clients: dict[str, Any] = {}
+
+    def client(self, name: str, **config: Any) -> Any:
+        """A client; one for all tests where nothing is configured: making them takes long."""
+        if config:
+            return self._new_client(name, **config)
+        if name not in self._clients:
+            self._clients[name] = self._new_client(name)
+        return self._clients[name]
+
+    def _new_client(self, name: str, **config: Any) -> Any:
+        return boto3.session.Session(
+            aws_access_key_id=self.credentials.access_key,
+            aws_secret_access_key=self.credentials.secret_key,
+            region_name=self.credentials.region,
+        ).client(
+            name,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+    def reach(self, name: str, *states: str) -> None:
+        job = self.supervisor.wait_until(
+            name, lambda job: job.secondary in states or job.status in states, 5
+        )
+        assert job is not None
+        assert {job.secondary, job.status} & {*states}, job
+
+    def spec(self, name: str) -> TrainingJobSpec:
+        job = self.state.training_jobs.find(name)
+        assert job is not None
+        directory = JobDirectory(self.settings.jobs_dir / name)
+        return TrainingJobSpec(name, job.arn, job.request, directory, {})
+
+    def finish(self, name: str, exit_code: int = 0, failure: str | None = None) -> None:
+        self.reach(name, "Training")
+        self.executor.end(name, exit_code, failure)
+        self.reach(name, "Completed", "Failed")
+
+
+CreateJob = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        bench = Bench(tmp_path_factory.mktemp("bench"), listener.getsockname()[1])
+        app = App(Chain(bench.office, OPERATIONS, KeyRing(bench.credentials)), PATIENT)
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        bench.supervisor.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield bench
+        bench.supervisor.release()
+        server.should_exit = True
+        thread.join()
+        bench.supervisor.close()
+        app.close()
+        bench.state.close()
+
+
+@pytest.fixture
+def create_job(bench: Bench) -> CreateJob:
+    """A function that creates a training job as boto3's users do."""
+    sagemaker = bench.client("sagemaker")
+
+    def create(name: str, **changes: Any) -> dict[str, Any]:
+        request = {
+            "TrainingJobName": name,
+            "RoleArn": ROLE,
+            "AlgorithmSpecification": {
+                "TrainingImage": "pytorch-training:2.2",
+                "TrainingInputMode": "File",
+            },
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.xlarge",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 30,
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+            **changes,
+        }
+        wanted = {name: value for name, value in request.items() if value is not None}
+        answer: dict[str, Any] = sagemaker.create_training_job(**wanted)
+        return answer
+
+    return create
