@@ -1,8 +1,7 @@
-"""Several training processes under torchrun: `python -m clary.jobs.train_together N --job DIR …`.
+"""torchrun, without its tracebacks: `python -m clary.jobs.train_together ARGUMENTS-OF-TORCHRUN`.
 
-What follows N is passed to `clary.jobs.train`. torchrun answers a stop, or a process that fails,
-with tracebacks of its own; here the processes have said what there is to say, and what remains is
-the exit code.
+torchrun answers a stop, or a process that fails, with tracebacks of its own; here the processes
+have said what there is to say, and what remains is the exit code.
 """
 
 from __future__ import annotations
@@ -10,30 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from clary.jobs.program import ProgramParser, run_program
+from clary.jobs.program import run_program
 
 EXIT_KILLED = 128
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the processes; returns the exit code of the one that failed first, or 0.
-
-    Raises:
-        UsageError: an argument is not understood.
-    """
-    parser = ProgramParser("train_together", __doc__)
-    parser.add_argument("processes", type=int, help="how many train together")
-    given, rest = parser.parse_known_args(arguments)
-
+    """Run the processes; returns the exit code of the one that failed first, or 0."""
     # The level that torchrun's own loggers take when they are made.
     os.environ.setdefault("LOGLEVEL", "CRITICAL")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
-    command = ["--standalone", "--nproc-per-node", str(given.processes)]
     try:
-        torchrun([*command, "-m", "clary.jobs.train", *rest])
+        torchrun(list(arguments))
     except SignalException as error:
         return EXIT_KILLED + int(error.sigval)
     except ChildFailedError as error:

@@ -84,7 +84,8 @@ def built_in_program(job: TrainingJobSpec, host: HostPlace, machine: Machine) ->
     arguments = ("--job", str(job.directory.root))
     directory = str(job.directory.root)
     if len(host.names) > 1:
-        command = (*_torchrun(sys.executable, host, 1, machine), "-m", "clary.jobs.train")
+        launcher = _torchrun(sys.executable, host, 1, machine, "clary.jobs.train_together")
+        command = (*launcher, "-m", "clary.jobs.train")
         return Program((*command, *arguments), directory)
     threads = machine.cores
     return Program(
@@ -150,11 +151,17 @@ def uses_torchrun(request: Mapping[str, Any]) -> bool:
     return any(_is_on(hyperparameters.get(flag)) for flag in _TORCHRUN)
 
 
-def _torchrun(python: str, host: HostPlace, processes: int, machine: Machine) -> tuple[str, ...]:
+def _torchrun(
+    python: str,
+    host: HostPlace,
+    processes: int,
+    machine: Machine,
+    module: str = "torch.distributed.run",
+) -> tuple[str, ...]:
     # The name algo-1 is known only where /etc/hosts can be the job's own.
     master = "127.0.0.1" if host.isolation == "none" else host.names[0]
     return (
-        *(python, "-m", "torch.distributed.run"),
+        *(python, "-m", module),
         *("--nnodes", str(len(host.names)), "--nproc_per_node", str(processes)),
         *("--node_rank", str(host.number)),
         *("--master_addr", master, "--master_port", str(machine.meeting_port)),
