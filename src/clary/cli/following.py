@@ -30,7 +30,8 @@ _DESCRIBE_SECONDS = 0.5
 
 
 def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
-    """Show a job until it has ended. Lines that begin with `clary:` go to stderr.
+    """Show a job until it has ended. Lines that begin with `clary:` go to stderr, and so does
+    the reason of a failure.
 
     Ctrl-C and SIGTERM stop the job, and what it says meanwhile is still shown; a second one
     leaves it to itself.
@@ -63,6 +64,9 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
         ) from watch.error
     if watch.found is None:
         raise ServiceError(f"nothing is known about {job.name}: see `clary jobs show {job.name}`")
+    reason = watch.found.failure_reason
+    if reason is not None and not any(sentence in reason for sentence in view.sentences):
+        view.error(reason)  # the program could not say it itself
     return watch.found
 
 
@@ -119,6 +123,7 @@ class _View:
         )
         self._task: TaskID | None = None
         self._shown: str | None = None
+        self.sentences: list[str] = []
 
     def __enter__(self) -> _View:
         self._bar.start()
@@ -136,8 +141,7 @@ class _View:
 
     def error(self, sentence: str) -> None:
         """Show a sentence on stderr."""
-        if self._bar.live.is_started:
-            self._bar.live.refresh()
+        self.sentences.append(sentence)
         print(f"clary: {sentence}", file=sys.stderr, flush=True)
 
     def update(self, found: JobDescription | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,7 +128,6 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
         print(f"Go on with it: clary train --resume {job.name}", flush=True)
         return EXIT_INTERRUPTED
     print(f"{job.name} failed after {took}", flush=True)
-    print(f"clary: {found.failure_reason}", file=sys.stderr, flush=True)
     return 1
 
 

@@ -120,7 +120,7 @@ class PictureTraining:
 
 def resume_training(
     session: Session,
-    name: str,
+    earlier: str,
     options: Mapping[str, Any],
     settings: Settings,
     *,
@@ -131,7 +131,7 @@ def resume_training(
 
     Args:
         session: with the service that has the earlier job.
-        name: of the earlier job.
+        earlier: the earlier job's name.
         options: what differs from its options.
         settings: whose home is searched for the models that options name.
         data: when given, must be what the earlier job was trained on.
@@ -143,21 +143,21 @@ def resume_training(
         DataError: there is no such data.
         ServiceError: the service refuses the job.
     """
-    earlier = TrainingJob(session, name).description()
-    location = trained_on(earlier)
-    if location is None or earlier.checkpoints is None:
-        raise UsageError(f"the job {name} was not started by `clary train`: start a new one")
+    found = TrainingJob(session, earlier).description()
+    location = trained_on(found)
+    if location is None or found.checkpoints is None:
+        raise UsageError(f"the job {earlier} was not started by `clary train`: start a new one")
     if data is not None and resolve_data(data) != location:
         raise UsageError(
-            f"the job {name} was trained on {location}, not on {data}: leave the data out to go on "
+            f"the job {earlier} was trained on {location}, not on {data}: leave the data out to go on "
             "with it, or leave --resume out to start a new job"
         )
-    _require_idle(session, earlier)
-    before = TrainingRequest.from_hyperparameters(earlier.hyperparameters).options
+    _require_idle(session, found)
+    before = TrainingRequest.from_hyperparameters(found.hyperparameters).options
     merged = {**before.model_dump(exclude_unset=True), **options}
-    words["name"] = words.get("name") or _next_name(session, name)
+    words["name"] = words.get("name") or _next_name(session, earlier)
     prepared = PictureTraining.prepare(location, merged, settings, **words)
-    return replace(prepared, checkpoint_uri=earlier.checkpoints).start(session)
+    return replace(prepared, checkpoint_uri=found.checkpoints).start(session)
 
 
 def latest_job_on(session: Session, data: str) -> str:

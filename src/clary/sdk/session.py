@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -174,5 +175,5 @@ def spoken_faults() -> Iterator[None]:
         raise ServiceError(
             f"{error.operation_name} was refused: {fault.get('Message') or fault.get('Code')}"
         ) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise ServiceError(" ".join(str(error).split())) from error

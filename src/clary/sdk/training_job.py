@@ -32,6 +32,8 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 POLL_SECONDS = 5.0
 LOG_POLL_SECONDS = 0.3
+# A job's hosts begin at different moments, and each has a stream of its own.
+STREAM_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -262,6 +264,7 @@ class LogTail:
     def __init__(self, job: TrainingJob) -> None:
         self._job = job
         self._tokens: dict[str, str | None] = {}
+        self._searched = -STREAM_SECONDS
 
     def new_lines(self) -> Iterator[LogLine]:
         """What has come since the last call.
@@ -271,8 +274,10 @@ class LogTail:
         """
         logs = self._job.session.client("logs")
         with spoken_faults():
-            with suppress(logs.exceptions.ResourceNotFoundException):
-                self._find_streams(logs)
+            if not self._tokens or time.monotonic() - self._searched > STREAM_SECONDS:
+                self._searched = time.monotonic()
+                with suppress(logs.exceptions.ResourceNotFoundException):
+                    self._find_streams(logs)
             for stream, token in self._tokens.items():
                 yield from self._read(logs, stream, token)
 
