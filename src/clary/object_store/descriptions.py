@@ -36,7 +36,7 @@ def decode(text: str) -> Description:
     """From the JSON of `encode`."""
     fields = json.loads(text)
     return Description(
-        etag=fields["etag"],
+        etag=fields.get("etag", ""),
         content_type=fields.get("type"),
         metadata=fields.get("metadata", {}),
         headers=fields.get("headers", {}),

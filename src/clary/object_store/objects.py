@@ -28,7 +28,7 @@ class Description:
     `checksums` are Base64 by algorithm.
     """
 
-    etag: str
+    etag: str = ""
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from zlib import crc32
 
 from clary.formats.files import storage_errors
 from clary.object_store import descriptions
-from clary.object_store.assembling import Layouts, copy_range, is_whole
+from clary.object_store.assembling import COMMON_FILE, Layouts, copy_range, is_whole
 from clary.object_store.digests import COMBINABLE, Digests, combined, composite, multipart_etag
 from clary.object_store.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
 from clary.object_store.index import Index, PartRow
@@ -145,7 +145,9 @@ class Uploads:
                 json.dumps(digests.checksums),
                 time.time_ns(),
             )
-            self._rows.put_part(upload.id, row)
+            earlier = self._rows.put_part(upload.id, row)
+            if earlier is not None and earlier.file not in {COMMON_FILE, slot.file}:
+                (folder / earlier.file).unlink(missing_ok=True)
         return part_info(row)
 
     def complete(

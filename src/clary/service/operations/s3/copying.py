@@ -86,7 +86,6 @@ def _description(call: Call, source: ObjectInfo) -> Description:
         tags = known.tags
     if call.parameters.get("MetadataDirective") == "REPLACE":
         return Description(
-            etag="",
             content_type=call.parameters.get("ContentType"),
             metadata=kept_metadata(call.parameters),
             headers=given,
@@ -94,7 +93,6 @@ def _description(call: Call, source: ObjectInfo) -> Description:
         )
     inherited = {n: value for n, value in known.headers.items() if n not in _NOT_INHERITED}
     return Description(
-        etag="",
         content_type=known.content_type,
         metadata=known.metadata,
         headers={**inherited, **own},

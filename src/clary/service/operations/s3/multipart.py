@@ -41,7 +41,6 @@ def create_multipart_upload(office: Office, call: Call) -> Mapping[str, Any]:
     checksum_type = _checksum_type(algorithm, parameters.get("ChecksumType"))
     headers = kept_headers(call)
     description = Description(
-        etag="",
         content_type=parameters.get("ContentType"),
         metadata=kept_metadata(parameters),
         headers=headers,
