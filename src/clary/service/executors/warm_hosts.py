@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -66,11 +67,8 @@ class WarmParent:
         if self._process.poll() is not None:
             self._restart()
             return False
-        if not self._warm:
-            try:
-                self._warm = self._socket.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) == b"warm"
-            except BlockingIOError:
-                return False
+        if not self._warm and select.select([self._socket], [], [], 0)[0]:
+            self._warm = self._socket.recv(_MESSAGE_BYTES) == b"warm"
         return self._warm
 
     def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
