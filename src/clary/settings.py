@@ -62,7 +62,9 @@ class Settings(BaseModel):
             )
             if environment.get(variable)
         }
-        return cls(home=home, cache_limit_bytes=int(gigabytes * GIB), **wholes)
+        return cls.model_validate(
+            {"home": home, "cache_limit_bytes": int(gigabytes * GIB), **wholes}
+        )
 
     @property
     def jobs_dir(self) -> Path:
