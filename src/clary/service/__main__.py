@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from clary.endings import exit_code
 from clary.errors import ClaryError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
+from clary.service.service_log import LogHandler, ServiceLog
 from clary.settings import Settings
 
 # A probe of the lock holds it for a moment.
@@ -33,7 +33,6 @@ _LOCK_PATIENCE_SECONDS = 1.0
 _BACKLOG = 4096
 _KEEP_ALIVE_SECONDS = 75
 _SHUTDOWN_SECONDS = 5
-_LOG_BYTES = 16 << 20
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +47,6 @@ def main(arguments: Sequence[str]) -> int:
         settings = settings.model_copy(update={"home": options.home.expanduser().absolute()})
     port = settings.port if options.port is None else options.port
     with _only_one(settings), _listening(options.host, port) as listener:
-        _log_to_file(settings)
         _serve(settings, listener)
     return 0
 
@@ -94,7 +92,9 @@ class _Server(uvicorn.Server):
 def _serve(settings: Settings, listener: socket.socket) -> None:
     from clary.service.assembly import Service
 
-    service = Service(settings)
+    log = ServiceLog(settings.service_log)
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)])
+    service = Service(settings, log)
     config = uvicorn.Config(
         service.app,
         http="httptools",
@@ -103,6 +103,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
@@ -174,17 +175,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _log_to_file(settings: Settings) -> None:
-    with storage_errors(settings.service_log):
-        handler = RotatingFileHandler(
-            settings.service_log, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
-        )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

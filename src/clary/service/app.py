@@ -22,6 +22,7 @@ from clary.service.protocol.chain import Chain
 from clary.service.protocol.fault_writing import write_fault
 from clary.service.protocol.messages import HttpRequest, HttpResponse
 from clary.service.protocol.routing import REST_XML, Route, Unrouted, find_route
+from clary.service.service_log import ServiceLog
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -36,8 +37,9 @@ logger = logging.getLogger("clary.service")
 class App:
     """The application of one service process. Close it after the server has stopped."""
 
-    def __init__(self, chain: Chain, patient: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, chain: Chain, patient: frozenset[tuple[str, str]], log: ServiceLog) -> None:
         """Serve what `chain` answers; `patient` are operations that may wait long."""
+        self._log = log
         self._chain = chain
         self._patient = patient
         self._quick_pool = ThreadPoolExecutor(32, "quick")
@@ -60,7 +62,8 @@ class App:
         try:
             await self._send(request, response, receive, send)
         finally:
-            _log(request, route, response, request_id, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self._log.write("INFO", _line(request, route, response, request_id, seconds))
 
     def close(self) -> None:
         """Let the threads go; what waits is not waited for."""
@@ -102,7 +105,7 @@ class App:
     ) -> None:
         body = response.body
         if request.method != "HEAD" and response.status not in {204, 304}:
-            length = body.length if isinstance(body, ResponseBody) else len(body)
+            length = len(body) if isinstance(body, bytes) else body.length
             response.headers["content-length"] = str(length)
         start = {
             "type": "http.response.start",
@@ -112,7 +115,7 @@ class App:
                 for name, value in response.headers.items()
             ],
         }
-        if not isinstance(body, ResponseBody):
+        if isinstance(body, bytes):
             await send(start)
             await send({"type": "http.response.body", "body": body})
             return
@@ -208,17 +211,11 @@ def _too_large(limit: int) -> Fault:
     )
 
 
-def _log(
+def _line(
     request: HttpRequest, route: Route, response: HttpResponse, request_id: str, seconds: float
-) -> None:
-    """One line a request. The query is left out: a presigned one holds a signature."""
-    logger.info(
-        "%d %s %s %s %s %.1f ms %s",
-        response.status,
-        request.method,
-        route.service or "-",
-        route.operation or "-",
-        request.path,
-        seconds * 1000,
-        request_id,
+) -> str:
+    """What the log says of a request. The query is left out: a presigned one holds a signature."""
+    return (
+        f"{response.status} {request.method} {route.service or '-'} {route.operation or '-'} "
+        f"{request.path} {seconds * 1000:.1f} ms {request_id}"
     )

@@ -15,6 +15,7 @@ from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
+from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
 from clary.service.supervisor.supervisor import Supervisor
 from clary.settings import Settings
@@ -23,7 +24,7 @@ from clary.settings import Settings
 class Service:
     """The parts of the service on one home. Made, started and closed by the main thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, log: ServiceLog) -> None:
         """Make all parts; nothing is done with them yet.
 
         Raises:
@@ -44,7 +45,7 @@ class Service:
             parts.callback(self._supervisor.close)
             office = Office(settings, self._credentials.region, store, state, self._supervisor)
             chain = Chain(office, OPERATIONS, KeyRing(self._credentials))
-            self.app = App(chain, PATIENT)
+            self.app = App(chain, PATIENT, log)
             parts.callback(self.app.close)
             self._parts = parts.pop_all()
 

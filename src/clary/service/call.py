@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 
 class RequestBody(Protocol):
@@ -32,7 +32,6 @@ class RequestBody(Protocol):
         """
 
 
-@runtime_checkable
 class ResponseBody(Protocol):
     """A payload that is sent while it is read. `close` is called once, however sending ends."""
 

@@ -79,7 +79,7 @@ class Chain:
             caller_arn=verified.caller_arn,
         )
         response = serialize(route, operation, handler(self._office, call), request_id)
-        if isinstance(response.body, ResponseBody) and response.body.length <= SMALL_BYTES:
+        if not isinstance(response.body, bytes) and response.body.length <= SMALL_BYTES:
             response.body = _read_all(response.body)
         return response
 

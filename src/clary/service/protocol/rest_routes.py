@@ -76,7 +76,7 @@ def find_rest_operation(
         path: percent-encoded; of S3 with the bucket in front.
     """
     query = request.query_map
-    for route in _routes(service).get(request.method, ()):
+    for route in _routes(service).get((request.method, bool(request.query_string)), ()):
         if (
             all(query.get(name) == value for name, value in route.query)
             and all(name in query for name in route.query_names)
@@ -89,15 +89,18 @@ def find_rest_operation(
 
 
 @cache
-def _routes(service: str) -> dict[str, tuple[RestRoute, ...]]:
+def _routes(service: str) -> dict[tuple[str, bool], tuple[RestRoute, ...]]:
+    """Routes by method, and by whether the request has a query at all."""
     model = service_model(service)
-    routes: dict[str, list[RestRoute]] = {}
+    routes: dict[tuple[str, bool], list[RestRoute]] = {}
     for name in model.operation_names:
         route = _route(model.operation_model(name))
-        routes.setdefault(route.method, []).append(route)
+        routes.setdefault((route.method, True), []).append(route)
+        if not route.query and not route.query_names:
+            routes.setdefault((route.method, False), []).append(route)
     return {
-        method: tuple(sorted(found, key=lambda route: route.weight, reverse=True))
-        for method, found in routes.items()
+        kind: tuple(sorted(found, key=lambda route: route.weight, reverse=True))
+        for kind, found in routes.items()
     }
 
 
