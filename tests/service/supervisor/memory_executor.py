@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -129,6 +130,7 @@ class MemoryExecutor:
     def discard(self, job: TrainingJobSpec) -> None:
         self.before("discard")
         self.discarded.append(job.name)
+        shutil.rmtree(job.directory.root, ignore_errors=True)
         self.after("discard")
 
     def close(self) -> None:

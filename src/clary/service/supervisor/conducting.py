@@ -158,8 +158,8 @@ class Conductor:
         if not self._launched:
             self._launch()
             return
-        self._watcher.watch()
         observation = self._look()
+        self._watcher.watch(running=isinstance(observation, Running))
         if isinstance(observation, Running):
             if job.running_ms is None:
                 self.tell(Event.RUNNING, at_ms=int(observation.since.timestamp() * 1000))
@@ -176,8 +176,8 @@ class Conductor:
             if self._preparing is None or self._preparing.done():
                 self._end()
             return
-        self._watcher.watch()
         observation = self._look()
+        self._watcher.watch(running=isinstance(observation, Running))
         if isinstance(observation, Ended | Gone):
             if self._watcher.drained():
                 self.tell(Event.HOSTS_ENDED)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from clary.formats.job_directory import JobDirectory
-from clary.service.executors.executor import Executor, TrainingJobSpec
+from clary.service.executors.executor import Executor
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
-from clary.service.supervisor.admission import Admission
-from clary.service.supervisor.conducting import Conductor
 from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.timing import Timing
-from clary.service.supervisor.transitions import PENDING, STARTING, Event, advance, state_of
+from clary.service.supervisor.transitions import Event, advance, state_of
 from clary.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_YOUNG_S = 60
-_QUEUE_TICK_S = 1.0
 _AFTER_A_FAILURE_S = 1.0
 _CLOSING_S = 5.0
 
@@ -53,12 +49,16 @@ class Supervisor:
         """
         self._state = state
         self._executor = executor
-        self._settings = settings
-        self._job_environment = job_environment
-        self._timing = timing or Timing()
-        self._admission = Admission(settings.max_jobs)
         self._pool = DaemonPool()
-        self._conductors: dict[str, Conductor] = {}
+        self._rounds = Rounds(
+            state,
+            executor,
+            settings,
+            pool=self._pool,
+            job_environment=job_environment,
+            timing=timing or Timing(),
+            changed=self._changed,
+        )
         self._changes = 0
         self._condition = threading.Condition()
         self._closing = False
@@ -152,69 +152,10 @@ class Supervisor:
             with self._condition:
                 seen = self._changes
             try:
-                pause_s = self._round()
+                pause_s = self._rounds.next()
             except Exception:
                 logger.exception("A round of the supervisor failed and is tried again")
                 pause_s = _AFTER_A_FAILURE_S
             with self._condition:
                 if self._changes == seen and not self._closing:
                     self._condition.wait(pause_s)
-
-    def _round(self) -> float | None:
-        """Take every job a step further; how long the next round may wait, None for ever."""
-        jobs = self._state.training_jobs.active()
-        active = {job.name for job in jobs}
-        self._conductors = {
-            name: conductor for name, conductor in self._conductors.items() if name in active
-        }
-        queued = [job for job in jobs if state_of(job) in {STARTING, PENDING}]
-        running = [job for job in jobs if job not in queued and job.status != "Deleting"]
-        for job in queued:
-            if self._admit(job, running):
-                running.append(job)
-        for job in jobs:
-            try:
-                self._conductor(job).step(job)
-            except Exception:
-                logger.exception("A step of %s failed and is tried again", job.name)
-        return self._pause(jobs, queued)
-
-    def _admit(self, job: TrainingJob, running: Sequence[TrainingJob]) -> bool:
-        obstacle = self._admission.obstacle(job, running)
-        conductor = self._conductor(job)
-        if obstacle is None:
-            return conductor.tell(Event.ADMITTED)
-        if job.message != obstacle:
-            conductor.tell(Event.MACHINE_FULL, obstacle)
-        return False
-
-    def _conductor(self, job: TrainingJob) -> Conductor:
-        conductor = self._conductors.get(job.name)
-        if conductor is None:
-            spec = TrainingJobSpec(
-                name=job.name,
-                arn=job.arn,
-                request=job.request,
-                directory=JobDirectory(self._settings.jobs_dir / job.name),
-                environment=self._job_environment(),
-            )
-            conductor = self._conductors[job.name] = Conductor(
-                self._state,
-                self._executor,
-                self._pool,
-                spec,
-                timing=self._timing,
-                changed=self._changed,
-            )
-        return conductor
-
-    def _pause(self, jobs: Sequence[TrainingJob], queued: Sequence[TrainingJob]) -> float | None:
-        if len(jobs) == len(queued):
-            return _QUEUE_TICK_S if queued else None
-        now_ms = time.time() * 1000
-        calm = all(
-            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_S * 1000
-            for job in jobs
-            if job not in queued
-        )
-        return self._timing.calm_tick_s if calm else self._timing.tick_s

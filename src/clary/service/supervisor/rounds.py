@@ -1,0 +1,128 @@
+"""One look at all training jobs after the other: who may start, and a step for each."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+
+from clary.formats.job_directory import JobDirectory
+from clary.service.executors.executor import Executor, TrainingJobSpec
+from clary.service.state.state import State
+from clary.service.state.training_jobs import TrainingJob
+from clary.service.supervisor.admission import Admission
+from clary.service.supervisor.conducting import Conductor
+from clary.service.supervisor.timing import Timing
+from clary.service.supervisor.transitions import PENDING, STARTING, Event, state_of
+from clary.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_YOUNG_MS = 60_000
+_QUEUE_TICK_S = 1.0
+
+
+class Rounds:
+    """The supervisor's decisions, without its thread.
+
+    Owned by the supervisor, whose thread calls `next`. It may be thrown away at any point, as by
+    a kill: another one goes on from the state.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        executor: Executor,
+        settings: Settings,
+        *,
+        pool: Pool,
+        job_environment: Callable[[], Mapping[str, str]],
+        timing: Timing,
+        changed: Callable[[], None],
+    ) -> None:
+        """Assemble the parts.
+
+        Args:
+            state: where jobs are stored.
+            executor: where they run.
+            settings: the home, and how many jobs run at once.
+            pool: runs what may take long.
+            job_environment: what Clary adds to a job's environment, asked for each job.
+            timing: how long to wait for what.
+            changed: called after every change and when a step may have become possible, from any
+                thread.
+        """
+        self._state = state
+        self._executor = executor
+        self._settings = settings
+        self._pool = pool
+        self._job_environment = job_environment
+        self._timing = timing
+        self._changed = changed
+        self._admission = Admission(settings.max_jobs)
+        # By number: a deleted job's name may be another's by the next round.
+        self._conductors: dict[int, Conductor] = {}
+
+    def next(self) -> float | None:
+        """Take every job a step further; how long the next round may wait, None for ever.
+
+        Raises:
+            StorageError: the database cannot be read or written.
+        """
+        jobs = self._state.training_jobs.active()
+        active = {job.number for job in jobs}
+        self._conductors = {
+            number: conductor for number, conductor in self._conductors.items() if number in active
+        }
+        queued = [job for job in jobs if state_of(job) in {STARTING, PENDING}]
+        running = [job for job in jobs if job not in queued and job.status != "Deleting"]
+        for job in queued:
+            if self._admit(job, running):
+                running.append(job)
+        for job in jobs:
+            try:
+                self._conductor(job).step(job)
+            except Exception:
+                logger.exception("A step of %s failed and is tried again", job.name)
+        return self._pause(jobs, queued)
+
+    def _admit(self, job: TrainingJob, running: Sequence[TrainingJob]) -> bool:
+        obstacle = self._admission.obstacle(job, running)
+        conductor = self._conductor(job)
+        if obstacle is None:
+            return conductor.tell(Event.ADMITTED)
+        if job.message != obstacle:
+            conductor.tell(Event.MACHINE_FULL, obstacle)
+        return False
+
+    def _conductor(self, job: TrainingJob) -> Conductor:
+        conductor = self._conductors.get(job.number)
+        if conductor is None:
+            spec = TrainingJobSpec(
+                name=job.name,
+                arn=job.arn,
+                request=job.request,
+                directory=JobDirectory(self._settings.jobs_dir / job.name),
+                environment=self._job_environment(),
+            )
+            conductor = self._conductors[job.number] = Conductor(
+                self._state,
+                self._executor,
+                self._pool,
+                spec,
+                timing=self._timing,
+                changed=self._changed,
+            )
+        return conductor
+
+    def _pause(self, jobs: Sequence[TrainingJob], queued: Sequence[TrainingJob]) -> float | None:
+        if len(jobs) == len(queued):
+            return _QUEUE_TICK_S if queued else None
+        now_ms = time.time() * 1000
+        calm = all(
+            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS
+            for job in jobs
+            if job not in queued
+        )
+        return self._timing.calm_tick_s if calm else self._timing.tick_s

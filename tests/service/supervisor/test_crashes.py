@@ -1,0 +1,176 @@
+"""Kills at any point, between any two effects: no job is lost, run twice or in a strange state."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from clary.errors import DataError
+from clary.service.executors.executor import Ended, Gone
+from clary.service.state.state import State
+from clary.service.state.training_jobs import TrainingJob
+from clary.service.supervisor.rounds import Rounds
+from clary.service.supervisor.timing import Timing
+from clary.service.supervisor.transitions import TERMINAL, Event, advance, state_of
+from clary.settings import Settings
+from tests.service.supervisor.conftest import new_job
+from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.service.supervisor.test_transitions import check
+
+IMPATIENT = Timing(grace_s=0.0, settle_s=0.0, tick_s=0.0, follow_s=0.0, sample_s=0.0)
+NAMES = [f"job-{number}" for number in range(4)]
+names = st.sampled_from(NAMES)
+ROUNDS_TO_THE_END = 40
+
+
+class Killed(BaseException):
+    """The service process ends here."""
+
+
+class InlinePool(Pool):
+    """Does the work at once; a kill goes through."""
+
+    def submit(self, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(task(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - as the standard pool does
+            future.set_exception(error)
+        return future
+
+
+class Crashes(RuleBasedStateMachine):
+    """Jobs, their hosts and a service that is killed."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="clary-crashes-"))
+        self.settings = Settings(home=self.home, max_jobs=2)
+        self.executor = MemoryExecutor()
+        self.executor.before = self.executor.after = self.pass_point
+        self.points_left: int | None = None
+        self.ended: dict[str, TrainingJob] = {}
+        self.state = State(self.settings.state_file)
+        self.restart()
+
+    def restart(self) -> None:
+        self.state.close()
+        self.state = State(self.settings.state_file)
+        self.rounds = Rounds(
+            self.state,
+            self.executor,
+            self.settings,
+            pool=InlinePool(),
+            job_environment=dict,
+            timing=IMPATIENT,
+            changed=lambda: self.pass_point("stored"),
+        )
+
+    def pass_point(self, _where: str) -> None:
+        if self.points_left is not None:
+            self.points_left -= 1
+            if self.points_left < 0:
+                raise Killed
+
+    def apply(self, name: str, event: Event) -> None:
+        self.state.training_jobs.change(name, lambda job: advance(job, event, job.modified_ms + 1))
+
+    @rule(name=names, heeds=st.booleans())
+    def create(self, name: str, heeds: bool) -> None:
+        if self.state.create_training_job(new_job(name), {}) is None:
+            self.executor.hosts.pop(name, None)
+            self.executor.of(name).heeds_sigterm = heeds
+            self.ended.pop(name, None)
+
+    @rule(name=names)
+    def stop(self, name: str) -> None:
+        self.apply(name, Event.STOP_ASKED)
+
+    @rule(name=names)
+    def delete(self, name: str) -> None:
+        self.apply(name, Event.DELETED)
+
+    @rule(name=names, good=st.booleans())
+    def end(self, name: str, good: bool) -> None:
+        hosts = self.executor.of(name)
+        if hosts.launches and not isinstance(hosts.observation, Ended | Gone):
+            self.executor.end(name, int(not good), None if good else "AlgorithmError: no")
+
+    @rule(name=names)
+    def vanish(self, name: str) -> None:
+        hosts = self.executor.of(name)
+        if hosts.launches and not isinstance(hosts.observation, Ended | Gone):
+            self.executor.vanish(name)
+
+    @rule(name=names, breaks=st.booleans())
+    def break_downloads(self, name: str, breaks: bool) -> None:
+        if breaks:
+            self.executor.prepares[name] = DataError("no such bucket")
+        else:
+            self.executor.prepares.pop(name, None)
+
+    @rule()
+    def decide(self) -> None:
+        self.rounds.next()
+
+    @rule(points=st.integers(0, 12))
+    def decide_until_killed(self, points: int) -> None:
+        self.points_left = points
+        try:
+            for _ in range(3):
+                self.rounds.next()
+        except Killed:
+            pass
+        self.points_left = None
+        self.restart()
+
+    @invariant()
+    def every_job_is_legal_and_ran_once_at_most(self) -> None:
+        for job in self.state.training_jobs.select():
+            check(job)
+            assert self.executor.of(job.name).launches <= 1
+            self.check_end(job)
+
+    def check_end(self, job: TrainingJob) -> None:
+        if state_of(job) not in TERMINAL:
+            return
+        before = self.ended.setdefault(job.name, job)
+        assert job == before
+        observation = self.executor.of(job.name).observation
+        if job.status == "Completed":
+            assert isinstance(observation, Ended)
+            assert observation.exit_code == 0
+        if job.status == "Stopped":
+            assert job.stop_asked_ms is not None
+        if job.launched and self.executor.of(job.name).launches:
+            assert isinstance(observation, Ended | Gone)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "state"):
+            return
+        for _ in range(ROUNDS_TO_THE_END):
+            for name in NAMES:
+                self.end(name, good=True)
+            self.rounds.next()
+        assert self.state.training_jobs.active() == []
+        self.every_job_is_legal_and_ran_once_at_most()
+        self.state.close()
+        shutil.rmtree(self.home)
+
+
+TestCrashes = Crashes.TestCase
+TestCrashes.settings = settings(
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
