@@ -11,6 +11,7 @@ from clary.formats.service_record import ServiceRecord
 from clary.object_store.store import ObjectStore
 from clary.service.app import App
 from clary.service.executors.local_processes import LocalProcesses
+from clary.service.executors.surroundings import inherited_environment
 from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import OPERATIONS, PATIENT
@@ -64,4 +65,5 @@ class Service:
 
     def _job_environment(self) -> Mapping[str, str]:
         assert self._record is not None
-        return client_environment(self._settings, self._record, self._credentials, {})
+        earlier = inherited_environment()
+        return client_environment(self._settings, self._record, self._credentials, earlier)
