@@ -75,6 +75,23 @@ def attach_role_policy(office: Office, call: Call) -> Mapping[str, Any]:
     return {}
 
 
+def simulate_principal_policy(office: Office, call: Call) -> Mapping[str, Any]:
+    """Every action is allowed, by the policy that every role has."""
+    policy = {"SourcePolicyId": _FULL_ACCESS, "SourcePolicyType": "IAM Policy"}
+    results = [
+        {
+            "EvalActionName": action,
+            "EvalResourceName": resource,
+            "EvalDecision": "allowed",
+            "MatchedStatements": [policy],
+            "MissingContextValues": [],
+        }
+        for action in call.parameters["ActionNames"]
+        for resource in call.parameters.get("ResourceArns") or ("*",)
+    ]
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
 def get_user(office: Office, call: Call) -> Mapping[str, Any]:
     """Refused as AWS refuses it to a role: the caller is no user."""
     if "UserName" in call.parameters:
@@ -105,5 +122,6 @@ OPERATIONS: dict[str, Handler] = {
     "ListAttachedRolePolicies": list_attached_role_policies,
     "ListRolePolicies": list_role_policies,
     "AttachRolePolicy": attach_role_policy,
+    "SimulatePrincipalPolicy": simulate_principal_policy,
     "GetUser": get_user,
 }
