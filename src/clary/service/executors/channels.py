@@ -3,7 +3,8 @@
 | mode           | where the channel lies                                                    |
 |----------------|---------------------------------------------------------------------------|
 | File, FastFile | the bucket's own folder, mounted read-only; hard links, mounted read-only, |
-|                | where the objects are not exactly a folder; copies where nothing mounts   |
+|                | where the objects are not exactly a folder; copies where nothing mounts,  |
+|                | and of what SDK v3 puts its programs into, for it makes them executable   |
 | Pipe           | a list of the objects, which the host process streams                     |
 """
 
@@ -26,6 +27,9 @@ from clary.service.executors.places import HostPlace, split_uri
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
+
+
+_PROGRAM_CHANNELS = frozenset({"code", "sm_drivers"})
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ class _Placing:
     def _place_files(self, name: str, source: Mapping[str, Any]) -> None:
         target = self._host.directory.channel(name)
         _empty(target)
-        whole = self._in_the_bucket(source)
-        mounted = self._host.isolation != "none"
+        own = self._holds_programs(name)
+        whole = None if own else self._in_the_bucket(source)
+        mounted = self._host.isolation != "none" and not own
         if whole is not None and (self._only_reads or (mounted and whole.is_dir())):
             self._folders[name] = whole
             if not self._only_reads:
@@ -145,6 +150,10 @@ class _Placing:
         self._folders[name] = target
         if mounted and not self._only_reads:
             self._mounts.append(Mount(str(target), str(self._host.seen.channel(name))))
+
+    def _holds_programs(self, name: str) -> bool:
+        algorithm = self._job.request.get("AlgorithmSpecification") or {}
+        return name in _PROGRAM_CHANNELS and bool(algorithm.get("ContainerEntrypoint"))
 
     def _in_the_bucket(self, source: Mapping[str, Any]) -> Path | None:
         """The folder, or the single file, that holds exactly what the channel holds."""
