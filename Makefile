@@ -32,9 +32,10 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# After a change of the training options.
+# After a change of the training options or the service's operations.
 docs: setup
 	$(BIN)/python docs/write_options_page.py
+	$(BIN)/python docs/write_compatibility_page.py
 
 # After a change of the dependencies: pins that still fit are kept.
 lock: setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 from clary.service.call import Answer, Call
@@ -27,6 +28,7 @@ _PRIVATE = {"private", "bucket-owner-full-control", "bucket-owner-read"}
 def guarded(handler: Handler) -> Handler:
     """The handler, behind what holds for all of them."""
 
+    @wraps(handler)
     def handle(office: Office, call: Call) -> Mapping[str, Any] | Answer:
         with s3_faults():
             _check_owners(office, call.parameters)
