@@ -26,5 +26,5 @@ def test_a_model_trainer(
     found = result_of(output)
     assert found["status"] == "Completed"
     assert found["model_data"].endswith(f"{found['name']}/output/model.tar.gz")
-    assert "lr=0.01 batch_size=16" in output
+    assert "lr=0.01 batch_size=16 mode=" in found["lines"]
     assert found["seconds"] < 40

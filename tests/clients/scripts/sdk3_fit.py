@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+import boto3
 from sagemaker.core.helper.session_helper import Session, get_execution_role
 from sagemaker.train.configs import Compute, InputData, SourceCode
 from sagemaker.train import ModelTrainer
@@ -29,13 +30,18 @@ trainer.train(
     input_data_config=[InputData(channel_name="training", data_source=inputs)], wait=True
 )
 job = trainer._latest_training_job
+seconds = time.monotonic() - began
 job.refresh()
+events = boto3.client("logs").filter_log_events(
+    logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{job.training_job_name}/"
+)["events"]
 print()
 print(
     "RESULT",
     json.dumps(
         {
-            "seconds": time.monotonic() - began,
+            "seconds": seconds,
+            "lines": [event["message"] for event in events],
             "name": job.training_job_name,
             "status": job.training_job_status,
             "model_data": job.model_artifacts.s3_model_artifacts,
