@@ -78,7 +78,7 @@ class Database:
         with self._engine.begin() as connection:
             answer = connection.exec_driver_sql(pragma).scalar()
         if not large and answer != "ok":
-            raise self._damaged(str(answer))
+            raise self._damaged(str(answer).splitlines()[-1])
 
     def _migrate(self) -> None:
         with self.writing() as connection:

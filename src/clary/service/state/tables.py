@@ -88,3 +88,5 @@ log_streams = Table(
     Column("path", Text),
     Column("created_ms", Integer),
 )
+
+TABLES = tuple(_metadata.tables.values())
