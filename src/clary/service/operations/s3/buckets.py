@@ -126,6 +126,7 @@ def _private(office: Office) -> dict[str, Any]:
 
 def _without(code: str, message: str) -> Handler:
     def handle(office: Office, call: Call) -> Mapping[str, Any]:
+        """A bucket has none: so it says, as a bucket of S3 that was never given any."""
         bucket = office.store.bucket(call.parameters["Bucket"])
         raise Fault(code, message, 404, members={"BucketName": bucket.name})
 
