@@ -37,11 +37,15 @@ Isolation = Literal["namespace", "bubblewrap", "none"]
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or folder that is seen elsewhere in the host's own view of the disk."""
+    """A file or folder that is seen elsewhere in the host's own view of the disk, read-only.
+
+    `changes` is a folder, with `upper` and `work` in it, that takes what the host writes there
+    where the system can do so (overlayfs); the source stays as it is.
+    """
 
     source: str
     target: str
-    read_only: bool = True
+    changes: str | None = None
 
 
 @dataclass(frozen=True)

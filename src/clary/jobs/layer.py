@@ -65,11 +65,12 @@ def make_layer(folder: Path) -> None:
         (packages / _BASE_FILE).write_text(
             "".join(f"import site; site.addsitedir({path!r})\n" for path in base)
         )
-        for name in ("pip", "pip3"):
+        pip = f'"{sys.executable}" -m clary.jobs.layer "{folder}"'
+        # This interpreter's own torchrun would start processes that do not see the layer.
+        torchrun = f'"{python}" -m torch.distributed.run'
+        for name, command in (("pip", pip), ("pip3", pip), ("torchrun", torchrun)):
             script = folder / "bin" / name
-            script.write_text(
-                f'#!/bin/sh\nexec "{sys.executable}" -m clary.jobs.layer "{folder}" "$@"\n'
-            )
+            script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             script.chmod(0o755)
 
 

@@ -104,7 +104,8 @@ def test_hard_links_need_no_space_and_mounts_keep_the_objects(
         "try:\n    open(path, 'w').write('after')\n"
         "except OSError as error:\n    print(error.strerror)\n"
     )
-    job = bench.script("linked", text, InputDataConfig=[channel("training", uri)])
+    source = channel("training", uri, InputMode="FastFile")
+    job = bench.script("linked", text, InputDataConfig=[source])
     bench.run(executor, job)
     assert bench.lines(executor, job)[-1] == "Read-only file system"
     placed = job.directory.channel("training") / "only.txt"
@@ -128,6 +129,36 @@ def test_copies_where_nothing_can_be_mounted(bench: Bench, make_executor: MakeEx
     assert lines[0].startswith("clary: this system allows no private /opt/ml")
     assert lines[-1] == f"{root} {root}/model {root}/code"
     assert bench.store.info("bench", "data/train/a.txt").path.read_text() == "before"
+
+
+def test_what_a_script_writes_into_a_file_channel_stays_in_the_job(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    for number in range(120):
+        bench.put(f"large/{number:03}.txt", "before")
+    text = (
+        "import os\n"
+        "os.chdir(os.environ['SM_CHANNEL_TRAINING'])\n"
+        "open('000.txt', 'w').write('after')\n"
+        "os.chmod('001.txt', 0o755)\n"
+        "os.remove('002.txt')\n"
+        "os.mkdir('new')\n"
+        "print(len(os.listdir()), open('000.txt').read())\n"
+    )
+    source = channel("training", "s3://bench/large/")
+    job = bench.script("writes", text, InputDataConfig=[source])
+    ended = bench.run(executor, job)
+    lines = bench.lines(executor, job)
+    if any("no overlay is possible" in line for line in lines):
+        pytest.skip("this system has no overlays")
+    assert isinstance(ended, Ended) and ended.exit_code == 0, lines
+    assert lines[-1] == "120 after"
+    objects = list(bench.store.iterate("bench", "large/"))
+    assert len(objects) == 120
+    assert {info.path.read_text() for info in objects} == {"before"}
+    assert not any(info.path.stat().st_mode & 0o111 for info in objects)
+    executor.discard(job)
+    assert not job.directory.root.exists()
 
 
 @pytest.mark.parametrize(
@@ -212,6 +243,6 @@ def test_a_linked_folder_is_mounted_in_place(
     (photos / "ants").mkdir(parents=True)
     (photos / "ants" / "1.jpg").write_text("ant")
     bench.store.link("photos", photos)
-    found = seen_tree(bench, executor, "in-place", uri="s3://photos/")
+    found = seen_tree(bench, executor, "in-place", uri="s3://photos/", InputMode="FastFile")
     assert found == {"ants/1.jpg": "ant"}
     assert os.listdir(bench.settings.jobs_dir / "in-place/input/data/training") == []  # noqa: PTH208

@@ -50,7 +50,7 @@ def test_opt_ml_is_the_jobs_own(bench: Bench, make_executor: MakeExecutor, isola
         pytest.skip("bubblewrap is not installed")
     executor = make_executor(warm=False, isolation=isolation)
     bench.put("data/a", "content")
-    source = channel("training", "s3://bench/data/")
+    source = channel("training", "s3://bench/data/", InputMode="FastFile")
     job = bench.script("looks", LOOKS, InputDataConfig=[source])
     ended = bench.run(executor, job)
     assert isinstance(ended, Ended) and ended.exit_code == 0, bench.lines(executor, job)

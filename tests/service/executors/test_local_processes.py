@@ -88,10 +88,11 @@ def test_a_script_sees_what_sagemaker_promises(bench: Bench, executor: LocalProc
     assert (seen["folder"], seen["name"]) == ("/opt/ml/code", "__main__")
     assert seen["file"] == "/opt/ml/code/train.py"
     assert seen["channel"] == "/opt/ml/input/data/training"
-    assert seen["files"] == ["a.jpg"] and not seen["writable"]
+    assert seen["files"] == ["a.jpg", "mine"] and seen["writable"]
     assert seen["hyperparameters"]["batch_size"] == '"\\"16\\""'
     assert (seen["hosts"], seen["job"]) == (["algo-1"], "sees")
     assert (job.directory.root / "output" / "success").exists()
+    assert [info.key for info in bench.store.iterate("bench", "data/")] == ["data/train/a.jpg"]
     assert executor.collect(job).model == "s3://bench/out/sees/output/model.tar.gz"
 
 

@@ -95,7 +95,8 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
         log.say(note)
     try:
         if launch.isolation == "namespace":
-            namespace.enter(launch)
+            for refused in namespace.enter(launch):
+                log.say(refused)
         make_first_pipes(launch.pipes)
     except (ClaryError, OSError) as error:
         log.say(f"clary: {error}")

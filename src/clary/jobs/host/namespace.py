@@ -31,8 +31,11 @@ _KEPT_FLAGS = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_
 _HOSTS = Path("/etc/hosts")
 
 
-def enter(launch: Launch) -> None:
+def enter(launch: Launch) -> list[str]:
     """Give this process its own view. It must have one thread.
+
+    Returns:
+        Sentences about what this system does not allow.
 
     Raises:
         ClaryError: the system refuses.
@@ -46,8 +49,8 @@ def enter(launch: Launch) -> None:
         _mount(f"/proc/self/fd/{root}", BASE, _MS_BIND | _MS_REC)
     finally:
         os.close(root)
-    for mount in (*launch.mounts, *_hosts_mount(launch)):
-        _bind(mount)
+    refused = [mount for mount in (*launch.mounts, *_hosts_mount(launch)) if not _show(mount)]
+    return [f"clary: {mount.target} is read-only: no overlay is possible" for mount in refused]
 
 
 def bubblewrapped(launch: Launch, command: Sequence[str]) -> list[str]:
@@ -70,7 +73,7 @@ def bubblewrapped(launch: Launch, command: Sequence[str]) -> list[str]:
                 words += ["--dev-bind", str(entry), str(entry)]
     words += ["--bind", launch.root, BASE]
     for mount in (*launch.mounts, *_hosts_mount(launch)):
-        words += ["--ro-bind" if mount.read_only else "--bind", mount.source, mount.target]
+        words += ["--ro-bind", mount.source, mount.target]
     return [*words, "--chdir", launch.working_directory, "--", *command]
 
 
@@ -138,20 +141,45 @@ def _private_folder(folder: Path) -> None:
         os.close(before)
 
 
-def _bind(mount: Mount) -> None:
+def _show(mount: Mount) -> bool:
+    """Mount one thing; False where it is read-only and should not be."""
+    if mount.changes is not None and _overlay(mount, Path(mount.changes)):
+        return True
     _mount(mount.source, mount.target, _MS_BIND | _MS_REC)
-    if mount.read_only:
-        kept = os.statvfs(mount.target).f_flag & _KEPT_FLAGS
-        _mount(None, mount.target, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+    kept = os.statvfs(mount.target).f_flag & _KEPT_FLAGS
+    _mount(None, mount.target, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+    return mount.changes is None
 
 
-def _mount(source: str | None, target: str, flags: int, kind: str | None = None) -> None:
+def _overlay(mount: Mount, changes: Path) -> bool:
+    """Let writes go to `changes`. Descriptors stand for paths, which may hold commas."""
+    folders = [Path(mount.source), changes / "upper", changes / "work"]
+    handles = [os.open(folder, os.O_PATH | os.O_CLOEXEC) for folder in folders]
+    try:
+        lower, upper, work = (f"/proc/self/fd/{handle}" for handle in handles)
+        options = f"lowerdir={lower},upperdir={upper},workdir={work},userxattr"
+        _mount("overlay", mount.target, 0, kind="overlay", options=options)
+    except ClaryError:
+        return False
+    finally:
+        for handle in handles:
+            os.close(handle)
+    return True
+
+
+def _mount(
+    source: str | None,
+    target: str,
+    flags: int,
+    kind: str | None = None,
+    options: str | None = None,
+) -> None:
     done = _libc().mount(
         None if source is None else os.fsencode(source),
         os.fsencode(target),
         None if kind is None else kind.encode(),
         ctypes.c_ulong(flags),
-        None,
+        None if options is None else options.encode(),
     )
     if done != 0:
         reason = os.strerror(ctypes.get_errno())

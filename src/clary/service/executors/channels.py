@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 
 _PROGRAM_CHANNELS = frozenset({"code", "sm_drivers"})
+
+# Holds, for each channel, what a host has written into it.
+CHANGES = ".changes"
+# As much as is copied in a moment.
+_SMALL_FILES = 100
+_SMALL_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -131,29 +138,45 @@ class _Placing:
                 "InputMode to Pipe"
             )
         else:
-            self._place_files(name, source)
+            self._place_files(name, source, mode)
 
-    def _place_files(self, name: str, source: Mapping[str, Any]) -> None:
+    def _place_files(self, name: str, source: Mapping[str, Any], mode: str) -> None:
         target = self._host.directory.channel(name)
         _empty(target)
-        own = self._holds_programs(name)
-        whole = None if own else self._in_the_bucket(source)
-        mounted = self._host.isolation != "none" and not own
-        if whole is not None and (self._only_reads or (mounted and whole.is_dir())):
+        whole = self._in_the_bucket(source)
+        if self._only_reads and whole is not None:
             self._folders[name] = whole
-            if not self._only_reads:
-                self._mounts.append(Mount(str(whole), str(self._host.seen.channel(name))))
+            return
+        writable = mode == "File" and not self._only_reads
+        mounted = self._host.isolation != "none" and not (writable and self._is_small(source))
+        if whole is not None and whole.is_dir() and mounted:
+            self._folders[name] = whole
+            self._mount(name, whole, writable=writable)
             return
         objects = located_objects(self._store, source, self._job)
         place = link_file if mounted or self._only_reads else copy_file
         _fill(target, self._shard(objects, source), place, name)
         self._folders[name] = target
         if mounted and not self._only_reads:
-            self._mounts.append(Mount(str(target), str(self._host.seen.channel(name))))
+            self._mount(name, target, writable=writable)
 
-    def _holds_programs(self, name: str) -> bool:
-        algorithm = self._job.request.get("AlgorithmSpecification") or {}
-        return name in _PROGRAM_CHANNELS and bool(algorithm.get("ContainerEntrypoint"))
+    def _mount(self, name: str, folder: Path, *, writable: bool) -> None:
+        changes = self._host.root / CHANGES / name
+        if writable:
+            for inside in (changes / "upper", changes / "work"):
+                with storage_errors(inside):
+                    inside.mkdir(parents=True, exist_ok=True)
+        seen = str(self._host.seen.channel(name))
+        self._mounts.append(Mount(str(folder), seen, str(changes) if writable else None))
+
+    def _is_small(self, source: Mapping[str, Any]) -> bool:
+        if source.get("S3DataType") != "S3Prefix":
+            return False
+        bucket, prefix = split_uri(str(source["S3Uri"]))
+        if not self._store.has_bucket(bucket):
+            return False
+        first = list(islice(self._store.iterate(bucket, prefix), _SMALL_FILES + 1))
+        return len(first) <= _SMALL_FILES and sum(info.size for info in first) <= _SMALL_BYTES
 
     def _in_the_bucket(self, source: Mapping[str, Any]) -> Path | None:
         """The folder, or the single file, that holds exactly what the channel holds."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from clary.errors import ClaryError, StorageError
 from clary.formats.files import storage_errors
 from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
+from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
 from clary.service.executors.executor import (
     Artifacts,
@@ -194,6 +195,10 @@ class LocalProcesses:
             StorageError: something in it cannot be deleted.
         """
         with storage_errors(job.directory.root):
+            # Overlays leave a folder that not even its owner may look into.
+            for host in _places(job):
+                for folder in host.root.glob(f"{CHANGES}/*/work/work"):
+                    folder.chmod(0o700)
             if job.directory.root.exists():
                 shutil.rmtree(job.directory.root)
 
