@@ -146,7 +146,9 @@ def _start_anew(program: InProcess) -> None:
         numpy.random.seed()
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(program.threads)
+        # A fresh interpreter would read it when it loads OpenMP, and compute the same figures.
+        asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else program.threads)
 
 
 def _run_script(script: str) -> None:
