@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CLARY_HOME="$PWD/demo/home"
+# The service that the demo starts, with a home of its own, ends with it.
+trap 'clary stop > /dev/null' EXIT
+if [ -d "$CLARY_HOME" ]; then clary stop > /dev/null; fi
 rm -rf demo
 mkdir -p demo
 # A network this small is trained as fast by one thread, and not slowed down on a busy machine.

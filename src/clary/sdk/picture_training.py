@@ -149,8 +149,8 @@ def resume_training(
         raise UsageError(f"the job {earlier} was not started by `clary train`: start a new one")
     if data is not None and resolve_data(data) != location:
         raise UsageError(
-            f"the job {earlier} was trained on {location}, not on {data}: leave the data out to go on "
-            "with it, or leave --resume out to start a new job"
+            f"the job {earlier} was trained on {location}, not on {data}: leave the data out "
+            "to go on with it, or leave --resume out to start a new job"
         )
     _require_idle(session, found)
     before = TrainingRequest.from_hyperparameters(found.hyperparameters).options
