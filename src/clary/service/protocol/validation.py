@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clary.service.faults import Fault, constraint_violations
+from clary.service.protocol.java_patterns import matches
 from clary.service.protocol.models import OperationModel, Shape
-
-if TYPE_CHECKING:
-    import regex
 
 # What each service calls the error. SageMaker's and whatever is not named: ValidationException.
 _CODES = {
@@ -21,8 +18,6 @@ _CODES = {
     "logs": "InvalidParameterException",
     "sagemaker-runtime": "ValidationError",
 }
-# The models' patterns come from AWS and the values are short, yet a request waits on them.
-_PATTERN_SECONDS = 1.0
 # AWS shortens what it quotes.
 _QUOTED_CHARACTERS = 1024
 
@@ -101,7 +96,7 @@ def _broken(shape: Shape, value: Any) -> Iterator[str]:
             return
         yield from _length(shape, len(value))
         pattern = shape.metadata.get("pattern")
-        if pattern and not _matches(pattern, value):
+        if pattern and not matches(pattern, value):
             yield f"Member must satisfy regular expression pattern: {pattern}"
     elif isinstance(value, bytes):
         yield from _length(shape, len(value))
@@ -119,21 +114,6 @@ def _length(shape: Shape, length: int) -> Iterator[str]:
         yield f"Member must have length less than or equal to {high}"
     if low is not None and length < low:
         yield f"Member must have length greater than or equal to {low}"
-
-
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return _compiled(pattern).fullmatch(value, timeout=_PATTERN_SECONDS) is not None
-    except TimeoutError:
-        return False
-
-
-@cache
-def _compiled(pattern: str) -> regex.Pattern[str]:
-    """The models' patterns are Java's: possessive quantifiers and classes such as `\\p{L}`."""
-    import regex
-
-    return regex.compile(pattern, flags=regex.VERSION0)
 
 
 def _violation(value: Any, path: str, constraint: str) -> str:
