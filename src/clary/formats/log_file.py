@@ -3,6 +3,8 @@
     1764757000123 Epoch 1 loss 0.31
     ^ milliseconds since 1970, one space, the text as UTF-8, a newline
 
+A newline within a text stands there as a carriage return, a carriage return as a space.
+
 One writer appends; any number of readers follow by byte offset, which is what CloudWatch's
 tokens carry. A line that is being written has no newline yet and is not read. Format version 1;
 see `docs/formats/log_file.md`.
@@ -10,6 +12,7 @@ see `docs/formats/log_file.md`.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,10 +34,10 @@ class LogEvent(NamedTuple):
 
 
 def encode_events(events: Iterable[tuple[int, str]]) -> bytes:
-    """Lines as they stand in the file. What would break a line is replaced by a space."""
+    """Lines as they stand in the file."""
     lines = []
     for timestamp_ms, message in events:
-        text = message.replace("\r", " ").replace("\n", " ").encode("utf-8", "replace")
+        text = message.replace("\r", " ").replace("\n", "\r").encode("utf-8", "replace")
         lines.append(b"%d %s\n" % (timestamp_ms, text[:EVENT_LIMIT_BYTES]))
     return b"".join(lines)
 
@@ -85,11 +88,42 @@ def read_events_before(path: Path, end: int | None = None, limit: int = 10_000) 
         cut = block.index(b"\n") + 1
         begin, block = begin + cut, block[cut:]
     events = []
-    for line in block.splitlines(keepends=True):
+    for line in io.BytesIO(block):
         if line.endswith(b"\n"):
             events.append(_event(line, begin))
         begin += len(line)
     return events[-limit:] if limit else []
+
+
+def seek_time(path: Path, timestamp_ms: int) -> int:
+    """A byte offset before which no event is as late as `timestamp_ms`, found without reading all.
+
+    For logs whose times never go back, as those of jobs; it stays a block short of the place, so
+    that a clock that was set back a little loses nothing.
+
+    Args:
+        path: the log.
+        timestamp_ms: milliseconds since 1970.
+    """
+    try:
+        with path.open("rb") as file:
+            low, high = 0, file.seek(0, os.SEEK_END)
+            while high - low > _BLOCK_BYTES:
+                middle = (low + high) // 2
+                file.seek(middle)
+                file.readline()
+                begin = file.tell()
+                line = file.readline()
+                if begin < high and line and _event(line, begin).timestamp_ms < timestamp_ms:
+                    low = begin
+                else:
+                    high = middle
+            file.seek(max(0, low - _BLOCK_BYTES))
+            if low > _BLOCK_BYTES:
+                file.readline()
+            return min(low, file.tell())
+    except FileNotFoundError:
+        return 0
 
 
 def _event(line: bytes, offset: int) -> LogEvent:
@@ -97,4 +131,5 @@ def _event(line: bytes, offset: int) -> LogEvent:
     end = offset + len(line)
     if not timestamp.isdigit():  # a machine that went down may leave a torn line
         return LogEvent(0, line.decode("utf-8", "replace").rstrip("\n"), offset, end)
-    return LogEvent(int(timestamp), text.decode("utf-8", "replace"), offset, end)
+    message = text.decode("utf-8", "replace").replace("\r", "\n")
+    return LogEvent(int(timestamp), message, offset, end)

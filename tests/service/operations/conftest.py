@@ -22,6 +22,7 @@ from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
+from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
 from clary.service.supervisor.supervisor import Supervisor
 from clary.settings import Settings
@@ -98,7 +99,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         bench = Bench(tmp_path_factory.mktemp("bench"), listener.getsockname()[1])
-        app = App(Chain(bench.office, OPERATIONS, KeyRing(bench.credentials)), PATIENT)
+        log = ServiceLog(bench.settings.service_log)
+        app = App(Chain(bench.office, OPERATIONS, KeyRing(bench.credentials)), PATIENT, log)
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

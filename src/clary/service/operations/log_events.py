@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clary.formats.log_file import LogEvent, read_events, read_events_before
+from clary.formats.log_file import LogEvent, read_events, read_events_before, seek_time
 from clary.service.call import Call
 from clary.service.office import Handler, Office
-from clary.service.operations.logs import invalid, stream_of
+from clary.service.operations.logs import invalid, is_own, stream_of
 from clary.service.state.log_streams import LogStream
 
 # A page is at most 10,000 events or 1 MB of text and 26 bytes an event.
@@ -35,7 +35,13 @@ def get_log_events(office: Office, call: Call) -> Mapping[str, Any]:
         if match is None:
             raise invalid("The specified nextToken is invalid.")
         forward, offset = match["direction"] == "f", int(match["offset"])
-    reading = _Reading(stream, asked.get("startTime", 0), asked.get("endTime"))
+    reading = _Reading(
+        stream,
+        asked.get("startTime", 0),
+        asked.get("endTime"),
+        # Clients may put events in any order of time; what jobs print is in order.
+        in_order=not is_own(office, stream),
+    )
     if forward:
         events, begin, end = reading.forward(offset or 0, limit)
     else:
@@ -59,13 +65,18 @@ def shown(event: LogEvent) -> dict[str, Any]:
 class _Reading:
     """The events of a stream with start <= time < end, by pages."""
 
-    def __init__(self, stream: LogStream, start_ms: int, end_ms: int | None) -> None:
+    def __init__(
+        self, stream: LogStream, start_ms: int, end_ms: int | None, *, in_order: bool
+    ) -> None:
         self._path = stream.path
         self._start_ms = start_ms
         self._end_ms = end_ms
+        self._in_order = in_order
 
     def forward(self, offset: int, limit: int) -> tuple[list[LogEvent], int, int]:
         chosen: list[LogEvent] = []
+        if not offset and self._start_ms and self._in_order:
+            offset = seek_time(self._path, self._start_ms)
         begin, end, room = offset, offset, PAGE_BYTES
         while len(chosen) < limit:
             block = read_events(self._path, end)

@@ -124,7 +124,7 @@ def delete_log_stream(office: Office, call: Call) -> Mapping[str, Any]:
 def put_log_events(office: Office, call: Call) -> Mapping[str, Any]:
     """Append events to a stream."""
     stream = stream_of(office, call)
-    if not _is_own(office, stream):
+    if not is_own(office, stream):
         raise invalid(f"The stream {stream.name} is written by its job: create one of your own.")
     events = call.parameters["logEvents"]
     times = [event["timestamp"] for event in events]
@@ -176,6 +176,11 @@ def stream_of(office: Office, call: Call) -> LogStream:
         known = office.state.logs.has_group(group)
         raise log_resource_not_found("log stream" if known else "log group")
     return stream
+
+
+def is_own(office: Office, stream: LogStream) -> bool:
+    """Whether a client made the stream, and not a job."""
+    return stream.path.parent == _own_folder(office)
 
 
 def invalid(message: str) -> Fault:
@@ -235,12 +240,8 @@ def _file_name(group: str, name: str) -> str:
     return hashlib.sha256(f"{group}\n{name}".encode()).hexdigest() + ".log"
 
 
-def _is_own(office: Office, stream: LogStream) -> bool:
-    return stream.path.parent == _own_folder(office)
-
-
 def _remove_file(office: Office, stream: LogStream) -> None:
-    if _is_own(office, stream):
+    if is_own(office, stream):
         with storage_errors(stream.path):
             stream.path.unlink(missing_ok=True)
 

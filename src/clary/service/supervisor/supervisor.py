@@ -18,6 +18,8 @@ from clary.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# Each waits on a thread of its own.
+WAITER_LIMIT = 128
 _AFTER_A_FAILURE_S = 1.0
 _CLOSING_S = 5.0
 
@@ -62,6 +64,7 @@ class Supervisor:
         self._changes = 0
         self._condition = threading.Condition()
         self._closing = False
+        self._waiters = threading.BoundedSemaphore(WAITER_LIMIT)
         self._thread = threading.Thread(target=self._run, name="clary-supervisor", daemon=True)
 
     def start(self) -> None:
@@ -107,10 +110,21 @@ class Supervisor:
     ) -> TrainingJob | None:
         """Wait until a job is as wanted, at most so long; the job then, None when it is gone.
 
+        More than `WAITER_LIMIT` callers do not wait: they get the job as it is.
+
         Raises:
             StorageError: the database cannot be read.
         """
-        deadline = time.monotonic() + seconds
+        if not self._waiters.acquire(blocking=False):
+            return self._state.training_jobs.find(name)
+        try:
+            return self._wait_until(name, satisfied, time.monotonic() + seconds)
+        finally:
+            self._waiters.release()
+
+    def _wait_until(
+        self, name: str, satisfied: Callable[[TrainingJob], bool], deadline: float
+    ) -> TrainingJob | None:
         while True:
             with self._condition:
                 seen = self._changes
