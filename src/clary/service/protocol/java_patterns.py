@@ -3,7 +3,7 @@ r"""The regular expressions of the service models, which are Java's.
 | in Java                                                | here                        |
 |--------------------------------------------------------|-----------------------------|
 | possessive quantifiers, `\p{L}` and its kin            | `regex` has them            |
-| `\d`, `\w`, `\s` are ASCII                            | written out                 |
+| `\d`, `\w`, `\s` are ASCII                             | written out                 |
 | characters beyond U+FFFF are pairs, as `\uD800\uDC00`  | joined                      |
 """
 
