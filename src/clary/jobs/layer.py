@@ -2,7 +2,8 @@
 
 The arguments are pip's. What this interpreter has and satisfies stays where it is, so that torch
 is not brought again; what is missing, or has to be another version, goes into DIR and comes
-first. DIR is a virtual environment, made when it is not there; `pip` in it is this program.
+first. DIR is a virtual environment, made when it is not there; `pip` and `python -m pip` in it
+are this program, so that what a job installs goes into its layer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ _BASE_FILE = "clary_base.pth"
 # uv's plan: " + name==version", " + name @ url", " + name==version (from url)".
 _PLANNED = re.compile(r"^ \+ (?P<name>[^=\s]+)(?P<version>\S*)(?: \(from | @ |$)(?P<url>[^)]*)")
 _KEPT_LINES = 12
+_PIP_MODULE = """import subprocess
+import sys
+
+sys.exit(subprocess.call([{python!r}, "-m", "clary.jobs.layer", {folder!r}, *sys.argv[1:]]))
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +68,11 @@ def make_layer(folder: Path) -> None:
     packages = next(folder.glob("lib/python*/site-packages"))
     base = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
     with storage_errors(folder):
+        (packages / "pip").mkdir(exist_ok=True)
+        (packages / "pip" / "__init__.py").touch()
+        (packages / "pip" / "__main__.py").write_text(
+            _PIP_MODULE.format(python=sys.executable, folder=str(folder))
+        )
         (packages / _BASE_FILE).write_text(
             "".join(f"import site; site.addsitedir({path!r})\n" for path in base)
         )

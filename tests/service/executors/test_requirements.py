@@ -113,3 +113,19 @@ def test_a_half_made_layer_is_made_anew(tmp_path: Path, wheel: Path) -> None:
     module.unlink()
     requirements.python_for("j", folder, tmp_path / "own")
     assert module.exists()
+
+
+def test_what_a_script_installs_by_itself_goes_into_a_layer_of_its_own(
+    bench: Bench, executor: LocalProcesses, wheel: Path
+) -> None:
+    text = (
+        "import subprocess, sys\n"
+        f"wheel = {str(wheel)!r}\n"
+        "subprocess.check_call([sys.executable, '-m', 'pip', 'install', '-q', wheel])\n"
+        "import tiny_requirement\n"
+        "print(tiny_requirement.__file__)\n"
+    )
+    job = bench.script("installs-itself", text)
+    ended = bench.run(executor, job)
+    assert isinstance(ended, Ended) and ended.exit_code == 0, bench.lines(executor, job)
+    assert bench.lines(executor, job)[-1].startswith(str(job.directory.root / ".layer"))

@@ -1,8 +1,8 @@
 """Python environments for scripts that bring requirements: layers over this interpreter's.
 
 A layer is shared by all jobs with the same `requirements.txt` on the same interpreter; scripts
-that are packages themselves (`setup.py`), or whose requirements name files beside them, get one
-of their own. `clary.jobs.layer` does the work.
+that are packages themselves (`setup.py`), whose requirements name files beside them, or that
+install something while they run, get one of their own. `clary.jobs.layer` does the work.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ REQUIREMENTS = "requirements.txt"
 _COMPLETE = ".complete"
 # Lines that speak of files beside the requirements: the same text can mean other things.
 _LOCAL = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", ".", "/", "file:")
+# `pip install …` in a shell, ["-m", "pip", "install", …], pip.main([…])
+_PIP = re.compile(r"""\bpip3?["',\s]+install\b|\bpip\.main\b""")
 
 
 class Requirements:
@@ -50,16 +53,15 @@ class Requirements:
         """
         listed = code / REQUIREMENTS
         package = (code / "setup.py").is_file()
-        if not listed.is_file() and not package:
-            return sys.executable
         words = ["."] if package else []
-        lines = []
+        lines: list[str] = []
         if listed.is_file():
             words += ["-r", REQUIREMENTS]
             lines = _meaningful_lines(listed)
-        if not package and not lines:
+        installs = _installs_by_itself(code)
+        if not package and not lines and not installs:
             return sys.executable
-        if package or any(line.startswith(_LOCAL) for line in lines):
+        if package or installs or any(line.startswith(_LOCAL) for line in lines):
             return self._complete_layer(job, own, code, words)
         return self._complete_layer(job, self._folder / _fingerprint(lines), code, words)
 
@@ -115,6 +117,16 @@ class Requirements:
             raise ClaryError("the installation of the requirements was stopped")
         if process.returncode != 0:
             raise ClaryError(said.strip().removeprefix("clary: "))
+
+
+def _installs_by_itself(code: Path) -> bool:
+    """Whether a script speaks of pip: it must not install into this interpreter."""
+    return any(
+        _PIP.search(path.read_text(encoding="utf-8", errors="replace"))
+        for pattern in ("*.py", "*.sh")
+        for path in code.rglob(pattern)
+        if path.is_file()
+    )
 
 
 def _meaningful_lines(listed: Path) -> list[str]:
