@@ -197,8 +197,9 @@ class LocalProcesses:
         with storage_errors(job.directory.root):
             # Overlays leave a folder that not even its owner may look into.
             for host in _places(job):
-                for folder in host.root.glob(f"{CHANGES}/*/work/work"):
-                    folder.chmod(0o700)
+                for folder in (host.root / CHANGES).glob("*/work"):
+                    for inside in folder.iterdir():
+                        inside.chmod(0o700)
             if job.directory.root.exists():
                 shutil.rmtree(job.directory.root)
 
