@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.service.operations.times import timestamp
-from clary.service.state.training_jobs import TrainingJob, Transition
+from clary.service.state.training_jobs import JobSummary, TrainingJob, Transition
 
 _NOT_SHOWN = {"Tags", "SessionChainingConfig"}
 _DEFAULTS: Mapping[str, Any] = {
@@ -63,7 +63,7 @@ def description(job: TrainingJob) -> dict[str, Any]:
     return described
 
 
-def summary(job: TrainingJob) -> dict[str, Any]:
+def summary(job: JobSummary) -> dict[str, Any]:
     """A job as ListTrainingJobs answers."""
     shown: dict[str, Any] = {
         "TrainingJobName": job.name,

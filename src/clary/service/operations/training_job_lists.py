@@ -11,7 +11,7 @@ from clary.service.office import Handler, Office
 from clary.service.operations.describing import summary
 from clary.service.operations.pages import page
 from clary.service.operations.times import milliseconds
-from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.training_jobs import JobSummary
 
 PAGE_SIZE = 10
 
@@ -25,12 +25,8 @@ _ORDERS: Mapping[str, Any] = {
 def list_training_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the jobs that pass all filters."""
     asked = call.parameters
-    status = asked.get("StatusEquals")
-    jobs = [
-        job
-        for job in office.state.training_jobs.select((status,) if status else ())
-        if _passes(job, asked)
-    ]
+    known = office.state.training_jobs.summaries(asked.get("StatusEquals"))
+    jobs = [job for job in known if _passes(job, asked)]
     order = _ORDERS[asked.get("SortBy", "CreationTime")]
     descending = asked.get("SortOrder") == "Descending"
     jobs.sort(key=order, reverse=descending)
@@ -45,7 +41,7 @@ def list_training_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     return answer
 
 
-def _passes(job: TrainingJob, asked: Mapping[str, Any]) -> bool:
+def _passes(job: JobSummary, asked: Mapping[str, Any]) -> bool:
     # Warm pools and training plans are stored with a job, and no job is ever in one.
     if "WarmPoolStatusEquals" in asked or "TrainingPlanArnEquals" in asked:
         return False

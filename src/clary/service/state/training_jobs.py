@@ -76,6 +76,25 @@ class TrainingJob:
         return self.status in ACTIVE
 
 
+@dataclass(frozen=True)
+class JobSummary:
+    """What a list shows of a training job."""
+
+    number: int
+    name: str
+    arn: str
+    status: str
+    secondary: str
+    created_ms: int
+    modified_ms: int
+    ended_ms: int | None
+
+    @property
+    def active(self) -> bool:
+        """Whether the supervisor still has something to do for it."""
+        return self.status in ACTIVE
+
+
 class TrainingJobs:
     """The stored training jobs. Any thread may call any method."""
 
@@ -123,6 +142,19 @@ class TrainingJobs:
             query = query.where(training_jobs.c.status.in_(statuses))
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(query)]
+
+    def summaries(self, status: str | None = None) -> list[JobSummary]:
+        """All jobs, or those in one status, in short, the oldest first.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        columns = [training_jobs.c[field.name] for field in dataclasses.fields(JobSummary)]
+        query = select(*columns).order_by(training_jobs.c.number)
+        if status is not None:
+            query = query.where(training_jobs.c.status == status)
+        with self._database.reading() as connection:
+            return [JobSummary(*row) for row in connection.execute(query)]
 
     def change(
         self, name: str, change: Callable[[TrainingJob], TrainingJob | None]

@@ -29,6 +29,7 @@ from clary.service.supervisor.transitions import (
     DOWNLOADING,
     STOPPING,
     STOPPING_UPLOADING,
+    TABLE,
     TRAINING,
     UPLOADING,
     Event,
@@ -92,10 +93,10 @@ class Conductor:
         Raises:
             StorageError: the database cannot be written.
         """
-        limit = exceeded(job, _now_ms()) if job.status == "InProgress" else None
-        if limit is not None and self.tell(limit):
-            return
         here = state_of(job)
+        limit = exceeded(job, _now_ms())
+        if limit is not None and limit in TABLE.get(here, {}) and self.tell(limit):
+            return
         if here == DOWNLOADING:
             self._prepare()
         elif here == TRAINING:
