@@ -132,10 +132,13 @@ class Uploads:
                 raise NoSuchUpload(upload.id) from error
             try:
                 digests = write_blocks(descriptor, given, algorithms, path=path, offset=slot.offset)
+                if check is not None:
+                    check(digests)
+                # Now, while other parts are on their way: little is left for the completion.
+                with storage_errors(path):
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            if check is not None:
-                check(digests)
             row = PartRow(
                 number,
                 slot.file,
