@@ -36,6 +36,11 @@ def _run(words: Sequence[str]) -> int:
     if words[0] == "--version":
         print(f"clary {__version__}")
         return 0
+    if words[0] == "exec" and words[1:2] not in ([], ["--help"], ["-h"]):
+        # What follows belongs to another program, `--help` and all.
+        from clary.cli.client import execute
+
+        return execute(words[1:])
     from clary.cli.parser import run_verb
 
     return run_verb(words)

@@ -24,9 +24,6 @@ from clary.errors import UsageError
 # An option without a value, off by default, and without an opposite.
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 
-# The verb whose words belong to another program, `--help` among them.
-VERBATIM = "exec"
-
 # What other tools call the same things, so that a habit is answered with the word used here.
 SYNONYMS = {
     "--arch": "--model",
@@ -69,10 +66,6 @@ def run_verb(words: Sequence[str]) -> int:
         UsageError: a word is unknown, missing, or not what is expected there.
         ClaryError: what the verb raises.
     """
-    if words[0] == VERBATIM and words[1:2] not in ([], ["--help"], ["-h"]):
-        from clary.cli.client import execute
-
-        return execute(words[1:])
     app = build_app()
     names = [verb.name for verb in VERBS]
     if words[0] not in names:

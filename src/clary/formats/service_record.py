@@ -91,7 +91,7 @@ def service_is_alive(settings: Settings) -> bool:
     try:
         with lock_path(settings).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True

@@ -53,7 +53,11 @@ def take_aws(
 
 
 def give_back_aws(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """What to change so that all is as it was before `take_aws`; nothing where it never was."""
+    """What to change so that all is as it was before `take_aws`; nothing where it never was.
+
+    Raises:
+        UsageError: what was remembered was changed by hand.
+    """
     text = environment.get(REMEMBERED)
     if not text:
         return {}

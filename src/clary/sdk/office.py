@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from clary.errors import ServiceError
 from clary.formats.files import storage_errors
 from clary.formats.service_record import ServiceRecord, service_is_alive
@@ -120,7 +122,7 @@ def stop(settings: Settings) -> ServiceRecord | None:
             f"the service (process {record.pid}) belongs to another user: ask them to stop it"
         ) from error
     deadline = time.monotonic() + STOP_SECONDS
-    while service_is_alive(settings):
+    while service_is_alive(settings) or not _has_ended(record.pid):
         if time.monotonic() > deadline:
             raise ServiceError(
                 f"the service (process {record.pid}) has not ended after {STOP_SECONDS:.0f} "
@@ -128,6 +130,13 @@ def stop(settings: Settings) -> ServiceRecord | None:
             )
         time.sleep(_POLL_SECONDS)
     return record
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _is_free(host: str, port: int) -> bool:
