@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import ClientEnvironment, awscli, s3fs, sagemaker2, sagemaker3
+from tests.clients.environments import (
+    ClientEnvironment,
+    awscli,
+    s3fs,
+    sagemaker2,
+    sagemaker3,
+    smart_open,
+)
 
-__all__ = ["awscli", "s3fs", "sagemaker2", "sagemaker3"]
+__all__ = ["awscli", "s3fs", "sagemaker2", "sagemaker3", "smart_open"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RunScript = Callable[..., str]

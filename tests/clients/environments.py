@@ -4,6 +4,7 @@
     sagemaker3   its rewrite, with ModelTrainer
     awscli       the AWS CLI, version 1
     s3fs         fsspec's S3, on aiobotocore
+    smart_open   S3 as open files
 
 Each is made once, in `.clients/` of the checkout, and kept.
 """
@@ -25,6 +26,7 @@ REQUIREMENTS = {
     "sagemaker3": ("sagemaker>=3,<4",),
     "awscli": ("awscli>=1.46,<2",),
     "s3fs": ("s3fs>=2025",),
+    "smart_open": ("smart_open[s3]>=7",),
 }
 # What uv says when it is the network that fails, and not what was asked for.
 UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Could not connect")
@@ -98,3 +100,9 @@ def awscli() -> ClientEnvironment:
 def s3fs() -> ClientEnvironment:
     """S3 as a file system."""
     return client_environment("s3fs")
+
+
+@pytest.fixture(scope="session")
+def smart_open() -> ClientEnvironment:
+    """S3 as open files."""
+    return client_environment("smart_open")
