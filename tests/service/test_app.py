@@ -118,6 +118,18 @@ def test_a_client_that_breaks_off_harms_nobody(service: RunningService) -> None:
     assert service.client("sts").get_caller_identity()
 
 
+@pytest.mark.parametrize("target", [None, "SageMaker.ListTrainingJobs"])
+def test_a_refused_body_does_not_swallow_the_answer(
+    service: RunningService, target: str | None
+) -> None:
+    open_ = connection(service)
+    headers = {"X-Amz-Target": target} if target else {}
+    open_.request("PUT", "/bucket/key", body=bytes(64 << 20), headers=headers)
+    answer = open_.getresponse()
+    assert answer.status == (413 if target else 403)
+    assert answer.read()
+
+
 def test_requests_share_a_connection(service: RunningService) -> None:
     request = signed_head(service)
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as shared:

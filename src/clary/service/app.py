@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from clary.service.bridging import BodyBridge, BytesSource, Receive
@@ -30,6 +31,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_LIMIT_BYTES = 32 << 20
 # An upload up to this size is read first, too: one trip to a thread, no bridge.
 SMALL_UPLOAD_BYTES = 1 << 20
+# How long an answer waits for the end of a body that nobody reads.
+LINGER_SECONDS = 5.0
 
 logger = logging.getLogger("clary.service")
 
@@ -55,12 +58,12 @@ class App:
         request = HttpRequest.from_scope(scope)
         body = _Incoming(request, receive)
         route, response = await self._respond(request, body, request_id)
-        body.close()
+        await body.close()
         if not body.complete:
             # The rest of the body would be taken for the next request.
             response.headers["connection"] = "close"
         try:
-            await self._send(request, response, receive, send)
+            await self._send(request, response, body, receive, send)
         finally:
             seconds = time.perf_counter() - begun
             self._log.write("INFO", _line(request, route, response, request_id, seconds))
@@ -101,7 +104,12 @@ class App:
         )
 
     async def _send(
-        self, request: HttpRequest, response: HttpResponse, receive: Receive, send: Send
+        self,
+        request: HttpRequest,
+        response: HttpResponse,
+        incoming: _Incoming,
+        receive: Receive,
+        send: Send,
     ) -> None:
         body = response.body
         if request.method != "HEAD" and response.status not in {204, 304}:
@@ -117,6 +125,10 @@ class App:
         }
         if isinstance(body, bytes):
             await send(start)
+            if not incoming.complete:
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                await incoming.discard()
+                body = b""
             await send({"type": "http.response.body", "body": body})
             return
         try:
@@ -161,6 +173,7 @@ class _Incoming:
         chunked = "transfer-encoding" in request.headers
         self.announced = None if chunked else int(length) if length.isdecimal() else 0
         self._read = self.announced == 0
+        self._held_back = "expect" in request.headers
 
     @property
     def complete(self) -> bool:
@@ -195,12 +208,29 @@ class _Incoming:
         self._pump = asyncio.ensure_future(self._bridge.pump())
         return self._bridge
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nobody reads any more."""
         if self._bridge is not None and self._pump is not None:
             self._bridge.close()
             if not self._bridge.complete:
                 self._pump.cancel()
+            await asyncio.wait([self._pump])
+
+    async def discard(self) -> None:
+        """Take in what the client is still sending, for a while.
+
+        A connection that is closed on unread bytes is reset, and the answer lost with it.
+        """
+        if self._held_back and self._bridge is None:
+            return  # nothing is sent before it is asked for
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._take_in(), LINGER_SECONDS)
+
+    async def _take_in(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
 
 
 def _too_large(limit: int) -> Fault:

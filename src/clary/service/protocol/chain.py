@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from clary.errors import ClaryError
 from clary.service.call import Call, RequestBody, ResponseBody
 from clary.service.faults import Fault, internal_failure
 from clary.service.keys import KeyRing
@@ -56,6 +57,9 @@ class Chain:
             fault = unrouted.fault
         except Fault as raised:
             fault = raised
+        except ClaryError as error:  # a full disk, a damaged file: not the client's fault
+            logger.warning("request %s failed: %s", request_id, error)
+            fault = Fault("InternalError", str(error), 500)
         except Exception:
             logger.exception("request %s failed", request_id)
             fault = internal_failure(request_id)

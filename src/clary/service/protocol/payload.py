@@ -25,7 +25,7 @@ def open_payload(request: HttpRequest, verified: Verified, source: ByteSource) -
         Fault: the head names an encoding that is not known, or a length that is none.
     """
     word = verified.payload_hash
-    if word in SIGNED_WORDS or word in UNSIGNED_WORDS or _is_chunked(request):
+    if word in SIGNED_WORDS or word in UNSIGNED_WORDS:
         length = _length(request, "x-amz-decoded-content-length")
         signing = verified.chunks if word in SIGNED_WORDS else None
         return ChunkedPayload(source, length, signing)
@@ -87,11 +87,6 @@ class PlainPayload:
     def _check_hash(self) -> None:
         if self._wanted is not None and self._hash.hexdigest() != self._wanted:
             raise refusals.wrong_payload_hash()
-
-
-def _is_chunked(request: HttpRequest) -> bool:
-    encodings = request.headers.get("content-encoding", "").lower().split(",")
-    return "aws-chunked" in {encoding.strip() for encoding in encodings}
 
 
 def _length(request: HttpRequest, name: str) -> int | None:
