@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from clary.errors import DataError
 from clary.service.executors.executor import Ended, Gone
 from clary.service.state.state import State
-from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.training_jobs import ACTIVE, TrainingJob
 from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import TERMINAL, Event, advance, state_of
@@ -161,7 +161,7 @@ class Crashes(RuleBasedStateMachine):
             for name in NAMES:
                 self.end(name, good=True)
             self.rounds.next()
-        assert self.state.training_jobs.active() == []
+        assert self.state.training_jobs.select(ACTIVE) == []
         self.every_job_is_legal_and_ran_once_at_most()
         self.state.close()
         shutil.rmtree(self.home)

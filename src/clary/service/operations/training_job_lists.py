@@ -25,7 +25,8 @@ _ORDERS: Mapping[str, Any] = {
 def list_training_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the jobs that pass all filters."""
     asked = call.parameters
-    known = office.state.training_jobs.summaries(asked.get("StatusEquals"))
+    status = asked.get("StatusEquals")
+    known = office.state.training_jobs.summaries((status,) if status else ())
     jobs = [job for job in known if _passes(job, asked)]
     order = _ORDERS[asked.get("SortBy", "CreationTime")]
     descending = asked.get("SortOrder") == "Descending"

@@ -123,14 +123,6 @@ class TrainingJobs:
         with self._database.reading() as connection:
             return _find(connection, name)
 
-    def active(self) -> list[TrainingJob]:
-        """All jobs that have not ended, the oldest first.
-
-        Raises:
-            StorageError: the database cannot be read.
-        """
-        return self.select(ACTIVE)
-
     def select(self, statuses: Sequence[str] = ()) -> list[TrainingJob]:
         """All jobs, or those in one of `statuses`, the oldest first.
 
@@ -143,16 +135,16 @@ class TrainingJobs:
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(query)]
 
-    def summaries(self, status: str | None = None) -> list[JobSummary]:
-        """All jobs, or those in one status, in short, the oldest first.
+    def summaries(self, statuses: Sequence[str] = ()) -> list[JobSummary]:
+        """All jobs, or those in one of `statuses`, in short, the oldest first.
 
         Raises:
             StorageError: the database cannot be read.
         """
         columns = [training_jobs.c[field.name] for field in dataclasses.fields(JobSummary)]
         query = select(*columns).order_by(training_jobs.c.number)
-        if status is not None:
-            query = query.where(training_jobs.c.status == status)
+        if statuses:
+            query = query.where(training_jobs.c.status.in_(statuses))
         with self._database.reading() as connection:
             return [JobSummary(*row) for row in connection.execute(query)]
 

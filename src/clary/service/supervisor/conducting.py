@@ -149,11 +149,12 @@ class Conductor:
                 self._launch()
 
     def _launch(self) -> None:
-        self._launched = True
         try:
             self._executor.launch(self._spec)
         except Exception as error:  # noqa: BLE001 - the job fails with it
             self.tell(Event.FAILED, failure=self._reason(error))
+        else:
+            self._launched = True
 
     def _run(self, job: TrainingJob) -> None:
         if not self._launched:

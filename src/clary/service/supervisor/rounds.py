@@ -10,17 +10,19 @@ from concurrent.futures import Executor as Pool
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import Executor, TrainingJobSpec
 from clary.service.state.state import State
-from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.training_jobs import ACTIVE, JobSummary, TrainingJob
 from clary.service.supervisor.admission import Admission
 from clary.service.supervisor.conducting import Conductor
 from clary.service.supervisor.timing import Timing
-from clary.service.supervisor.transitions import PENDING, STARTING, Event, state_of
+from clary.service.supervisor.transitions import PENDING, STARTING, Event
 from clary.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 _YOUNG_MS = 60_000
 _QUEUE_TICK_S = 1.0
+_AFTER_A_FAILURE_S = 1.0
+_QUEUED = {STARTING, PENDING}
 
 
 class Rounds:
@@ -63,6 +65,7 @@ class Rounds:
         self._admission = Admission(settings.max_jobs)
         # By number: a deleted job's name may be another's by the next round.
         self._conductors: dict[int, Conductor] = {}
+        self._queue_due = 0.0
 
     def next(self) -> float | None:
         """Take every job a step further; how long the next round may wait, None for ever.
@@ -70,22 +73,44 @@ class Rounds:
         Raises:
             StorageError: the database cannot be read or written.
         """
-        jobs = self._state.training_jobs.active()
+        jobs = self._state.training_jobs.summaries(ACTIVE)
         active = {job.number for job in jobs}
         self._conductors = {
             number: conductor for number, conductor in self._conductors.items() if number in active
         }
-        queued = [job for job in jobs if state_of(job) in {STARTING, PENDING}]
-        running = [job for job in jobs if job not in queued and job.status != "Deleting"]
-        for job in queued:
-            if self._admit(job, running):
+        queued = [job for job in jobs if (job.status, job.secondary) in _QUEUED]
+        others = [job for job in jobs if (job.status, job.secondary) not in _QUEUED]
+        self._admit_some(queued, [job.name for job in others if job.status != "Deleting"])
+        due = time.monotonic() >= self._queue_due
+        if due:
+            self._queue_due = time.monotonic() + _QUEUE_TICK_S
+        stepped = [self._step(job.name) for job in (jobs if due else others)]
+        if not all(stepped):
+            return _AFTER_A_FAILURE_S
+        return self._pause(others, queued)
+
+    def _step(self, name: str) -> bool:
+        job = self._state.training_jobs.find(name)
+        if job is None:
+            return True
+        try:
+            self._conductor(job).step(job)
+        except Exception:
+            logger.exception("A step of %s failed and is tried again", name)
+            return False
+        return True
+
+    def _admit_some(self, queued: Sequence[JobSummary], names: Sequence[str]) -> None:
+        """Start queued jobs while there is room; tell those that come new why they wait."""
+        find = self._state.training_jobs.find
+        running = [job for name in names if queued and (job := find(name)) is not None]
+        for summary in queued:
+            full = len(running) >= self._settings.max_jobs
+            if full and (summary.status, summary.secondary) == PENDING:
+                continue
+            job = find(summary.name)
+            if job is not None and self._admit(job, running):
                 running.append(job)
-        for job in jobs:
-            try:
-                self._conductor(job).step(job)
-            except Exception:
-                logger.exception("A step of %s failed and is tried again", job.name)
-        return self._pause(jobs, queued)
 
     def _admit(self, job: TrainingJob, running: Sequence[TrainingJob]) -> bool:
         obstacle = self._admission.obstacle(job, running)
@@ -116,13 +141,11 @@ class Rounds:
             )
         return conductor
 
-    def _pause(self, jobs: Sequence[TrainingJob], queued: Sequence[TrainingJob]) -> float | None:
-        if len(jobs) == len(queued):
+    def _pause(self, others: Sequence[JobSummary], queued: Sequence[JobSummary]) -> float | None:
+        if not others:
             return _QUEUE_TICK_S if queued else None
         now_ms = time.time() * 1000
         calm = all(
-            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS
-            for job in jobs
-            if job not in queued
+            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS for job in others
         )
         return self._timing.calm_tick_s if calm else self._timing.tick_s
