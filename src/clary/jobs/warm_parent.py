@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when this ends
     prepare_process()
     for name in _LIBRARIES:
-        if select.select([service], [], [], 0)[0]:
+        if _can_read(service, 0):
             return 0  # nobody asks before it hears "warm": the service is gone
         importlib.import_module(name)
     gc.freeze()  # collecting would copy pages that the hosts share
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(service: socket.socket) -> int:
     """Fork a host for each request until the service is gone."""
     while True:
-        if not select.select([service], [], [], _REAP_S)[0]:
+        if not _can_read(service, _REAP_S):
             _reap()
             continue
         message, locks, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
@@ -84,6 +84,12 @@ def _be_host(launch_file: Path, lock: int) -> NoReturn:
     """Run a host in this fork. It ends at once, without dismantling what the parent has loaded."""
     os.setsid()
     os._exit(exit_code(lambda _: live(launch_file, lock, may_run_here=True), ()))
+
+
+def _can_read(service: socket.socket, seconds: float) -> bool:
+    asking = select.poll()  # select itself refuses descriptors from 1024 on
+    asking.register(service, select.POLLIN)
+    return bool(asking.poll(seconds * 1000))
 
 
 def _reap() -> None:

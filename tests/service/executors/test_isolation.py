@@ -106,3 +106,23 @@ def test_what_is_allowed_is_found_by_trying() -> None:
 
 def _as_json(launch: Launch) -> str:
     return json.dumps(asdict(launch))
+
+
+@pytest.mark.parametrize("isolation", ["bubblewrap", "none"])
+def test_sigterm_reaches_the_script_in_any_of_them(
+    bench: Bench, make_executor: MakeExecutor, isolation: str
+) -> None:
+    if isolation == "bubblewrap" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    executor = make_executor(warm=False, isolation=isolation)
+    text = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "print('up', flush=True)\ntime.sleep(600)\n"
+    )
+    job = bench.script("heeds", text)
+    bench.begin(executor, job)
+    bench.wait_for_line(executor, job, "up")
+    executor.terminate(job)
+    ended = bench.end(executor, job)
+    assert isinstance(ended, Ended) and ended.exit_code == 5

@@ -316,3 +316,20 @@ def test_terminate_ends_an_installation(bench: Bench, executor: LocalProcesses) 
     with pytest.raises(ClaryError, match="was stopped"):
         executor.prepare(job, lambda message: None)
     stopper.join()
+
+
+def test_hyperparameters_that_no_environment_can_hold(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    odd = {"a=b": "1", "nul": '"\\u0000"'}
+    job = bench.script("odd", "print('ran')\n", hyperparameters=odd)
+    ended = bench.run(executor, job)
+    assert isinstance(ended, Ended) and ended.exit_code == 0, bench.lines(executor, job)
+
+
+def test_network_isolation_that_is_not_enforced_is_said(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    job = bench.script("isolated", "print('ran')\n", EnableNetworkIsolation=True)
+    bench.run(executor, job)
+    assert bench.lines(executor, job)[0].startswith("clary: network isolation is not enforced")

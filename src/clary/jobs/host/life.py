@@ -13,10 +13,11 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from clary.errors import ClaryError
+from clary.errors import ClaryError, StorageError
 from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
 from clary.jobs.host import namespace
@@ -28,20 +29,32 @@ from clary.jobs.host.user_code import run_user_code
 _PR_SET_CHILD_SUBREAPER = 36
 _BLOCK_BYTES = 1 << 16
 _DRAIN_S = 2.0
+_PARENT, _GROUP = 1, 2
+_ROOM_S = 600.0
 _EXIT_STOPPED = 128 + signal.SIGTERM
 
 
 class _Child:
-    """The user's process, as the host sees it."""
+    """The user's process, as the host sees it.
 
-    def __init__(self) -> None:
+    `wrapped`: the process is bubblewrap, which would take the user's process with it.
+    """
+
+    def __init__(self, *, wrapped: bool) -> None:
+        self.wrapped = wrapped
         self.pid = 0
         self.status: int | None = None
         self.asked_to_stop = False
 
     def stop(self, _number: int, _frame: FrameType | None) -> None:
         self.asked_to_stop = True
-        if self.pid and self.status is None:
+        if not self.pid or self.status is not None:
+            return
+        inside = _processes(_GROUP, self.pid) if self.wrapped else []
+        for pid in inside:
+            if pid != self.pid:
+                _signal_process(pid, signal.SIGTERM)
+        if len(inside) < 2:
             _signal_group(self.pid, signal.SIGTERM)
 
     def reap(self) -> None:
@@ -82,7 +95,7 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     files = HostFiles(Path(launch.root))
     if not files.claim():
         return 0
-    child = _Child()
+    child = _Child(wrapped=launch.isolation == "bubblewrap")
     signal.signal(signal.SIGTERM, child.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.ftruncate(lock, 0)
@@ -129,7 +142,7 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     _follow(child, reading, wake_reading, log)
     failure = _failure(launch, child, log)
     log.close()
-    HostEnded(child.exit_code, failure, _now_ms()).write(files)
+    _tell(HostEnded(child.exit_code, failure, _now_ms()), files)
     return 0
 
 
@@ -165,12 +178,27 @@ def _end_what_is_left(child: _Child) -> None:
     deadline = time.monotonic() + _DRAIN_S
     while time.monotonic() < deadline:
         child.reap()
-        adopted = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        # Processes that have lost their parent come to this one.
+        adopted = _processes(_PARENT, os.getpid())
         if not adopted:
             return
         for pid in adopted:
-            os.kill(int(pid), signal.SIGKILL)
+            _signal_process(pid, signal.SIGKILL)
         time.sleep(0.005)
+
+
+def _processes(field: int, value: int) -> list[int]:
+    """All processes of which a field of /proc/PID/stat has a value."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in parentheses may hold spaces: count the fields after it.
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended between the listing and the reading
+            continue
+        if int(fields[field]) == value:
+            found.append(int(stat.parent.name))
+    return found
 
 
 def _failure(launch: Launch, child: _Child, log: LogWriter) -> str | None:
@@ -191,7 +219,8 @@ def _failure(launch: Launch, child: _Child, log: LogWriter) -> str | None:
     if not said.strip():
         if launch.script_mode:
             said = script_failure(code, list(log.tail), " ".join(launch.command))
-            directory.write_failure(said)
+            with suppress(StorageError):  # the reason stands in the end file, too
+                directory.write_failure(said)
         else:
             said = killed_by(code) or last_error(log.tail)
     return failure_reason(code, said)
@@ -210,6 +239,27 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except ProcessLookupError:
         return
+
+
+def _signal_process(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _tell(ended: HostEnded, files: HostFiles) -> None:
+    """Write how the host ended; on a full disk as soon as there is room again."""
+    deadline = time.monotonic() + _ROOM_S
+    while True:
+        try:
+            ended.write(files)
+        except StorageError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def _now_ms() -> int:

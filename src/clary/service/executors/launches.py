@@ -85,7 +85,7 @@ def make_launch(
         mounts=placed.mounts,
         pipes=placed.pipes,
         in_process=None if fresh else program.in_process,
-        notes=tuple(_notes(kind, host, resources["current_instance_type"], program, machine)),
+        notes=tuple(_notes(job, host, program, machine)),
     )
 
 
@@ -100,15 +100,15 @@ def _program(
 
 
 def _notes(
-    kind: Kind, host: HostPlace, instance_type: str, program: Program, machine: Machine
+    job: TrainingJobSpec, host: HostPlace, program: Program, machine: Machine
 ) -> Iterator[str]:
-    if is_gpu_type(instance_type) and machine.gpus == 0 and host.name == FIRST_HOST:
-        yield (
-            f"clary: {instance_type} has GPUs but this machine has none: the job runs on the CPU"
-        )
-    if kind == "built-in":
-        return
-    if host.isolation == "none":
+    kind = program_kind(job)
+    instance_type = str(resource_configuration(job, host)["current_instance_type"])
+    if host.name == FIRST_HOST and is_gpu_type(instance_type) and machine.gpus == 0:
+        yield f"clary: {instance_type} has GPUs but this machine has none: the job runs on the CPU"
+    if host.name == FIRST_HOST and job.request.get("EnableNetworkIsolation"):
+        yield "clary: network isolation is not enforced: the job can reach the network"
+    if host.isolation == "none" and kind != "built-in":
         yield (
             f"clary: this system allows no private {BASE}: everything lies in {host.base}, as "
             "SAGEMAKER_BASE_DIR and the SM_ variables say"

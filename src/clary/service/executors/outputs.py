@@ -89,7 +89,7 @@ def _gathered(folders: Sequence[Path]) -> dict[str, Path]:
     """All files and links of some folders by their relative names; sockets and pipes are not."""
     found: dict[str, Path] = {}
     for folder in reversed(folders):
-        for path in folder.rglob("*"):
+        for path in folder.rglob("*") if folder.is_dir() else ():
             if path.is_symlink() or path.is_file():
                 found[path.relative_to(folder).as_posix()] = path
     return found

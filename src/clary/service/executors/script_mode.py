@@ -54,7 +54,7 @@ def as_a_shell_passes(words: Sequence[str]) -> list[str]:
     and dollar signs has never helped anybody.
     """
     passed = []
-    for word in words:
+    for word in (word.replace("\0", "") for word in words):
         if len(word) >= 2 and word[0] == word[-1] and word[0] in "\"'":
             passed.append(word[1:-1])
         elif word:

@@ -83,7 +83,12 @@ def job_environment(job: TrainingJobSpec, python: str, told: Mapping[str, str]) 
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, searched))
     environment["TRAINING_JOB_NAME"] = job.name
     environment["TRAINING_JOB_ARN"] = job.arn
-    return environment
+    # Hyperparameters may have names and values that no environment can hold.
+    return {
+        name: value.replace("\0", "")
+        for name, value in environment.items()
+        if name and "=" not in name and "\0" not in name
+    }
 
 
 def wants_fresh_interpreter(job: TrainingJobSpec) -> bool:

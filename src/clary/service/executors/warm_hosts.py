@@ -67,7 +67,7 @@ class WarmParent:
         if self._process.poll() is not None:
             self._restart()
             return False
-        if not self._warm and select.select([self._socket], [], [], 0)[0]:
+        if not self._warm and _can_read(self._socket):
             self._warm = self._socket.recv(_MESSAGE_BYTES) == b"warm"
         return self._warm
 
@@ -96,3 +96,9 @@ class WarmParent:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+
+
+def _can_read(ours: socket.socket) -> bool:
+    asking = select.poll()  # select itself refuses descriptors from 1024 on
+    asking.register(ours, select.POLLIN)
+    return bool(asking.poll(0))
