@@ -12,12 +12,12 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
-from clary.service.bridging import BodyBridge, BytesSource, Receive
+from clary.service.bridging import BytesSource, Receive
 from clary.service.call import ResponseBody
 from clary.service.faults import Fault, internal_failure
+from clary.service.incoming import IncomingBody
 from clary.service.protocol.aws_chunked import ByteSource
 from clary.service.protocol.chain import Chain
 from clary.service.protocol.fault_writing import write_fault
@@ -31,8 +31,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_LIMIT_BYTES = 32 << 20
 # An upload up to this size is read first, too: one trip to a thread, no bridge.
 SMALL_UPLOAD_BYTES = 1 << 20
-# How long an answer waits for the end of a body that nobody reads.
-LINGER_SECONDS = 5.0
 
 logger = logging.getLogger("clary.service")
 
@@ -56,7 +54,7 @@ class App:
         begun = time.perf_counter()
         request_id = str(uuid.uuid4())
         request = HttpRequest.from_scope(scope)
-        body = _Incoming(request, receive)
+        body = IncomingBody(request, receive)
         route, response = await self._respond(request, body, request_id)
         await body.close()
         if not body.complete:
@@ -74,7 +72,7 @@ class App:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _respond(
-        self, request: HttpRequest, body: _Incoming, request_id: str
+        self, request: HttpRequest, body: IncomingBody, request_id: str
     ) -> tuple[Route, HttpResponse]:
         try:
             route = find_route(request)
@@ -107,7 +105,7 @@ class App:
         self,
         request: HttpRequest,
         response: HttpResponse,
-        incoming: _Incoming,
+        incoming: IncomingBody,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -160,85 +158,6 @@ async def _until_gone(receive: Receive) -> None:
     """Return when the client has left; what is left of its request comes first."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-class _Incoming:
-    """The body of one request. Lives on the loop."""
-
-    def __init__(self, request: HttpRequest, receive: Receive) -> None:
-        self._receive = receive
-        self._bridge: BodyBridge | None = None
-        self._pump: asyncio.Task[None] | None = None
-        length = request.headers.get("content-length", "")
-        chunked = "transfer-encoding" in request.headers
-        self.announced = None if chunked else int(length) if length.isdecimal() else 0
-        self._read = self.announced == 0
-        self._held_back = "expect" in request.headers
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing of the body is left in the connection."""
-        return self._read or (self._bridge is not None and self._bridge.complete)
-
-    async def read_all(self, limit: int) -> bytes:
-        """The whole body.
-
-        Raises:
-            Fault: it is larger than `limit`, or the client broke off.
-        """
-        if self._read:
-            return b""
-        if self.announced is not None and self.announced > limit:
-            raise _too_large(limit)
-        parts, size = [], 0
-        while not self._read:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Fault("IncompleteBody", "The client broke off before the body's end.")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise _too_large(limit)
-            self._read = not message.get("more_body", False)
-        return b"".join(parts)
-
-    def bridge(self) -> BodyBridge:
-        """The body while it comes, for a thread."""
-        self._bridge = BodyBridge(self._receive)
-        self._pump = asyncio.ensure_future(self._bridge.pump())
-        return self._bridge
-
-    async def close(self) -> None:
-        """Nobody reads any more."""
-        if self._bridge is not None and self._pump is not None:
-            self._bridge.close()
-            if not self._bridge.complete:
-                self._pump.cancel()
-            await asyncio.wait([self._pump])
-
-    async def discard(self) -> None:
-        """Take in what the client is still sending, for a while.
-
-        A connection that is closed on unread bytes is reset, and the answer lost with it.
-        """
-        if self._held_back and self._bridge is None:
-            return  # nothing is sent before it is asked for
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._take_in(), LINGER_SECONDS)
-
-    async def _take_in(self) -> None:
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
-
-
-def _too_large(limit: int) -> Fault:
-    return Fault(
-        "RequestEntityTooLarge",
-        f"The body is larger than {limit} bytes: such data belongs into S3.",
-        413,
-    )
 
 
 def _line(
