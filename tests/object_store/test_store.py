@@ -112,6 +112,7 @@ def test_a_linked_folder(store: ObjectStore, tmp_path: Path) -> None:
 def test_buckets_made_by_hand(store: ObjectStore, root: Path) -> None:
     (root / "by-hand" / "sub").mkdir(parents=True)
     (root / "by-hand" / "sub" / "k").write_text("x")
+    (root / "Not_A_Bucket").mkdir()
     assert [bucket.name for bucket in store.buckets()] == ["by-hand"]
     assert keys(store, "by-hand") == ["sub/k"]
     with pytest.raises(BucketNotEmpty):
@@ -120,7 +121,7 @@ def test_buckets_made_by_hand(store: ObjectStore, root: Path) -> None:
     (root / "by-hand" / "empty" / "folders").mkdir(parents=True)
     store.delete_bucket("by-hand")
     assert store.buckets() == []
-    for name in (".clary", "..", "", "a/b", "none"):
+    for name in (".clary", "..", "", "a/b", "none", "Not_A_Bucket"):
         with pytest.raises(NoSuchBucket):
             store.bucket(name)
 

@@ -142,6 +142,8 @@ class Index:
             )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            # A service has hundreds of threads; SQLite's 2 MB for each would add up.
+            connection.execute("PRAGMA cache_size = -256")
             self._local.connection = connection
             with self._turn:
                 self._connections.append(connection)

@@ -12,6 +12,7 @@ where the characters are the key, percent-encoded; neither `+` nor `=` occurs in
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from clary.object_store.errors import InvalidBucketName, InvalidKey
@@ -40,6 +41,16 @@ def check_bucket_name(name: str) -> None:
         raise InvalidBucketName(name, "two dots may not be side by side")
     if _ADDRESS.fullmatch(name):
         raise InvalidBucketName(name, "it may not look like an IP address")
+
+
+@lru_cache(maxsize=1024)
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 allows a name."""
+    try:
+        check_bucket_name(name)
+    except InvalidBucketName:
+        return False
+    return True
 
 
 def key_bytes(key: str) -> bytes:

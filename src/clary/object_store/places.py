@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clary.object_store.errors import BucketIsReadOnly, LinkedFolderGone, NoSuchBucket
-from clary.object_store.names import aside_path, natural_path
+from clary.object_store.names import aside_path, is_bucket_name, natural_path
 
 HIDDEN = b".clary"
 
@@ -123,14 +123,17 @@ class Places:
         Raises:
             NoSuchBucket: there is none, or the folder that it serves is gone.
         """
-        path = self._root + b"/" + name.encode("utf-8", "replace")
-        if name.startswith(".") or "/" in name or "\0" in name or not name:
+        if not is_bucket_name(name):
             raise NoSuchBucket(name)
+        path = self._root + b"/" + name.encode()
         try:
             linked = stat.S_ISLNK(os.lstat(path).st_mode)
+            there = stat.S_ISDIR(os.stat(path).st_mode)
         except OSError as error:
-            raise NoSuchBucket(name) from error
-        if not Path(os.fsdecode(path)).is_dir():
+            if not isinstance(error, FileNotFoundError) or not os.path.islink(path):
+                raise NoSuchBucket(name) from error
+            linked, there = True, False
+        if not there:
             if linked:
                 raise LinkedFolderGone(name, os.fsdecode(os.readlink(path)))
             raise NoSuchBucket(name)

@@ -99,3 +99,22 @@ def test_a_copy_keeps_or_changes_its_checksum(s3: Any, bucket: str) -> None:
     other = s3.copy_object(Bucket=bucket, Key="c", CopySource=source, ChecksumAlgorithm="CRC32C")
     assert other["CopyObjectResult"]["ChecksumCRC32C"] == checksum("CRC32C")
     assert other["CopyObjectResult"]["ETag"] == copied["ETag"]
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
+def test_a_checksum_in_a_trailer(s3: Any, bucket: str, algorithm: str) -> None:
+    """botocore sends it so over TLS; over plain HTTP it must be told to."""
+
+    def into_the_trailer(params: dict[str, Any], **_: Any) -> None:
+        params["context"]["checksum"]["request_algorithm"]["in"] = "trailer"
+
+    s3.meta.events.register("before-call.s3.PutObject", into_the_trailer)
+    for size in (0, 1, 70_000, 3 << 20):
+        body = bytes(size)
+        put = s3.put_object(
+            Bucket=bucket, Key="k", Body=body, ChecksumAlgorithm=algorithm, ContentEncoding="gzip"
+        )
+        assert put[f"Checksum{algorithm}"] == checksum(algorithm, body)
+        answer = s3.get_object(Bucket=bucket, Key="k")
+        assert answer["Body"].read() == body
+        assert answer["ContentEncoding"] == "gzip"

@@ -24,6 +24,7 @@ def test_an_object_comes_back_with_everything_that_was_said_of_it(s3: Any, bucke
         "ContentLanguage": "de",
         "Metadata": {"camera": "x100", "owner": "me"},
         "StorageClass": "STANDARD_IA",
+        "Expires": datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
     }
     put = s3.put_object(Bucket=bucket, Key="a/cat.jpg", Body=b"bytes", Tagging="a=1&b=2", **said)
     assert put["ETag"] == f'"{hashlib.md5(b"bytes").hexdigest()}"'
