@@ -156,18 +156,20 @@ def make_parents(top: bytes, path: bytes) -> None:
     """Make the folders between `top`, which must be there, and the file at `path`.
 
     Raises:
-        FileNotFoundError: `top` is gone.
-        FileExistsError: a file is where a folder should be.
-        NotADirectoryError: likewise, or a symbolic link.
+        FileNotFoundError: a folder was removed meanwhile.
+        NotADirectoryError: a file or a symbolic link is where a folder should be.
     """
     made = top
     for segment in path[len(top) + 1 :].split(b"/")[:-1]:
         made += b"/" + segment
         try:
-            os.mkdir(made)
-        except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(made).st_mode):
-                raise
+            state = os.lstat(made)
+        except FileNotFoundError:
+            with suppress(FileExistsError):  # another thread was faster
+                os.mkdir(made)
+            state = os.lstat(made)
+        if not stat.S_ISDIR(state.st_mode):
+            raise NotADirectoryError(made)
 
 
 def prune(top: bytes, path: bytes) -> None:

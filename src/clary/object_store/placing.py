@@ -93,7 +93,7 @@ class Placing:
         self._index.describe(bucket.name, row)
         try:
             self._move(bucket, file, bucket.root + b"/" + bucket.path, natural)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        except (NotADirectoryError, IsADirectoryError):
             # A file is where a folder would have to be, or the other way round.
             return False
         return True
