@@ -5,7 +5,7 @@
     .started.json    `HostStarted`: the user's code runs            written by the host
     .ended.json      `HostEnded`: how it ended                      written by the host
     .claimed         made by the process that is the host: of two, the first
-    .stop            the host shall end: made before SIGTERM is sent
+    .stop, .kill     the host shall end, the second at once: made before SIGTERM is sent to it
 
 A job is one directory per host: its own for `algo-1`, `hosts/algo-N` in it for the others. Beside
 them `.launched` is made once, before the first host is started, and `logs/<host>.log` holds what
@@ -234,6 +234,11 @@ class HostFiles:
     def stop(self) -> Path:
         """Made when the host shall end, which may be before it can take a signal."""
         return self.root / ".stop"
+
+    @property
+    def kill(self) -> Path:
+        """Made when the host shall end without letting the user's code do anything more."""
+        return self.root / ".kill"
 
     def claim(self) -> bool:
         """Become the host, in the host's own process; False where another process is.

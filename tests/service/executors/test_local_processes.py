@@ -154,14 +154,17 @@ def test_sigterm_reaches_the_script_and_its_model_is_kept(
     assert executor.processes(job) == {}
 
 
-def test_a_stop_right_after_the_launch_is_not_lost(bench: Bench, executor: LocalProcesses) -> None:
-    for number in range(5):
+@pytest.mark.parametrize(("how", "exit_code"), [("terminate", 143), ("kill", 137)])
+def test_a_stop_right_after_the_launch_is_not_lost(
+    bench: Bench, executor: LocalProcesses, how: str, exit_code: int
+) -> None:
+    for number in range(6):
         job = bench.script(f"early-{number}", STAYS)
         bench.begin(executor, job)
         time.sleep(number * 0.02)
-        executor.terminate(job)
+        getattr(executor, how)(job)
         ended = bench.end(executor, job)
-        assert isinstance(ended, Ended) and ended.exit_code == 143
+        assert isinstance(ended, Ended) and ended.exit_code == exit_code
 
 
 def test_kill_ends_everything_and_says_137(bench: Bench, executor: LocalProcesses) -> None:

@@ -32,6 +32,7 @@ _DRAIN_S = 2.0
 _PARENT, _GROUP = 1, 2
 _ROOM_S = 600.0
 _EXIT_STOPPED = 128 + signal.SIGTERM
+_EXIT_KILLED = 128 + signal.SIGKILL
 
 
 class _Child:
@@ -40,7 +41,8 @@ class _Child:
     `wrapped`: the process is bubblewrap, which would take the user's process with it.
     """
 
-    def __init__(self, *, wrapped: bool) -> None:
+    def __init__(self, files: HostFiles, *, wrapped: bool) -> None:
+        self.files = files
         self.wrapped = wrapped
         self.pid = 0
         self.status: int | None = None
@@ -49,6 +51,9 @@ class _Child:
     def stop(self, _number: int, _frame: FrameType | None) -> None:
         self.asked_to_stop = True
         if not self.pid or self.status is not None:
+            return
+        if self.files.kill.exists():
+            _signal_group(self.pid, signal.SIGKILL)
             return
         inside = _processes(_GROUP, self.pid) if self.wrapped else []
         for pid in inside:
@@ -95,13 +100,13 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     files = HostFiles(Path(launch.root))
     if not files.claim():
         return 0
-    child = _Child(wrapped=launch.isolation == "bubblewrap")
+    child = _Child(files, wrapped=launch.isolation == "bubblewrap")
     signal.signal(signal.SIGTERM, child.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     # Whoever wants to stop the host makes the file first and then looks for the process id.
-    child.asked_to_stop = child.asked_to_stop or files.stop.exists()
+    child.asked_to_stop |= files.stop.exists() or files.kill.exists()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     log = LogWriter(Path(launch.log))
     for note in launch.notes:
@@ -119,7 +124,8 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
 
     if child.asked_to_stop:
         log.close()
-        HostEnded(_EXIT_STOPPED, "stopped before it had begun", _now_ms()).write(files)
+        code = _EXIT_KILLED if files.kill.exists() else _EXIT_STOPPED
+        HostEnded(code, "stopped before it had begun", _now_ms()).write(files)
         return 0
 
     reading, writing = os.pipe()

@@ -13,26 +13,24 @@ from clary.formats.launch import HostFiles, HostStarted, Launch
 
 def stop_host(files: HostFiles) -> None:
     """Ask a host to end: SIGTERM, which it passes on to the user's processes."""
-    with storage_errors(files.stop):
-        files.stop.touch()
-    pid = files.holder()
-    if pid is not None:
-        _send(os.kill, pid, signal.SIGTERM)
+    _ask(files, files.stop)
 
 
 def kill_host(files: HostFiles) -> None:
-    """End the user's processes; the host says so and ends what they left behind.
-
-    A host that has not come as far as user code is killed itself.
-    """
-    pid = files.holder()
-    if pid is None:
-        return
+    """End the user's processes at once; the host says so and ends what they left behind."""
+    _ask(files, files.kill)
     started = HostStarted.read(files)
-    if started is not None:
+    if started is not None and files.is_held():
         _send(os.killpg, started.group, signal.SIGKILL)
-    else:
-        _send(os.kill, pid, signal.SIGKILL)
+
+
+def _ask(files: HostFiles, wish: Path) -> None:
+    """A host that has not written its process id yet looks for the file when it has."""
+    with storage_errors(wish):
+        wish.touch()
+    pid = files.holder()
+    if pid is not None:
+        _send(os.kill, pid, signal.SIGTERM)
 
 
 def kill_leftovers(hosts: Sequence[HostFiles]) -> None:

@@ -3,7 +3,7 @@
 | request                                     | program                                          |
 |---------------------------------------------|--------------------------------------------------|
 | image `clary/image-classification`          | `clary.jobs.train`                               |
-| ContainerEntrypoint or ContainerArguments   | that command, as the SDK v3 starts everything    |
+| ContainerEntrypoint                         | that command, as the SDK v3 starts everything    |
 | hyperparameter `sagemaker_program`          | the script, as the training toolkit starts it    |
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,7 +67,7 @@ def program_kind(job: TrainingJobSpec) -> Kind:
     image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
     if _BUILT_IN.fullmatch(image):
         return "built-in"
-    if algorithm.get("ContainerEntrypoint") or algorithm.get("ContainerArguments"):
+    if algorithm.get("ContainerEntrypoint"):
         return "entry point"
     if PROGRAM in (job.request.get("HyperParameters") or {}):
         return "script"
@@ -99,7 +98,7 @@ def entry_point_program(job: TrainingJobSpec) -> Program:
     """The request's own command, in the root folder as in a container."""
     algorithm = job.request["AlgorithmSpecification"]
     words = (
-        *(algorithm.get("ContainerEntrypoint") or ("/bin/bash",)),
+        *algorithm["ContainerEntrypoint"],
         *(algorithm.get("ContainerArguments") or ()),
     )
     return Program(words, "/")
@@ -143,12 +142,6 @@ def script_program(job: TrainingJobSpec, host: HostPlace, machine: Machine, pyth
         return Program((python, *words, *arguments), folder, inside)
     line = f"./{shlex.quote(name)} {shlex.join(arguments)}".rstrip()
     return Program(("/bin/sh", "-c", line), folder)
-
-
-def uses_torchrun(request: Mapping[str, Any]) -> bool:
-    """Whether a script asks for torchrun."""
-    hyperparameters = decoded_hyperparameters(request.get("HyperParameters") or {})
-    return any(_is_on(hyperparameters.get(flag)) for flag in _TORCHRUN)
 
 
 def _torchrun(

@@ -89,12 +89,13 @@ class Requirements:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (layer / _COMPLETE).exists():
                 shutil.rmtree(layer, ignore_errors=True)
-                self._install(job, layer, code, words)
+                self._install(job, layer, code, words, lock.fileno())
                 with storage_errors(layer):
                     (layer / _COMPLETE).touch()
         return str(layer / "bin" / "python")
 
-    def _install(self, job: str, layer: Path, code: Path, words: Sequence[str]) -> None:
+    def _install(self, job: str, layer: Path, code: Path, words: Sequence[str], lock: int) -> None:
+        """Fill a layer. The process keeps the lock, so that a new service waits for its end."""
         command = [sys.executable, "-m", "clary.jobs.layer", str(layer)]
         process = subprocess.Popen(
             [*command, *(("install", *words) if words else ())],
@@ -104,6 +105,7 @@ class Requirements:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            pass_fds=[lock],
             env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
         with self._lock:
