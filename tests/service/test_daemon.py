@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -40,6 +41,20 @@ def test_sigterm_ends_it_in_peace(own_service: RunningService) -> None:
     assert not own_service.settings.service_file.exists()
     assert not service_is_alive(own_service.settings)
     assert (own_service.home / "output.txt").read_text() == ""
+
+
+def test_an_upload_under_way_does_not_keep_it_up(own_service: RunningService) -> None:
+    client = own_service.client("s3")
+    client.create_bucket(Bucket="bucket")
+    url = client.generate_presigned_url("put_object", {"Bucket": "bucket", "Key": "half"})
+    target = url.removeprefix(own_service.url)
+    with socket.create_connection(("127.0.0.1", own_service.port)) as upload:
+        head = f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+        upload.sendall(head.encode() + bytes(2 << 20))
+        time.sleep(0.3)
+        begun = time.monotonic()
+        assert own_service.stop() == 0
+        assert time.monotonic() - begun < 15
 
 
 def test_ctrl_c_ends_it_in_peace(own_service: RunningService) -> None:

@@ -56,6 +56,12 @@ def test_headers_of_the_answer_can_be_chosen(signer: Any) -> None:
         assert answer.headers["cache-control"] == "no-store, a=b"
 
 
+def test_headers_that_cannot_be_sent_are_refused(signer: Any) -> None:
+    status, text = refused(url_of(signer, ResponseContentType="a\r\nSet-Cookie: b"))
+    assert status == 400
+    assert "<Code>InvalidArgument</Code>" in text
+
+
 def test_anybody_can_store(signer: Any, service: RunningService) -> None:
     url = url_of(signer, "put_object", Key="stored", ContentType="text/html", Metadata={"a": "b"})
     headers = {"Content-Type": "text/html", "x-amz-meta-a": "b"}

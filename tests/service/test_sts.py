@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -59,6 +60,13 @@ def test_temporary_credentials_need_their_own_token(service: RunningService) -> 
     with pytest.raises(ClientError) as caught:
         temporary(service, {**one, "SessionToken": other["SessionToken"]}).get_caller_identity()
     assert caught.value.response["Error"]["Code"] == "InvalidClientTokenId"
+
+
+def test_a_presigned_request_says_who_signed_it(service: RunningService) -> None:
+    sts = service.client("sts")
+    url = sts.generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    with urllib.request.urlopen(url) as answer:
+        assert b"assumed-role/ClaryRole/clary" in answer.read()
 
 
 def test_a_role_that_is_none_is_refused(service: RunningService) -> None:

@@ -55,7 +55,11 @@ class App:
         request_id = str(uuid.uuid4())
         request = HttpRequest.from_scope(scope)
         body = IncomingBody(request, receive)
-        route, response = await self._respond(request, body, request_id)
+        try:
+            route, response = await self._respond(request, body, request_id)
+        except asyncio.CancelledError:  # the service ends
+            body.abandon()
+            raise
         await body.close()
         if not body.complete:
             # The rest of the body would be taken for the next request.

@@ -103,6 +103,9 @@ class BodyBridge:
         return data
 
     def close(self) -> None:
-        """Nobody reads any more. On the loop."""
-        self._closed = True
+        """Take nothing in any more; who still reads is told that it broke off. On the loop."""
+        with self._arrived:
+            self._closed = True
+            self._broken = not self._complete
+            self._arrived.notify()
         self._room.set()

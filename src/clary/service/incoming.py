@@ -64,11 +64,16 @@ class IncomingBody:
 
     async def close(self) -> None:
         """Nobody reads any more."""
+        self.abandon()
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
+
+    def abandon(self) -> None:
+        """Wake whoever still reads: the request has come to nothing."""
         if self._bridge is not None and self._pump is not None:
             self._bridge.close()
             if not self._bridge.complete:
                 self._pump.cancel()
-            await asyncio.wait([self._pump])
 
     async def discard(self) -> None:
         """Take in what the client is still sending, for a while.

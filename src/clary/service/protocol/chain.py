@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from clary.errors import ClaryError
-from clary.service.call import Call, RequestBody, ResponseBody
+from clary.service.call import Answer, Call, RequestBody, ResponseBody
 from clary.service.faults import Fault, internal_failure
 from clary.service.keys import KeyRing
 from clary.service.office import Handler, Office
@@ -82,7 +83,12 @@ class Chain:
             body=_body(request, verified, source),
             caller_arn=verified.caller_arn,
         )
-        response = serialize(route, operation, handler(self._office, call), request_id)
+        answer = handler(self._office, call)
+        try:
+            response = serialize(route, operation, answer, request_id)
+        except Exception:
+            _let_go(answer)
+            raise
         if not isinstance(response.body, bytes) and response.body.length <= SMALL_BYTES:
             response.body = _read_all(response.body)
         return response
@@ -110,6 +116,14 @@ def _body(
     request: HttpRequest, verified: Verified, source: ByteSource | None
 ) -> RequestBody | None:
     return None if source is None else open_payload(request, verified, source)
+
+
+def _let_go(answer: Mapping[str, Any] | Answer) -> None:
+    """Close the body of an answer that is not sent."""
+    members = answer.members if isinstance(answer, Answer) else answer
+    for value in members.values():
+        if hasattr(value, "blocks"):
+            value.close()
 
 
 def _read_all(body: ResponseBody) -> bytes:

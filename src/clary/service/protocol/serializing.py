@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from clary.service.call import Answer, ResponseBody
+from clary.service.faults import Fault
 from clary.service.protocol.json_values import write_tree
 from clary.service.protocol.messages import HttpResponse
 from clary.service.protocol.models import OperationModel, Shape
@@ -18,6 +20,7 @@ from clary.service.protocol.xml_values import write_members, write_xml, xml_text
 
 XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # botocore ignores what the root is called; other clients do not, and the model does not say.
 _S3_ROOTS = {
     "ListBuckets": "ListAllMyBucketsResult",
@@ -51,6 +54,7 @@ def serialize(
     """Write the answer of an operation in the protocol of its request.
 
     Raises:
+        Fault: the client asked for a header that cannot be sent.
         KeyError: a member is not in the model's output.
         ValueError: a timestamp is none.
     """
@@ -162,16 +166,22 @@ def _write_headers(
     for binding in bindings.headers:
         value = members.get(binding.name)
         if value is not None:
-            headers[binding.wire] = _header_value(binding, value)
+            headers[binding.wire] = _sendable(binding.wire, _header_value(binding, value))
     for binding in bindings.header_maps:
         for name, value in (members.get(binding.name) or {}).items():
-            headers[binding.wire + name.lower()] = value
+            headers[binding.wire + name.lower()] = _sendable(name, value)
 
 
 def _header_value(binding: Binding, value: Any) -> str:
     if binding.shape.type_name == "list":
         return ",".join(text_from_value(binding.shape.member, item, RFC822) for item in value)
     return text_from_value(binding.shape, value, RFC822)
+
+
+def _sendable(name: str, value: str) -> str:
+    if _CONTROLS.search(value):
+        raise Fault("InvalidArgument", f"Header value cannot be represented: {name} is {value!r}")
+    return value
 
 
 def _raw(value: Any) -> bytes | ResponseBody:
