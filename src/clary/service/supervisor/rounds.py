@@ -65,6 +65,7 @@ class Rounds:
         self._admission = Admission(settings.max_jobs)
         # By number: a deleted job's name may be another's by the next round.
         self._conductors: dict[int, Conductor] = {}
+        self._complaints: dict[str, str] = {}
         self._queue_due = 0.0
 
     def next(self) -> float | None:
@@ -95,9 +96,12 @@ class Rounds:
             return True
         try:
             self._conductor(job).step(job)
-        except Exception:
-            logger.exception("A step of %s failed and is tried again", name)
+        except Exception as error:
+            if self._complaints.get(name) != str(error):
+                logger.exception("A step of %s failed and is tried again every second", name)
+            self._complaints[name] = str(error)
             return False
+        self._complaints.pop(name, None)
         return True
 
     def _admit_some(self, queued: Sequence[JobSummary], names: Sequence[str]) -> None:

@@ -16,6 +16,8 @@ from clary.service.supervisor.timing import Timing
 
 logger = logging.getLogger(__name__)
 
+_BACKOFF_S = 30
+
 
 class Watcher:
     """Reads and samples on the pool, one piece of work at a time.
@@ -77,7 +79,10 @@ class Watcher:
                 hosts = self._executor.processes(self._spec)
                 self._state.metrics.add(self._usage.sample(hosts, int(time.time() * 1000)))
         except Exception:
-            logger.exception("Watching %s failed and is tried again", self._spec.name)
+            logger.exception(
+                "Watching %s failed and is tried again in %d s", self._spec.name, _BACKOFF_S
+            )
+            self._followed_at = self._sampled_at = time.monotonic() + _BACKOFF_S
 
     def _finish(self) -> None:
         try:
