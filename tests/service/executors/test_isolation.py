@@ -34,13 +34,14 @@ from clary.jobs.host.namespace import enter
 os.setgid(65534)
 os.setuid(65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after an exec: /proc/self is the user's
-enter(Launch.read(Path(sys.argv[1])))
+refused = enter(Launch.read(Path(sys.argv[1])))
 Path("/opt/ml/model/mine").write_text("x")
 print(os.getuid(), sorted(os.listdir("/opt/ml")))
 try:
     Path("/opt/ml/input/data/training/new").write_text("x")
 except OSError as error:
     print(error.strerror)
+print(refused or Path("/opt/ml/input/data/written/object").write_text("after"))
 """
 
 
@@ -64,8 +65,11 @@ def test_somebody_who_is_not_root_has_one_by_a_user_namespace(tmp_path: Path) ->
         pytest.skip("the other tests of this file run as an ordinary user already")
     home = Path("/tmp") / f"clary-nobody-{os.getpid()}"
     root, bucket = home / "job", home / "bucket"
-    for folder in (root / "model", root / "input/data/training", bucket):
+    changes = root / ".changes" / "written"
+    seen = [root / "input/data" / name for name in ("training", "written")]
+    for folder in (root / "model", *seen, bucket, changes / "upper", changes / "work"):
         folder.mkdir(parents=True)
+    (bucket / "object").write_text("before")
     try:
         launch = Launch(
             job="j",
@@ -78,7 +82,10 @@ def test_somebody_who_is_not_root_has_one_by_a_user_namespace(tmp_path: Path) ->
             working_directory="/",
             environment={},
             token="t",
-            mounts=(Mount(str(bucket), "/opt/ml/input/data/training"),),
+            mounts=(
+                Mount(str(bucket), "/opt/ml/input/data/training"),
+                Mount(str(bucket), "/opt/ml/input/data/written", str(changes)),
+            ),
         )
         (root / "launch.json").write_text(_as_json(launch))
         for path in (home, *home.rglob("*")):
@@ -96,6 +103,9 @@ def test_somebody_who_is_not_root_has_one_by_a_user_namespace(tmp_path: Path) ->
         assert done.stdout.splitlines()[0].startswith("65534 ['")
         assert done.stdout.splitlines()[1] == "Read-only file system"
         assert (root / "model" / "mine").exists()
+        said = done.stdout.splitlines()[2]
+        assert said == "5" or "no overlay is possible" in said
+        assert (bucket / "object").read_text() == "before"
     finally:
         shutil.rmtree(home)
 
