@@ -3,7 +3,7 @@
 Each server runs in a process of its own on a folder of the same disk (moto keeps everything in
 memory). They take turns within a round, the order turns every round, and what counts is the ratio
 to rclone within a round. Clary forces every object to the disk before it answers; the others
-don't.
+don't. What that costs shows in a Clary whose `os.fsync` does nothing.
 
     python benchmarks/s3_throughput.py [--rounds 7] [--quick]
 
@@ -132,14 +132,25 @@ def moto_command(port: int, _: Path) -> list[str]:
     return [server, "-H", "127.0.0.1", "-p", str(port)]
 
 
+def clary_command(port: int, _: Path) -> list[str]:
+    return [sys.executable, "-m", "clary.service", "--port", str(port)]
+
+
+def clary_environment(folder: Path) -> dict[str, str]:
+    return {"CLARY_HOME": str(folder), "CLARY_WARM": "0"}
+
+
+def unforced_environment(folder: Path) -> dict[str, str]:
+    patch = folder / "patch" / "sitecustomize.py"
+    patch.parent.mkdir()
+    patch.write_text("import os\nos.fsync = lambda descriptor: None\n")
+    return {**clary_environment(folder), "PYTHONPATH": str(patch.parent)}
+
+
 def contestants() -> list[Server]:
     return [
-        Server(
-            "Clary",
-            lambda port, _: [sys.executable, "-m", "clary.service", "--port", str(port)],
-            clary_keys,
-            lambda folder: {"CLARY_HOME": str(folder), "CLARY_WARM": "0"},
-        ),
+        Server("Clary", clary_command, clary_keys, clary_environment),
+        Server("Clary without fsync", clary_command, clary_keys, unforced_environment),
         Server("rclone serve s3", rclone_command),
         Server("moto", moto_command),
     ]
@@ -209,7 +220,7 @@ def main() -> None:
             order = servers if number % 2 == 0 else servers[::-1]
             began, busy = time.perf_counter(), busy_seconds()
             for server in order:
-                take_turn(server, Path(folder) / f"{number}-{server.name.split()[0]}", size, count)
+                take_turn(server, Path(folder) / f"{number}-{servers.index(server)}", size, count)
             others.append((busy_seconds() - busy) / (time.perf_counter() - began))
             print(f"round {number + 1}/{rounds}", file=sys.stderr, flush=True)
     base = next(server for server in servers if server.name.startswith("rclone"))
