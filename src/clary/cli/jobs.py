@@ -137,7 +137,6 @@ def delete(*jobs: str) -> int:
         ServiceError: a job still runs, or the service does not answer.
     """
     for named in _jobs(jobs, "delete"):
-        named.description()
         named.delete()
         print(f"{named.name} is deleted")
     return 0

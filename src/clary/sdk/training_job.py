@@ -22,7 +22,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from clary.errors import UsageError
+from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
 from clary.sdk.session import Session, spoken_faults
@@ -32,6 +32,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 POLL_SECONDS = 5.0
 LOG_POLL_SECONDS = 0.3
+DELETE_SECONDS = 60.0
 # A job's hosts begin at different moments, and each has a stream of its own.
 STREAM_SECONDS = 2.0
 
@@ -192,13 +193,25 @@ class TrainingJob:
                     raise
 
     def delete(self) -> None:
-        """Forget the job and its directory; what it has stored in S3 stays.
+        """Forget the job and its directory; returns when both are gone. What it has stored in S3
+        stays.
 
         Raises:
-            ServiceError: the job runs, or there is none.
+            UsageError: there is no such job.
+            ServiceError: the job runs, or is not gone in time.
         """
+        self.description()
         with spoken_faults():
             self.session.client("sagemaker").delete_training_job(TrainingJobName=self.name)
+        deadline = time.monotonic() + DELETE_SECONDS
+        with suppress(UsageError):
+            while self.description().status == "Deleting":
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        f"the job {self.name} is still being deleted after {DELETE_SECONDS:.0f} "
+                        "seconds: see `clary logs`"
+                    )
+                time.sleep(LOG_POLL_SECONDS)
 
     def metric_history(self, metric: str) -> list[tuple[datetime, float]]:
         """A metric by the minute: times and mean values, the earliest first.
