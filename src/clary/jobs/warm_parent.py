@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     """Load the libraries, then fork a host for each request."""
     service = socket.socket(fileno=int(arguments[0]))
     service.set_inheritable(False)
+    # `python -m` looks in the current folder first; scripts must not.
+    sys.path[:] = [path for path in sys.path if path not in {"", str(Path.cwd())}]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when this ends
     prepare_process()
     for name in _LIBRARIES:

@@ -25,7 +25,7 @@ import json, os, sys
 loaded = "torch" in sys.modules
 import helper_of_mine, numpy, torch
 print(json.dumps({
-    "argv": sys.argv, "path0": sys.path[0], "name": __name__, "file": __file__,
+    "argv": sys.argv, "path": sys.path, "name": __name__, "file": __file__,
     "folder": os.getcwd(), "main": sys.modules["__main__"].__file__,
     "handles": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:3],
     "open": len(os.listdir("/proc/self/fd")),

@@ -68,6 +68,8 @@ def make_launch(
             environment.setdefault(name, resources["network_interface_name"])
     if python != sys.executable:
         environment["VIRTUAL_ENV"] = str(Path(python).parent.parent)
+    if kind == "built-in":
+        environment["PYTHONSAFEPATH"] = "1"  # no module is looked for among the job's files
     fresh = wants_fresh_interpreter(job) or host.isolation == "bubblewrap"
     return Launch(
         job=job.name,
