@@ -86,7 +86,6 @@ _QUEUED: Mapping[Event, Target] = {
     Event.STOP_ASKED: _stopping,
     Event.WAIT_EXCEEDED: _stopping,
     Event.PENDING_EXCEEDED: _stopping,
-    Event.FAILED: _failed,
 }
 _STOPPED: Mapping[Event, Target] = {
     Event.FAILED: _failed,
