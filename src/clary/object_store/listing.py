@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from clary.object_store import descriptions
+from clary.object_store.finding import Finding
 from clary.object_store.index import Index, ObjectRow
 from clary.object_store.names import successor
 from clary.object_store.objects import Listing, ObjectInfo
@@ -23,6 +24,7 @@ _CHUNK = 256
 
 def list_page(
     index: Index,
+    finding: Finding,
     tidy: Tidy,
     bucket: Bucket,
     *,
@@ -37,7 +39,9 @@ def list_page(
     last = ""
     if limit <= 0:
         return Listing((), (), None)
-    search = _Search(index, bucket, prefix, max(prefix, _behind(prefix, delimiter, after)), limit)
+    begin = max(prefix, _behind(prefix, delimiter, after))
+    search = _Search(index, finding, bucket, begin, successor(prefix) if prefix else None)
+    search.chunk = min(_CHUNK, limit + 1)
     following: str | None = None
     for info in search.found():
         if len(objects) + len(prefixes) == limit:
@@ -75,13 +79,14 @@ class _Search:
     """Runs through the living objects of a range, and can be told to skip."""
 
     def __init__(
-        self, index: Index, bucket: Bucket, prefix: bytes, begin: bytes, limit: int
+        self, index: Index, finding: Finding, bucket: Bucket, begin: bytes, end: bytes | None
     ) -> None:
         self._index = index
+        self._finding = finding
         self._bucket = bucket
-        self._end = successor(prefix) if prefix else None
         self._begin: bytes | None = begin
-        self._chunk = min(_CHUNK, limit + 1)
+        self._end = end
+        self.chunk = _CHUNK
         self.gone: list[ObjectRow] = []
 
     def skip(self, begin: bytes | None) -> None:
@@ -91,8 +96,8 @@ class _Search:
     def found(self) -> Iterator[ObjectInfo]:
         """One object after another; rows without a file are noted in `gone`."""
         while self._begin is not None:
-            rows = self._index.range(self._bucket.name, self._begin, self._end, self._chunk)
-            whole = len(rows) < self._chunk
+            rows = self._index.range(self._bucket.name, self._begin, self._end, self.chunk)
+            whole = len(rows) < self.chunk
             for key, group in groupby(rows, key=lambda row: row.key):
                 if self._begin is None or key < self._begin:
                     continue
@@ -108,14 +113,16 @@ class _Search:
                     yield info
             if whole:
                 break
-            self._chunk = _CHUNK
+            self.chunk = _CHUNK
 
     def _living(self, rows: list[ObjectRow]) -> ObjectInfo | None:
-        for aside in (False, True):
-            if aside and not any(row.aside for row in rows):
-                continue
-            state = self._bucket.stat(rows[0].key, aside)
-            if state is not None:
-                row = next((row for row in rows if descriptions.agrees(row, state)), None)
-                return descriptions.describe(self._bucket, rows[0].key, state, row, aside)
-        return None
+        key, aside = rows[0].key, rows[0].aside
+        # A key with a natural path that lies aside may lie at both for a moment.
+        unsure = aside and self._bucket.natural_file(key) is not None
+        state = None if unsure else self._bucket.stat(key, aside)
+        if state is not None:
+            for row in rows:
+                if row.aside == aside and descriptions.agrees(row, state):
+                    return descriptions.describe(self._bucket, key, state, row, aside)
+        # Dropped in by hand, or changed since the index was read.
+        return self._finding.current(self._bucket, key)

@@ -17,6 +17,7 @@ from zlib import crc32
 from clary.errors import StorageError
 from clary.formats.files import storage_errors
 from clary.object_store import descriptions
+from clary.object_store.finding import Finding
 from clary.object_store.index import Index, ObjectRow
 from clary.object_store.objects import Description, ObjectInfo
 from clary.object_store.places import Bucket, Places, make_parents, prune
@@ -31,28 +32,15 @@ _ATTEMPTS = 100
 class Placing:
     """Changes the objects of a store. Changes of one key take turns; any thread may call."""
 
-    def __init__(self, places: Places, index: Index) -> None:
+    def __init__(self, places: Places, index: Index, finding: Finding) -> None:
         self._places = places
         self._index = index
+        self._finding = finding
         self._locks = [threading.RLock() for _ in range(_STRIPES)]
 
     def lock(self, bucket: Bucket, key: bytes) -> threading.RLock:
         """Held while a key is changed."""
         return self._locks[crc32(key, crc32(bucket.path)) % _STRIPES]
-
-    def current(self, bucket: Bucket, key: bytes) -> ObjectInfo | None:
-        """The object of a key as it is now; None where there is none."""
-        for aside in (False, True):
-            state = bucket.stat(key, aside)
-            if state is not None and (aside or bucket.linked or bucket.is_inside(key)):
-                row = self.row(bucket, key, state)
-                return descriptions.describe(bucket, key, state, row, aside)
-        return None
-
-    def row(self, bucket: Bucket, key: bytes, state: os.stat_result) -> ObjectRow | None:
-        """The row that describes a file."""
-        rows = self._index.rows(bucket.name, key)
-        return next((row for row in rows if descriptions.agrees(row, state)), None)
 
     def place(
         self,
@@ -71,7 +59,7 @@ class Placing:
         with self.lock(bucket, key), storage_errors(file):
             earlier = self._index.rows(bucket.name, key)
             if condition is not None:
-                condition(self.current(bucket, key))
+                condition(self._finding.current(bucket, key))
             state = os.stat(file)
             details = descriptions.encode(description)
             row = ObjectRow(key, state.st_ino, state.st_mtime_ns, state.st_size, False, details)
@@ -123,7 +111,7 @@ class Placing:
         """
         with self.lock(bucket, key):
             if condition is not None:
-                condition(self.current(bucket, key))
+                condition(self._finding.current(bucket, key))
             removed = False
             # What lies aside first: it would come to light when the natural file is gone.
             for aside in (True, False):
@@ -146,7 +134,7 @@ class Placing:
         """Forget rows that describe no file, unless one is being put there right now."""
         for key in {row.key for row in rows}:
             with self.lock(bucket, key):
-                if self.current(bucket, key) is None:
+                if self._finding.current(bucket, key) is None:
                     self._index.forget(bucket.name, [row for row in rows if row.key == key])
 
     def redescribe(
@@ -154,7 +142,7 @@ class Placing:
     ) -> ObjectInfo | None:
         """Replace the description of an object and leave its bytes; None where there is none."""
         with self.lock(bucket, key):
-            info = self.current(bucket, key)
+            info = self._finding.current(bucket, key)
             if info is None:
                 return None
             aside = os.fsencode(info.path) == bucket.aside_file(key)

@@ -20,6 +20,7 @@ from clary.object_store.errors import (
     NoSuchBucket,
     NoSuchKey,
 )
+from clary.object_store.finding import Finding
 from clary.object_store.folders import whole_folder
 from clary.object_store.index import Index
 from clary.object_store.listing import list_page
@@ -47,8 +48,9 @@ class ObjectStore:
                 folder.mkdir(parents=True, exist_ok=True)
         self._index = Index(places.index_file)
         self._buckets = Buckets(places, self._index)
-        self._placing = Placing(places, self._index)
-        self.uploads = Uploads(places, self._index, self._placing)
+        self._finding = Finding(self._index)
+        self._placing = Placing(places, self._index, self._finding)
+        self.uploads = Uploads(places, self._index, self._finding, self._placing)
 
     def close(self) -> None:
         """Let go of the index. What is being written is not waited for."""
@@ -275,7 +277,7 @@ class ObjectStore:
             NoSuchKey: there is no such object.
             InvalidKey: S3 does not allow the key.
         """
-        found = self._placing.current(self._places.bucket(bucket), key_bytes(key))
+        found = self._finding.current(self._places.bucket(bucket), key_bytes(key))
         if found is None:
             raise NoSuchKey(bucket, key)
         return found
@@ -289,16 +291,10 @@ class ObjectStore:
             InvalidKey: S3 does not allow the key.
             PermissionError: the file may not be read.
         """
-        place = self._places.bucket(bucket)
-        encoded = key_bytes(key)
-        opened = place.open(encoded)
+        opened = self._finding.open(self._places.bucket(bucket), key_bytes(key))
         if opened is None:
             raise NoSuchKey(bucket, key)
-        descriptor, aside = opened
-        state = os.fstat(descriptor)
-        row = self._placing.row(place, encoded, state)
-        info = descriptions.describe(place, encoded, state, row, aside)
-        return OpenObject(info, os.fdopen(descriptor, "rb", buffering=0))
+        return opened
 
     def delete(self, bucket: str, key: str, condition: Condition | None = None) -> bool:
         """Remove an object; False when there was none.
@@ -359,6 +355,7 @@ class ObjectStore:
             reconcile(self._index, place, encoded)
         return list_page(
             self._index,
+            self._finding,
             self._placing.tidy,
             place,
             prefix=encoded,

@@ -19,6 +19,7 @@ from clary.object_store import descriptions
 from clary.object_store.assembling import COMMON_FILE, Layouts, copy_range, is_whole
 from clary.object_store.digests import COMBINABLE, Digests, combined, composite, multipart_etag
 from clary.object_store.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
+from clary.object_store.finding import Finding
 from clary.object_store.index import Index, PartRow
 from clary.object_store.names import key_bytes
 from clary.object_store.objects import Description, ObjectInfo, PartInfo, UploadInfo
@@ -33,9 +34,10 @@ SMALLEST_PART_BYTES = 5 << 20
 class Uploads:
     """The multipart uploads of a store. Any thread may call."""
 
-    def __init__(self, places: Places, index: Index, placing: Placing) -> None:
+    def __init__(self, places: Places, index: Index, finding: Finding, placing: Placing) -> None:
         self._places = places
         self._rows = UploadRows(index)
+        self._finding = finding
         self._placing = placing
         self._layouts = Layouts()
         self._locks = [threading.Lock() for _ in range(64)]
@@ -196,7 +198,7 @@ class Uploads:
                 )
             except (EOFError, FileNotFoundError) as error:
                 # A kill after the file had got its name and before the upload was forgotten.
-                done = self._placing.current(bucket, key)
+                done = self._finding.current(bucket, key)
                 if done is None or done.etag != description.etag:
                     raise InvalidPart(upload.id, parts[0].number, parts[0].etag) from error
                 info = done
