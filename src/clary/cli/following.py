@@ -146,29 +146,27 @@ class _View:
 
     def update(self, found: JobDescription | None) -> None:
         """Move the bar to where the program says it is, or say what the job waits for."""
-        if self._bar.disable:
+        if self._bar.disable or found is None:
             return
         progress = RunProgress.read(self._directory) if self._directory is not None else None
-        if progress is None and (found is None or found.secondary_status == "Training"):
-            return
-        kind = "work" if progress is None else progress.task.partition(" ")[0]
+        if progress is None:
+            training = found.secondary_status == "Training"
+            waiting = "training" if training else found.message or found.status
+            progress = RunProgress(task=waiting, done=0, total=None)
+        kind = progress.task.partition(" ")[0]
         if self._task is None or kind != self._shown:
             # A bar that counts something else begins anew, and so does its speed.
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task("", total=None, figures="")
             self._shown = kind
-        if progress is None:
-            assert found is not None
-            self._bar.update(self._task, description=found.message or found.secondary_status)
-        else:
-            self._bar.update(
-                self._task,
-                description=progress.task,
-                completed=progress.done,
-                total=progress.total,
-                figures=progress.figures,
-            )
+        self._bar.update(
+            self._task,
+            description=progress.task,
+            completed=progress.done,
+            total=progress.total,
+            figures=progress.figures,
+        )
 
 
 @contextmanager
