@@ -292,6 +292,43 @@ def test_search_compares_properties_tags_and_metrics(bench: Bench, create_job: C
     assert fault(sagemaker.search, Resource="Experiment")["Code"] == "ValidationException"
 
 
+def test_everything_that_a_request_may_hold_is_echoed_and_found(
+    bench: Bench, create_job: CreateJob
+) -> None:
+    sagemaker = bench.client("sagemaker")
+    rule = {"RuleConfigurationName": "r", "RuleEvaluatorImage": "image"}
+    request = {
+        "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
+        "DebugHookConfig": {"S3OutputPath": "s3://bucket/debug"},
+        "DebugRuleConfigurations": [rule],
+        "TensorBoardOutputConfig": {"S3OutputPath": "s3://bucket/board"},
+        "ExperimentConfig": {"ExperimentName": "e"},
+        "ProfilerConfig": {"S3OutputPath": "s3://bucket/profile"},
+        "ProfilerRuleConfigurations": [rule],
+        "RetryStrategy": {"MaximumRetryAttempts": 2},
+        "RemoteDebugConfig": {"EnableRemoteDebug": True},
+        "InfraCheckConfig": {"EnableInfraCheck": True},
+        "SessionChainingConfig": {"EnableSessionTagChaining": True},
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+        "EnableInterContainerTrafficEncryption": True,
+    }
+    create_job("everything", **request)
+    bench.finish("everything")
+    told = sagemaker.describe_training_job(TrainingJobName="everything")
+    (found,) = sagemaker.search(
+        Resource="TrainingJob",
+        SearchExpression={
+            "Filters": [{"Name": "TrainingJobName", "Operator": "Equals", "Value": "everything"}]
+        },
+    )["Results"]
+    shape = sagemaker.meta.service_model.shape_for("TrainingJob").members
+    for name, value in request.items():
+        if name == "SessionChainingConfig":
+            continue
+        assert told[name] == value
+        assert found["TrainingJob"].get(name) == (value if name in shape else None)
+
+
 def test_a_waiter_returns_with_the_job_and_others_are_answered_at_once(
     bench: Bench, create_job: CreateJob
 ) -> None:

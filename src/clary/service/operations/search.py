@@ -15,6 +15,14 @@ from clary.service.operations.times import milliseconds
 
 PAGE_SIZE = 10
 _OFFERED = "TrainingJob"
+# What a description has and a search's record has not.
+_NOT_SHOWN = {
+    "InfraCheckConfig",
+    "MlflowConfig",
+    "ProfilerRuleConfigurations",
+    "ProfilingStatus",
+    "RemoteDebugConfig",
+}
 
 
 def search(office: Office, call: Call) -> Mapping[str, Any]:
@@ -44,12 +52,16 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     except ValueError as error:
         raise validation(f"Invalid NextToken: {error}.") from error
     answer: dict[str, Any] = {
-        "Results": [{"TrainingJob": record} for record in chosen],
+        "Results": [{"TrainingJob": _shown(record)} for record in chosen],
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
     }
     if token is not None:
         answer["NextToken"] = token
     return answer
+
+
+def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in _NOT_SHOWN}
 
 
 def _chosen(record: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
