@@ -177,6 +177,20 @@ def test_names_are_taken_once_and_what_is_deleted_is_gone(logs: Any) -> None:
     assert code(logs.delete_log_group, logGroupName=group) == "ResourceNotFoundException"
 
 
+def test_what_is_not_offered_is_refused_by_name(logs: Any) -> None:
+    for name, value in (
+        ("kmsKeyId", "arn:aws:kms:us-east-1:000000000000:key/k"),
+        ("logGroupClass", "INFREQUENT_ACCESS"),
+        ("deletionProtectionEnabled", True),
+        ("tags", {"a": "b"}),
+    ):
+        with pytest.raises(ClientError, match=f"{name} is not offered"):
+            logs.create_log_group(logGroupName="/test/refused", **{name: value})
+    logs.create_log_group(logGroupName="/test/plain", logGroupClass="STANDARD")
+    with pytest.raises(ClientError, match="startFromHead false is not offered"):
+        logs.filter_log_events(logGroupName="/test/plain", startFromHead=False)
+
+
 def test_events_too_old_too_new_or_out_of_order(logs: Any) -> None:
     fill(logs, "odd", 1)
     now = int(time.time() * 1000)

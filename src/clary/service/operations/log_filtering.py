@@ -83,6 +83,8 @@ def filter_log_events(office: Office, call: Call) -> Mapping[str, Any]:
         pattern = Pattern.parse(asked.get("filterPattern", ""))
     except ValueError as error:
         raise invalid(f"Invalid filter pattern: {error}.") from error
+    if not asked.get("startFromHead", True):
+        raise invalid("startFromHead false is not offered by Clary: the earliest come first.")
     last = _last_place(asked.get("nextToken"))
     limit = asked.get("limit", PAGE_EVENTS)
     start_ms, end_ms = asked.get("startTime", 0), asked.get("endTime")

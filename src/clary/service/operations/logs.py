@@ -25,7 +25,16 @@ _NEWEST_MS = 2 * 3_600_000
 
 def create_log_group(office: Office, call: Call) -> Mapping[str, Any]:
     """Make a group."""
-    if not office.state.logs.add_group(call.parameters["logGroupName"], now_ms()):
+    asked = call.parameters
+    for name, plain in (
+        ("kmsKeyId", None),
+        ("logGroupClass", "STANDARD"),
+        ("deletionProtectionEnabled", False),
+        ("tags", None),
+    ):
+        if asked.get(name, plain) != plain:
+            raise invalid(f"{name} is not offered by Clary: create the log group without it.")
+    if not office.state.logs.add_group(asked["logGroupName"], now_ms()):
         raise log_resource_exists("log group")
     return {}
 
