@@ -145,10 +145,10 @@ def test_a_create_that_is_cut_off_made_the_job_or_did_not(
                 name = f"cut-{number}-{index}"
                 try:
                     create(own_service, name, mark)
+                    answered.append(name)
+                    own_service.client("sagemaker").stop_training_job(TrainingJobName=name)
                 except (BotoCoreError, ClientError):
                     return
-                answered.append(name)
-                own_service.client("sagemaker").stop_training_job(TrainingJobName=name)
 
         sender = threading.Thread(target=send)
         sender.start()
