@@ -90,7 +90,7 @@ def test_from_fit_to_files(
 
 def test_a_script_that_fails_says_why(estimator: Estimator, photos: Path) -> None:
     failing = replace(estimator, hyperparameters={"word": "fail"})
-    with pytest.raises(ServiceError, match=r"(?s)job second ended as Failed: .*nothing can be done"):
+    with pytest.raises(ServiceError, match=r"(?s)ended as Failed: .*nothing can be done"):
         failing.fit(photos, name="second", logs=False)
     with pytest.raises(UsageError, match="there is a job second already"):
         failing.fit(photos, name="second")
