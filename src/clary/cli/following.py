@@ -25,6 +25,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
 from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_SECONDS = 0.15
 _DESCRIBE_SECONDS = 0.5
 
@@ -44,20 +45,9 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
         ServiceError: the service does not answer any more; the job goes on.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    with _View(Console(), directory) as view, _sigterm_as_ctrl_c():
+    with _View(Console(), directory) as view, _counting_stops() as asked:
         watch = _Watch(job)
-        tail = LogTail(job)
-        stopping = False
-        while True:
-            try:
-                _show(view, watch, tail)
-                break
-            except KeyboardInterrupt:
-                if stopping:
-                    raise
-                stopping = True
-                view.error(f"stopping {job.name}, its checkpoint is kept; Ctrl-C again leaves it")
-                job.stop()
+        _show(view, watch, job, asked)
     if watch.error is not None:
         raise ServiceError(
             f"{watch.error}; the job goes on, and `clary jobs logs --follow {job.name}` shows it"
@@ -70,13 +60,21 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
     return watch.found
 
 
-def _show(view: _View, watch: _Watch, tail: LogTail) -> None:
+def _show(view: _View, watch: _Watch, job: TrainingJob, asked: list[int]) -> None:
+    tail = LogTail(job)
+    stopping = False
     while True:
         over = watch.over.is_set()
         for line in tail.new_lines():
             view.line(line.message)
         if over:
             return
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        if asked and not stopping:
+            stopping = True
+            view.error(f"stopping {job.name}, its checkpoint is kept; Ctrl-C again leaves it")
+            job.stop()
         view.update(watch.found)
         watch.over.wait(_LOOK_SECONDS)
 
@@ -170,12 +168,18 @@ class _View:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+def _counting_stops() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are counted, so that none of them tears a line out of the log."""
+    asked: list[int] = []
 
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+    def count(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    # A shell ignores SIGINT for what it puts in the background, and that stays so.
+    numbers = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    earlier = {number: signal.signal(number, count) for number in numbers}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
