@@ -10,7 +10,7 @@ from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.compat import HTTPHeaders
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from clary.service.protocol.messages import HttpRequest
@@ -122,6 +122,7 @@ def test_clients_read_what_operations_answer(
     service: str, protocol: str, data: st.DataObject
 ) -> None:
     operation = data.draw(operations(service))
+    assume(operation.name != "GetBucketLocation")  # botocore's client reads its root by itself
     shape = operation.output_shape
     members = data.draw(VALUES[protocol].structure(shape)) if shape else {}
     response = serialize(Route(service, protocol, operation.name), operation, members, "some-id")
