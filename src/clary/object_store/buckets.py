@@ -74,9 +74,9 @@ class Buckets:
             NoSuchBucket: no folder is linked under this name.
             StorageError: the root cannot be written.
         """
-        link = self._places.root / name
-        if not link.is_symlink():
+        if not self._places.is_link(name):
             raise NoSuchBucket(name, f"no folder is linked as bucket {name}")
+        link = self._places.root / name
         with storage_errors(link):
             link.unlink()
         self._forget(Bucket(name, os.fsencode(self._places.root), linked=True))

@@ -117,6 +117,10 @@ class Places:
         self.temporary = root / ".clary" / "temporary"
         self._root = os.fsencode(root)
 
+    def is_link(self, name: str) -> bool:
+        """Whether a bucket's name stands for a folder served in place, be it there or gone."""
+        return is_bucket_name(name) and (self.root / name).is_symlink()
+
     def bucket(self, name: str) -> Bucket:
         """The bucket of a name.
 

@@ -110,7 +110,7 @@ class ObjectStore:
 
     def is_linked(self, name: str) -> bool:
         """Whether a name stands for a folder served in place, be the folder there or gone."""
-        return (self._places.root / name).is_symlink()
+        return self._places.is_link(name)
 
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket, with the uploads that are under way in it.

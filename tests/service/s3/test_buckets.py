@@ -7,6 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
 
 from tests.service.conftest import RunningService
 from tests.service.s3.faults import refused
@@ -151,3 +155,20 @@ def test_a_linked_folder_that_is_gone_is_said(
     assert error.code == "NoSuchBucket"
     assert "which is not there any more" in error.message
     s3.delete_bucket(Bucket="soon-gone")
+
+
+def test_a_path_in_place_of_a_bucket_removes_no_link(
+    service: RunningService, tmp_path: Path
+) -> None:
+    link_elsewhere = tmp_path / "link"
+    link_elsewhere.symlink_to(tmp_path)
+    credentials = service.credentials
+    request = AWSRequest("DELETE", f"{service.url}/{link_elsewhere}")
+    S3SigV4Auth(
+        Credentials(credentials.access_key, credentials.secret_key), "s3", credentials.region
+    ).add_auth(request)
+    # The signature is of the decoded path.
+    request.url = f"{service.url}/{quote(str(link_elsewhere), safe='')}"
+    answer = URLLib3Session().send(request.prepare())
+    assert (answer.status_code, b"<Code>NoSuchBucket</Code>" in answer.content) == (404, True)
+    assert link_elsewhere.is_symlink()
