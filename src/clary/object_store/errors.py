@@ -12,7 +12,8 @@
     ├── NoSuchUpload
     ├── InvalidPart
     ├── PartTooSmall
-    └── InvalidPartOrder
+    ├── InvalidPartOrder
+    └── LongerThanAnnounced
 
 A disk that is full or a folder that cannot be written is `clary.errors.StorageError`.
 """
@@ -133,3 +134,11 @@ class InvalidPartOrder(ObjectStoreError):
     def __init__(self, upload: str) -> None:
         super().__init__(f"the parts of upload {upload} are not in ascending order: sort them")
         self.upload = upload
+
+
+class LongerThanAnnounced(ObjectStoreError):
+    """More bytes came than had been announced, and there is no place for them."""
+
+    def __init__(self, announced: int) -> None:
+        super().__init__(f"more than the {announced} bytes came that were announced: send so many")
+        self.announced = announced

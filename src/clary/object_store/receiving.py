@@ -11,6 +11,7 @@ from typing import Protocol
 
 from clary.formats.files import storage_errors
 from clary.object_store.digests import Digests
+from clary.object_store.errors import LongerThanAnnounced
 
 BLOCK_BYTES = 1 << 20
 _numbers = itertools.count()
@@ -60,14 +61,18 @@ def write_blocks(
     *,
     path: Path,
     offset: int = 0,
+    size: int | None = None,
 ) -> Digests:
     """Write blocks one after another and take their checksums. Nothing is forced to the disk.
 
     Raises:
+        LongerThanAnnounced: more than `size` bytes came; none behind them is written.
         StorageError: the disk is full.
     """
     digests = Digests(algorithms)
     for block in given:
+        if size is not None and digests.size + len(block) > size:
+            raise LongerThanAnnounced(size)
         view = memoryview(block)
         with storage_errors(path):
             while view:

@@ -122,6 +122,7 @@ class Uploads:
 
         Raises:
             NoSuchUpload: the upload was completed or aborted meanwhile.
+            LongerThanAnnounced: more bytes came than `size`.
             StorageError: the disk is full.
         """
         folder = self._folder(upload.id)
@@ -133,7 +134,9 @@ class Uploads:
             except FileNotFoundError as error:
                 raise NoSuchUpload(upload.id) from error
             try:
-                digests = write_blocks(descriptor, given, algorithms, path=path, offset=slot.offset)
+                digests = write_blocks(
+                    descriptor, given, algorithms, path=path, offset=slot.offset, size=size
+                )
                 if check is not None:
                     check(digests)
                 # Now, while other parts are on their way: little is left for the completion.

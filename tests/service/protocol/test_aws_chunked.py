@@ -135,6 +135,13 @@ def test_another_length_than_announced_is_refused() -> None:
         read_all(payload)
 
 
+def test_what_is_longer_than_announced_is_refused_before_it_is_given() -> None:
+    payload = ChunkedPayload(Pieces(encode([b"four", b"five!"], {}, None), [100]), 5, None)
+    assert payload.read(100) == b"four"
+    with pytest.raises(Fault, match="x-amz-decoded-content-length"):
+        payload.read(100)
+
+
 @pytest.mark.parametrize("start", [b"-5\r\n", b"zz\r\n", b"\r\n", b"5" * 20_000])
 def test_a_strange_beginning_is_refused(start: bytes) -> None:
     with pytest.raises(Fault, match="aws-chunked encoding of the body is broken"):

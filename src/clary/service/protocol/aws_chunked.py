@@ -94,6 +94,8 @@ class ChunkedPayload:
             raise _broken(f"{size[:20]!r} is no chunk size") from error
         if self._chunk_left < 0:
             raise _broken(f"{size[:20]!r} is no chunk size")
+        if self._length is not None and self._given + self._chunk_left > self._length:
+            raise _other_length()
         name, _, value = extension.partition(b"=")
         self._chunk_signature = value.decode("latin-1") if name == b"chunk-signature" else ""
         self._chunk_hash = hashlib.sha256()
@@ -102,11 +104,7 @@ class ChunkedPayload:
             self._read_trailers()
             self._ended = True
             if self._length is not None and self._given != self._length:
-                raise Fault(
-                    "IncompleteBody",
-                    "You did not provide the number of bytes specified by the "
-                    "x-amz-decoded-content-length HTTP header",
-                )
+                raise _other_length()
 
     def _check_chunk(self) -> None:
         if self._signing is None:
@@ -162,6 +160,14 @@ class ChunkedPayload:
                     return b""
                 raise _broken("the body ends within a line between chunks")
             self._buffer += more
+
+
+def _other_length() -> Fault:
+    return Fault(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the "
+        "x-amz-decoded-content-length HTTP header",
+    )
 
 
 def _broken(what: str) -> Fault:

@@ -104,6 +104,8 @@ def _part_fault(error: errors.ObjectStoreError) -> Fault:
                 "ETag": error.etag,
             },
         )
+    if isinstance(error, errors.LongerThanAnnounced):
+        return Fault("IncompleteBody", f"{error}.")
     return Fault("InternalError", f"{error}.", 500)
 
 
