@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from clary.object_store.errors import LongerThanAnnounced
@@ -24,3 +27,26 @@ def test_a_part_that_is_longer_than_announced_leaves_its_neighbour(
     store.uploads.complete(upload, [first, second, third])
     with store.open(bucket, "big").file as file:
         assert file.read() == b"1" * SMALLEST + b"2" * SMALLEST + b"3" * SMALLEST
+
+
+def test_a_bucket_takes_its_uploads_along(store: ObjectStore, bucket: str, root: Path) -> None:
+    upload = store.uploads.begin(bucket, "big", Description())
+    store.uploads.put_part(upload, 1, [b"x" * MIB])
+    store.delete_bucket(bucket)
+    assert list((root / ".clary" / "uploads").iterdir()) == []
+    store.create_bucket(bucket)
+    assert store.uploads.under_way(bucket) == []
+
+
+def test_uploads_of_a_bucket_that_was_removed_by_hand_are_cleared(root: Path) -> None:
+    store = ObjectStore(root)
+    store.create_bucket("pictures")
+    upload = store.uploads.begin("pictures", "big", Description())
+    store.uploads.put_part(upload, 1, [b"x" * MIB])
+    store.close()
+    shutil.rmtree(root / "pictures")
+    store = ObjectStore(root)
+    assert list((root / ".clary" / "uploads").iterdir()) == []
+    store.create_bucket("pictures")
+    assert store.uploads.under_way("pictures") == []
+    store.close()

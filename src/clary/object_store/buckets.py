@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -79,7 +78,7 @@ class Buckets:
         link = self._places.root / name
         with storage_errors(link):
             link.unlink()
-        self._forget(Bucket(name, os.fsencode(self._places.root), linked=True))
+        self.forget(Bucket(name, os.fsencode(self._places.root), linked=True))
 
     def all(self) -> list[BucketInfo]:
         """All buckets by name."""
@@ -100,8 +99,8 @@ class Buckets:
         created_ns = self._index.created(name) or folder.lstat().st_mtime_ns
         return BucketInfo(name, moment(created_ns), folder.readlink() if bucket.linked else None)
 
-    def remove(self, name: str) -> None:
-        """Remove a bucket that holds no objects.
+    def remove(self, name: str) -> Bucket:
+        """Remove the folders of a bucket that holds no objects; `forget` what is known of it then.
 
         Raises:
             NoSuchBucket: there is none.
@@ -109,15 +108,17 @@ class Buckets:
             BucketNotEmpty: something is in it, perhaps no object: a link, a pipe.
         """
         bucket = self._places.writable(name)
-        for path, _, _ in os.walk(self._places.root / name, topdown=False):
-            try:
-                Path(path).rmdir()
-            except OSError as error:
-                raise BucketNotEmpty(name) from error
-        self._forget(bucket)
+        # Aside first: as long as anything lies there, the bucket is still to be seen.
+        for top in (bucket.aside, bucket.path):
+            for path, _, _ in os.walk(bucket.root + b"/" + top, topdown=False):
+                try:
+                    os.rmdir(path)
+                except OSError as error:
+                    raise BucketNotEmpty(name) from error
+        return bucket
 
-    def _forget(self, bucket: Bucket) -> None:
-        shutil.rmtree(os.fsdecode(bucket.root + b"/" + bucket.aside), ignore_errors=True)
+    def forget(self, bucket: Bucket) -> None:
+        """Remove all that the index knows of a bucket."""
         for path in (bucket.path, bucket.aside):
             self._index.forget_folder(path)
         self._index.forget_bucket(bucket.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -41,6 +41,14 @@ class Placing:
     def lock(self, bucket: Bucket, key: bytes) -> threading.RLock:
         """Held while a key is changed."""
         return self._locks[crc32(key, crc32(bucket.path)) % _STRIPES]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody changes any key meanwhile. Whoever holds one key's lock asks for no other."""
+        with ExitStack() as held:
+            for lock in self._locks:
+                held.enter_context(lock)
+            yield
 
     def place(
         self,
@@ -92,7 +100,7 @@ class Placing:
 
     def _move(self, bucket: Bucket, file: Path, top: bytes, target: bytes) -> None:
         for _ in range(_ATTEMPTS):
-            self._places.bucket(bucket.name)
+            self._places.writable(bucket.name)
             try:
                 make_parents(top, target)
                 os.rename(os.fsencode(file), target)

@@ -124,8 +124,10 @@ class ObjectStore:
         self._places.writable(name)
         if self.list(name, limit=1).objects:
             raise BucketNotEmpty(name)
-        self._buckets.remove(name)
-        self.uploads.abort_all(name)
+        with self._placing.alone():
+            bucket = self._buckets.remove(name)
+            self.uploads.abort_all(name)
+            self._buckets.forget(bucket)
 
     # Objects ----------------------------------------------------------------------------------
 

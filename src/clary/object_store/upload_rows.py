@@ -57,6 +57,11 @@ class UploadRows:
         """Of all uploads that are under way."""
         return {upload for (upload,) in self._index.reading.execute("SELECT id FROM uploads")}
 
+    def buckets(self) -> list[str]:
+        """The buckets of all uploads that are under way."""
+        found = self._index.reading.execute("SELECT DISTINCT bucket FROM uploads")
+        return [bucket for (bucket,) in found]
+
     def remove(self, upload: str) -> None:
         """Forget an upload and its parts."""
         with self._index.writing() as connection:

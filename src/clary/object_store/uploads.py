@@ -58,8 +58,8 @@ class Uploads:
             BucketIsReadOnly: the bucket serves a folder in place.
             InvalidKey: S3 does not allow the key.
         """
-        self._places.writable(bucket)
-        key_bytes(key)
+        place = self._places.writable(bucket)
+        encoded = key_bytes(key)
         now = time.time_ns()
         upload = UploadInfo(
             id=secrets.token_urlsafe(48),
@@ -71,10 +71,11 @@ class Uploads:
             checksum_type=checksum_type,
         )
         folder = self._folder(upload.id)
-        with storage_errors(folder):
+        with self._placing.lock(place, encoded), storage_errors(folder):
+            self._places.writable(bucket)  # it may have been deleted before the lock was had
             folder.mkdir()
-        self._layouts.begin(upload.id)
-        self._rows.add(upload, now)
+            self._layouts.begin(upload.id)
+            self._rows.add(upload, now)
         return upload
 
     def get(self, bucket: str, key: str, upload: str) -> UploadInfo:
@@ -282,7 +283,10 @@ class Uploads:
         return self._places.uploads / upload
 
     def _clear_leftovers(self) -> None:
-        """Remove the folders of uploads that a killed service had just forgotten."""
+        """Remove what is left of uploads that were forgotten, or whose bucket is gone."""
+        for bucket in self._rows.buckets():
+            if not (self._places.root / bucket).is_dir():
+                self.abort_all(bucket)
         known = self._rows.ids()
         for folder in self._places.uploads.iterdir():
             if folder.name not in known:
