@@ -18,7 +18,7 @@ from tempfile import mkstemp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clary.errors import FormatError, UsageError
-from clary.formats.files import read_json, storage_errors
+from clary.formats.files import read_versioned_json, storage_errors
 from clary.settings import Settings
 
 VERSION = 1
@@ -80,13 +80,7 @@ class Credentials(BaseModel):
             FormatError: the file is missing, damaged, or of a later version.
         """
         path = settings.credentials_file
-        content = read_json(path)
-        version = content.get("version") if isinstance(content, dict) else None
-        if not isinstance(version, int) or version > VERSION:
-            raise FormatError(
-                f"{path} has version {version!r} but this Clary reads up to {VERSION}: "
-                "install a newer Clary"
-            )
+        content = read_versioned_json(path, VERSION)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

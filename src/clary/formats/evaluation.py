@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clary.errors import FormatError
-from clary.formats.files import read_json, write_text
+from clary.formats.files import read_versioned_json, write_text
 
 VERSION = 1
 MISTAKES = 50
@@ -148,13 +148,7 @@ class Evaluations(_Frozen):
         Raises:
             FormatError: it is missing, damaged, or of a later version.
         """
-        content = read_json(path)
-        version = content.get("version") if isinstance(content, dict) else None
-        if not isinstance(version, int) or version > VERSION:
-            raise FormatError(
-                f"{path} has version {version!r} but this Clary reads up to {VERSION}: "
-                "install a newer Clary"
-            )
+        content = read_versioned_json(path, VERSION)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -92,6 +92,27 @@ def read_json(path: Path) -> Any:
         raise FormatError(f"{path} is not readable as JSON: {error}") from error
 
 
+def read_versioned_json(path: Path, version: int, key: str = "version") -> dict[str, Any]:
+    """Read a JSON object that says which version of its format it has.
+
+    Args:
+        path: the file.
+        version: the latest that this Clary reads.
+        key: where the object says it.
+
+    Raises:
+        FormatError: the file is missing or damaged, or of a later version.
+    """
+    content = read_json(path)
+    found = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(found, int) or found > version:
+        raise FormatError(
+            f"{path} has version {found!r} but this Clary reads up to {version}: "
+            "install a newer Clary"
+        )
+    return dict(content)
+
+
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)

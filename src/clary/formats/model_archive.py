@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clary.errors import FormatError, StorageError
-from clary.formats.files import read_json, replacing, storage_errors, write_text
+from clary.formats.files import read_versioned_json, replacing, storage_errors, write_text
 from clary.formats.job_directory import JobDirectory
 from clary.formats.preprocessing import Preprocessing
 
@@ -87,13 +87,7 @@ class ModelDescription(BaseModel):
             FormatError: it is missing, damaged, or of a later version.
         """
         path = folder / DESCRIPTION_FILE
-        content = read_json(path)
-        version = content.get("version") if isinstance(content, dict) else None
-        if not isinstance(version, int) or version > VERSION:
-            raise FormatError(
-                f"{path} has version {version!r} but this Clary reads up to {VERSION}: "
-                "install a newer Clary"
-            )
+        content = read_versioned_json(path, VERSION)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clary.errors import FormatError
-from clary.formats.files import read_json, write_text
+from clary.formats.files import read_versioned_json, write_text
 from clary.settings import Settings
 
 VERSION = 1
@@ -57,13 +57,7 @@ class ServiceRecord(BaseModel):
         path = settings.service_file
         if not service_is_alive(settings) or not path.exists():
             return None
-        content = read_json(path)
-        version = content.get("format") if isinstance(content, dict) else None
-        if not isinstance(version, int) or version > VERSION:
-            raise FormatError(
-                f"{path} has format {version!r} but this Clary reads up to {VERSION}: "
-                "install a newer Clary"
-            )
+        content = read_versioned_json(path, VERSION, key="format")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
