@@ -112,7 +112,7 @@ class Buckets:
         for top in (bucket.aside, bucket.path):
             for path, _, _ in os.walk(bucket.root + b"/" + top, topdown=False):
                 try:
-                    os.rmdir(path)
+                    Path(os.fsdecode(path)).rmdir()
                 except OSError as error:
                     raise BucketNotEmpty(name) from error
         return bucket

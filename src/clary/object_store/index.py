@@ -23,8 +23,9 @@ from clary.errors import StorageError
 from clary.formats.files import storage_errors
 from clary.object_store.names import successor
 
-VERSION = 1
-_SCHEMA = """
+# What brings the database from each version to the next one.
+_MIGRATIONS = (
+    """
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -48,7 +49,16 @@ CREATE TABLE parts (
     etag TEXT NOT NULL, checksums TEXT NOT NULL, modified_ns INTEGER NOT NULL,
     PRIMARY KEY (upload, number)
 ) WITHOUT ROWID;
-"""
+""",
+    """
+CREATE TABLE completions (
+    upload TEXT PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL,
+    completed_ns INTEGER NOT NULL, details TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX completions_by_time ON completions (completed_ns);
+""",
+)
+VERSION = len(_MIGRATIONS)
 _OBJECT = "key, inode, mtime_ns, size, aside, details"
 
 
@@ -120,9 +130,10 @@ class Index:
                     f"the index {self.path} has version {version}, this Clary reads {VERSION}: "
                     "install the later one"
                 )
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            for migration in _MIGRATIONS[version:]:
+                for statement in migration.split(";"):
                     connection.execute(statement)
+            if version < VERSION:
                 connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
@@ -281,6 +292,6 @@ class Index:
                 "DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)",
                 (name,),
             )
-            for table in ("uploads", "objects"):
+            for table in ("uploads", "completions", "objects"):
                 connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (name,))
             connection.execute("DELETE FROM buckets WHERE name = ?", (name,))

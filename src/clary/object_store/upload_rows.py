@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 
 from clary.object_store import descriptions
 from clary.object_store.errors import NoSuchUpload
 from clary.object_store.index import Index, PartRow, UploadRow
-from clary.object_store.objects import PartInfo, UploadInfo
+from clary.object_store.objects import Description, PartInfo, UploadInfo
+
+_DAY_NS = 24 * 60 * 60 * 10**9
 
 
 class UploadRows:
-    """The tables `uploads` and `parts`. Any thread may call."""
+    """The tables `uploads`, `parts` and `completions`. Any thread may call."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -67,6 +70,30 @@ class UploadRows:
         with self._index.writing() as connection:
             connection.execute("DELETE FROM parts WHERE upload = ?", (upload,))
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload,))
+
+    def complete(self, upload: UploadInfo, details: Description) -> None:
+        """Forget an upload and its parts, and keep for a day what it became.
+
+        A client that heard no answer to its completion asks again.
+        """
+        now = time.time_ns()
+        completed = (upload.id, upload.bucket, upload.key.encode(), now)
+        with self._index.writing() as connection:
+            connection.execute("DELETE FROM parts WHERE upload = ?", (upload.id,))
+            connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
+            connection.execute("DELETE FROM completions WHERE completed_ns < ?", (now - _DAY_NS,))
+            connection.execute(
+                "INSERT OR REPLACE INTO completions VALUES (?, ?, ?, ?, ?)",
+                (*completed, descriptions.encode(details)),
+            )
+
+    def completed(self, bucket: str, key: bytes, upload: str) -> Description | None:
+        """What an upload became within the last day; None when it is not known."""
+        found = self._index.reading.execute(
+            "SELECT details FROM completions WHERE upload = ? AND bucket = ? AND key = ?",
+            (upload, bucket, key),
+        ).fetchone()
+        return None if found is None else descriptions.decode(found[0])
 
     def parts(self, upload: str) -> list[PartRow]:
         """The parts that have come, by number."""

@@ -183,12 +183,12 @@ class Uploads:
         """
         bucket = self._places.writable(upload.bucket)
         key = key_bytes(upload.key)
-        parts = self._select(upload, wanted)
-        description = _describe(upload, [part_info(part) for part in parts])
-        if check is not None:
-            check(description, sum(part.size for part in parts))
         with self._locks[crc32(upload.id.encode()) % len(self._locks)]:
             self._rows.get(upload.bucket, key, upload.id)
+            parts = self._select(upload, wanted)
+            description = _describe(upload, [part_info(part) for part in parts])
+            if check is not None:
+                check(description, sum(part.size for part in parts))
             undisturbed = self._layouts.seal(upload.id)
             try:
                 info = self._place(
@@ -206,8 +206,30 @@ class Uploads:
                 if done is None or done.etag != description.etag:
                     raise InvalidPart(upload.id, parts[0].number, parts[0].etag) from error
                 info = done
-            self._finish(upload.id)
+            self._rows.complete(upload, info.description)
+            self._clear(upload.id)
         return info
+
+    def completed(
+        self, bucket: str, key: str, upload: str, wanted: Sequence[PartInfo]
+    ) -> Description | None:
+        """What an upload became that was completed with these parts within the last day.
+
+        Args:
+            bucket: of the upload.
+            key: of the upload.
+            upload: its id.
+            wanted: as `complete` was given them.
+        """
+        description = self._rows.completed(bucket, key_bytes(key), upload)
+        if description is None:
+            return None
+        numbers = [part.number for part in description.parts]
+        try:
+            same = description.etag == multipart_etag([part.etag for part in wanted])
+        except ValueError:  # an ETag that is no MD5
+            return None
+        return description if same and numbers == [part.number for part in wanted] else None
 
     def abort(self, upload: UploadInfo) -> None:
         """Throw the parts away."""
@@ -276,6 +298,9 @@ class Uploads:
 
     def _finish(self, upload: str) -> None:
         self._rows.remove(upload)
+        self._clear(upload)
+
+    def _clear(self, upload: str) -> None:
         self._layouts.forget(upload)
         shutil.rmtree(self._folder(upload), ignore_errors=True)
 

@@ -56,7 +56,12 @@ def test_parts_in_any_order(s3: Any, bucket: str, order: list[int]) -> None:
     assert got["Body"].read() == parts[1] + parts[2] + parts[3]
     assert (got["ContentType"], got["Metadata"], got["TagCount"]) == ("image/png", {"a": "b"}, 1)
     assert got["ETag"] == answer["ETag"]
-    assert refused(lambda: complete(s3, upload, done)).code == "NoSuchUpload"
+    again = complete(s3, upload, done)
+    assert {**again, "ResponseMetadata": None} == {**answer, "ResponseMetadata": None}
+    assert refused(lambda: complete(s3, upload, done[:2])).code == "NoSuchUpload"
+    wrong = [{**part, "ETag": done[0]["ETag"]} for part in done]
+    assert refused(lambda: complete(s3, upload, wrong)).code == "NoSuchUpload"
+    assert refused(lambda: send(s3, upload, {1: b"late"})).code == "NoSuchUpload"
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
@@ -217,6 +222,14 @@ def test_an_upload_goes_on_after_a_kill(own_service: RunningService) -> None:
     own_service.kill()
     own_service.start(own_service.port)
     done += send(s3, upload, {2: parts[2], 3: parts[3]})
-    complete(s3, upload, done)
+    answer = complete(s3, upload, done, IfNoneMatch="*")
     got = s3.get_object(Bucket="kept", Key="big")["Body"].read()
     assert got == parts[1] + parts[2] + parts[3]
+    own_service.kill()
+    own_service.start(own_service.port)
+    # A client that heard no answer asks again.
+    assert complete(s3, upload, done, IfNoneMatch="*")["ETag"] == answer["ETag"]
+    s3.delete_object(Bucket="kept", Key="big")
+    s3.delete_bucket(Bucket="kept")
+    s3.create_bucket(Bucket="kept")
+    assert refused(lambda: complete(s3, upload, done)).code == "NoSuchUpload"

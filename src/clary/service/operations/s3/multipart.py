@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clary.object_store.digests import COMBINABLE
+from clary.object_store.errors import NoSuchUpload
 from clary.object_store.objects import Description, PartInfo
 from clary.object_store.receiving import blocks
 from clary.service.call import Call
@@ -153,11 +154,30 @@ def complete_multipart_upload(office: Office, call: Call) -> Mapping[str, Any]:
     """Make the object of the named parts."""
     parameters = call.parameters
     bucket, key = parameters["Bucket"], parameters["Key"]
-    upload = office.store.uploads.get(bucket, key, parameters["UploadId"])
+    wanted = _named_parts(parameters)
+    try:
+        description = _complete(office, parameters, wanted)
+    except NoSuchUpload:
+        # A client that heard no answer asks again.
+        known = office.store.uploads.completed(bucket, key, parameters["UploadId"], wanted)
+        if known is None:
+            raise
+        description = known
+    return {
+        "Location": f"{_base_url(call)}/{bucket}/{quote(key)}",
+        "Bucket": bucket,
+        "Key": key,
+        "ETag": quoted(description.etag),
+        **checksum_members(description),
+        **label_members(description.headers),
+    }
+
+
+def _named_parts(parameters: Mapping[str, Any]) -> list[PartInfo]:
     named = (parameters.get("MultipartUpload") or {}).get("Parts") or []
     if not 1 <= len(named) <= _MOST_PARTS or any("PartNumber" not in part for part in named):
         raise malformed_xml()
-    wanted = [
+    return [
         PartInfo(
             number=part["PartNumber"],
             size=0,
@@ -166,6 +186,11 @@ def complete_multipart_upload(office: Office, call: Call) -> Mapping[str, Any]:
         )
         for part in named
     ]
+
+
+def _complete(office: Office, parameters: Mapping[str, Any], wanted: list[PartInfo]) -> Description:
+    bucket, key = parameters["Bucket"], parameters["Key"]
+    upload = office.store.uploads.get(bucket, key, parameters["UploadId"])
     claimed = given_checksums(parameters)
     claimed_size = parameters.get("MpuObjectSize")
     claimed_type = parameters.get("ChecksumType")
@@ -194,14 +219,7 @@ def complete_multipart_upload(office: Office, call: Call) -> Mapping[str, Any]:
         check,
         write_condition(key, parameters.get("IfMatch"), parameters.get("IfNoneMatch")),
     )
-    return {
-        "Location": f"{_base_url(call)}/{bucket}/{quote(key)}",
-        "Bucket": bucket,
-        "Key": key,
-        "ETag": quoted(info.etag),
-        **checksum_members(info.description),
-        **label_members(info.description.headers),
-    }
+    return info.description
 
 
 def _base_url(call: Call) -> str:
