@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from clary.errors import ClaryError
+from clary.object_store.store import ObjectStore
+from clary.service.executors.checkpoints import Checkpoints
 from clary.service.executors.executor import Ended
 from clary.service.executors.local_processes import LocalProcesses
 from tests.service.executors.conftest import Bench, MakeExecutor
@@ -79,6 +84,38 @@ def test_an_unchanged_file_is_not_uploaded_again(bench: Bench, executor: LocalPr
     bench.run(executor, job)
     executor.collect(job)
     assert bench.store.info("bench", "checkpoints/run/big.pt").modified == before.modified
+
+
+class SlowStore:
+    """A store whose uploads take as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.uploading = threading.Event()
+        self.go_on = threading.Event()
+
+    def put(self, bucket: str, key: str, source: Path) -> None:
+        self.uploading.set()
+        assert self.go_on.wait(30)
+
+
+def test_following_does_not_wait_for_an_upload(bench: Bench) -> None:
+    store = SlowStore()
+    checkpoints = Checkpoints(cast(ObjectStore, store), period_s=0.05)
+    slow = bench.script("slow", "1", CheckpointConfig=CONFIG)
+    slow.directory.checkpoints.mkdir(parents=True)
+    (slow.directory.checkpoints / "big.pt").write_text("x")
+    checkpoints.follow(slow)
+    assert store.uploading.wait(20)
+    other = bench.script("other", "1", CheckpointConfig=CONFIG)
+    other.directory.checkpoints.mkdir(parents=True)
+    began = time.monotonic()
+    checkpoints.follow(slow)
+    checkpoints.follow(other)
+    checkpoints.finish(other)
+    assert time.monotonic() - began < 5
+    store.go_on.set()
+    checkpoints.finish(slow)
+    checkpoints.close()
 
 
 @pytest.mark.parametrize("path", ["/tmp/checkpoints", "/opt/ml", "/opt/ml/../x"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,17 @@ _SETTLED = 0.2
 
 
 class Checkpoints:
-    """Keeps the checkpoints of running jobs in step on a thread of its own. Thread-safe."""
+    """Keeps the checkpoints of running jobs in step on a thread of its own. Thread-safe.
+
+    `follow` never waits: an upload of gigabytes holds the lock of its job alone.
+    """
 
     def __init__(self, store: ObjectStore, *, period_s: float = PERIOD_S) -> None:
         self._store = store
         self._period_s = period_s
         self._lock = threading.Lock()
         self._followed: dict[str, TrainingJobSpec] = {}
-        self._failing: set[str] = set()
+        self._syncing: dict[str, threading.Lock] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,8 +87,12 @@ class Checkpoints:
         """
         with self._lock:
             self._followed.pop(job.name, None)
-            if _uri(job) is not None:
+            syncing = self._syncing.setdefault(job.name, threading.Lock())
+        if _uri(job) is not None:
+            with syncing:
                 self._sync(job, settled_s=0)
+        with self._lock:
+            self._syncing.pop(job.name, None)
 
     def close(self) -> None:
         """End the thread; what is running stays as S3 has it until the next service."""
@@ -102,14 +110,13 @@ class Checkpoints:
     def _sync_once(self, job: TrainingJobSpec) -> None:
         """One round; a job that cannot be synced now is tried again, and fails at its end."""
         with self._lock:
-            if job.name not in self._followed:
-                return
-            try:
+            syncing = self._syncing.setdefault(job.name, threading.Lock())
+        with syncing:
+            with self._lock:
+                if job.name not in self._followed:
+                    return
+            with suppress(ClaryError, OSError):
                 self._sync(job, settled_s=self._period_s * _SETTLED)
-            except (ClaryError, OSError):
-                self._failing.add(job.name)
-            else:
-                self._failing.discard(job.name)
 
     def _sync(self, job: TrainingJobSpec, *, settled_s: float) -> None:
         folder = local_folder(job)
