@@ -321,6 +321,14 @@ def test_terminate_ends_an_installation(bench: Bench, executor: LocalProcesses) 
     stopper.join()
 
 
+def test_a_stop_before_the_installation_counts(bench: Bench, executor: LocalProcesses) -> None:
+    hangs = "import time\ntime.sleep(600)\n"
+    job = bench.script("not-yet", "print('x')\n", files={"setup.py": hangs})
+    executor.terminate(job)
+    with pytest.raises(ClaryError, match="was stopped"):
+        executor.prepare(job, lambda message: None)
+
+
 def test_hyperparameters_that_no_environment_can_hold(
     bench: Bench, executor: LocalProcesses
 ) -> None:

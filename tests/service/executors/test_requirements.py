@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
 import threading
@@ -113,6 +114,19 @@ def test_a_half_made_layer_is_made_anew(tmp_path: Path, wheel: Path) -> None:
     module.unlink()
     requirements.python_for("j", folder, tmp_path / "own")
     assert module.exists()
+
+
+def test_a_stop_counts_while_another_job_installs_the_same(tmp_path: Path, wheel: Path) -> None:
+    requirements = Requirements(tmp_path / "environments")
+    own = tmp_path / "own"
+    folder = code(tmp_path, "c", f"-r more.txt\ntiny-requirement @ {wheel.as_uri()}\n")
+    with (tmp_path / ".own.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stopper = threading.Timer(0.2, requirements.cancel, ["j"])
+        stopper.start()
+        with pytest.raises(ClaryError, match="was stopped"):
+            requirements.python_for("j", folder, own)
+        stopper.join()
 
 
 def test_what_a_script_installs_by_itself_goes_into_a_layer_of_its_own(

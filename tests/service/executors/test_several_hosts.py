@@ -53,10 +53,17 @@ def test_hosts_know_one_another_by_name_and_have_a_folder_each(
         "print(json.dumps([os.environ['SM_CURRENT_HOST'],\n"
         "  [socket.gethostbyname(host) for host in hosts], os.environ['SM_OUTPUT_DATA_DIR'],\n"
         "  os.listdir(os.environ['SM_CHANNEL_TRAINING'])]))\n"
-        "open('/opt/ml/output/data/' + os.environ['SM_CURRENT_HOST'] + '.txt', 'w').close()\n"
+        "open(os.environ['SM_OUTPUT_DATA_DIR'] + '/said.txt', 'w').close()\n"
+        "open('/opt/ml/kept/' + os.environ['SM_CURRENT_HOST'] + '.pt', 'w').close()\n"
     )
     source = channel("training", "s3://bench/data/")
-    job = bench.script("named", text, ResourceConfig=TWO, InputDataConfig=[source])
+    job = bench.script(
+        "named",
+        text,
+        ResourceConfig=TWO,
+        InputDataConfig=[source],
+        CheckpointConfig={"S3Uri": "s3://bench/kept", "LocalPath": "/opt/ml/kept"},
+    )
     ended = bench.run(executor, job)
     assert isinstance(ended, Ended) and ended.exit_code == 0
     said = [json.loads(line) for line in bench.lines(executor, job) if line.startswith("[")]
@@ -64,8 +71,11 @@ def test_hosts_know_one_another_by_name_and_have_a_folder_each(
         [host, ["127.0.0.1"] * 2, f"/opt/ml/output/data/{host}", ["a"]]
         for host in ("algo-1", "algo-2")
     ]
-    assert (job.directory.root / "output/data/algo-1.txt").exists()
-    assert (job.directory.root / "hosts/algo-2/output/data/algo-2.txt").exists()
+    executor.collect(job)
+    with tarfile.open(bench.store.info("bench", "out/named/output/output.tar.gz").path) as tar:
+        assert tar.getnames() == ["algo-1/said.txt", "algo-2/said.txt"]
+    kept = [info.key for info in bench.store.iterate("bench", "kept/")]
+    assert kept == ["kept/algo-1.pt", "kept/algo-2.pt"]
 
 
 def test_the_first_host_that_fails_ends_the_job(bench: Bench, executor: LocalProcesses) -> None:

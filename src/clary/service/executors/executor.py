@@ -16,7 +16,8 @@ class TrainingJobSpec:
     """A training job as its executor needs it. `request` is CreateTrainingJob's, verbatim.
 
     `directory` is the job's own, `jobs/<name>` of the home. `environment` is what Clary adds to
-    the job's environment: endpoint, region and credentials.
+    the job's environment: endpoint, region and credentials. `created_ms`, when the job was created,
+    tells it from an earlier one of the same name.
     """
 
     name: str
@@ -24,6 +25,12 @@ class TrainingJobSpec:
     request: Mapping[str, Any]
     directory: JobDirectory
     environment: Mapping[str, str]
+    created_ms: int = 0
+
+    @property
+    def identity(self) -> str:
+        """What no other job has, not even a later one of the same name."""
+        return f"{self.arn} {self.created_ms}"
 
     @property
     def host_names(self) -> tuple[str, ...]:

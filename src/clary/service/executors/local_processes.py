@@ -38,9 +38,10 @@ from clary.service.executors.executor import (
     Waiting,
 )
 from clary.service.executors.outputs import upload_outputs
+from clary.service.executors.ownership import move_aside, owns_folder
 from clary.service.executors.places import HostPlace, host_places
 from clary.service.executors.preparation import Preparation
-from clary.service.executors.process_groups import kill_host, kill_leftovers, stop_host
+from clary.service.executors.process_groups import kill_hosts, stop_hosts
 from clary.service.executors.requirements import Requirements
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
@@ -108,6 +109,11 @@ class LocalProcesses:
             ClaryError: no process can be started.
             StorageError: the job's directory cannot be written.
         """
+        if not owns_folder(job):
+            raise ClaryError(
+                f"{job.directory.root} does not hold what {job.name} needs: it was deleted or "
+                "replaced after the job was prepared; create the job again"
+            )
         marker = launched_marker(job.directory.root)
         with storage_errors(marker):
             try:
@@ -122,7 +128,7 @@ class LocalProcesses:
     def look(self, job: TrainingJobSpec) -> Observation:
         """How the job stands."""
         self._reap()
-        if not launched_marker(job.directory.root).exists():
+        if not _is_launched(job):
             return Waiting()
         hosts = _places(job)
         living = [host for host in hosts if host.files.is_held()]
@@ -149,10 +155,9 @@ class LocalProcesses:
 
     def logs(self, job: TrainingJobSpec) -> tuple[HostLog, ...]:
         """The logs that exist so far, a host each."""
-        try:
-            launched = launched_marker(job.directory.root).read_text()
-        except FileNotFoundError:
+        if not _is_launched(job):
             return ()
+        launched = launched_marker(job.directory.root).read_text()
         return tuple(
             HostLog(f"{job.name}/{host.name}-{launched}", host.log)
             for host in _places(job)
@@ -161,23 +166,22 @@ class LocalProcesses:
 
     def processes(self, job: TrainingJobSpec) -> Mapping[str, int]:
         """The process above all others of each host that runs."""
+        if not owns_folder(job):
+            return {}
         holders = {host.name: host.files.holder() for host in _places(job)}
         return {name: pid for name, pid in holders.items() if pid is not None}
 
     def terminate(self, job: TrainingJobSpec) -> None:
         """Ask all processes of the job to end, an installation of requirements too."""
-        self._requirements.cancel(job.name)
-        if launched_marker(job.directory.root).exists():
-            for host in _places(job):
-                stop_host(host.files)
+        self._requirements.cancel(job.identity)
+        if _is_launched(job):
+            stop_hosts([host.files for host in _places(job)])
 
     def kill(self, job: TrainingJobSpec) -> None:
         """End all processes of the job."""
-        self._requirements.cancel(job.name)
-        if launched_marker(job.directory.root).exists():
-            for host in _places(job):
-                kill_host(host.files)
-            kill_leftovers([host.files for host in _places(job)])
+        self._requirements.cancel(job.identity)
+        if _is_launched(job):
+            kill_hosts([host.files for host in _places(job)])
 
     def collect(self, job: TrainingJobSpec) -> Artifacts:
         """Upload checkpoints, model and output.
@@ -192,16 +196,22 @@ class LocalProcesses:
         """Forget an ended job: its directory goes.
 
         Raises:
-            StorageError: something in it cannot be deleted.
+            StorageError: something in it cannot be deleted; it has another name now.
         """
-        with storage_errors(job.directory.root):
-            # Overlays leave a folder that not even its owner may look into.
-            for host in _places(job):
-                for folder in (host.root / CHANGES).glob("*/work"):
-                    for inside in folder.iterdir():
-                        inside.chmod(0o700)
-            if job.directory.root.exists():
-                shutil.rmtree(job.directory.root)
+        self._requirements.forget(job.identity)
+        if not owns_folder(job):
+            return
+        root = job.directory.root
+        try:
+            with storage_errors(root):
+                # Overlays leave a folder that not even its owner may look into.
+                for host in _places(job):
+                    for folder in (host.root / CHANGES).glob("*/work"):
+                        for inside in folder.iterdir():
+                            inside.chmod(0o700)
+                shutil.rmtree(root)
+        except StorageError as error:
+            raise StorageError(f"{error}; what is left is in {move_aside(root)}") from error
 
     def close(self) -> None:
         """Let go of the warm parent and the threads; running jobs go on."""
@@ -260,11 +270,16 @@ def _allowed_isolation() -> Isolation:
         check=False,
         cwd="/",
         env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
+        start_new_session=True,  # Ctrl-C is the service's
     )
     for known in ("namespace", "bubblewrap", "none"):
         if asked.stdout == known:
             return known
     raise StorageError("clary.jobs.host.namespace cannot say what this system allows: it failed")
+
+
+def _is_launched(job: TrainingJobSpec) -> bool:
+    return owns_folder(job) and launched_marker(job.directory.root).exists()
 
 
 def _places(job: TrainingJobSpec) -> tuple[HostPlace, ...]:

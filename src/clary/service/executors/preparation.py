@@ -12,6 +12,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.errors import ClaryError
@@ -24,6 +25,7 @@ from clary.service.executors.configuration import write_configuration
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.gpus import count_gpus
 from clary.service.executors.launches import make_launch
+from clary.service.executors.ownership import take_folder
 from clary.service.executors.places import HostPlace, host_places
 from clary.service.executors.programs import Kind, Machine, program_kind
 from clary.service.executors.requirements import Requirements
@@ -67,8 +69,12 @@ class Preparation:
         # Clary's own program takes real paths, and finds the same caches in every job.
         isolation: Isolation = "none" if kind == "built-in" else self._isolation()
         hosts = host_places(job, isolation)
+        take_folder(job)
         for host in hosts:
             host.directory.create()
+            if len(hosts) > 1:  # SM_OUTPUT_DATA_DIR
+                with storage_errors(host.directory.output_data):
+                    (host.directory.output_data / host.name).mkdir(exist_ok=True)
         with storage_errors(job.directory.root):
             hosts[0].log.parent.mkdir(exist_ok=True)
         self._bring_checkpoints(job, hosts)
@@ -85,17 +91,15 @@ class Preparation:
 
     def _bring_checkpoints(self, job: TrainingJobSpec, hosts: Sequence[HostPlace]) -> None:
         """All hosts share one folder: S3 has no part of it per host either."""
+        shared = [job.directory.checkpoints]
         if job.request.get("CheckpointConfig"):
-            shared = local_folder(job)
-            with storage_errors(shared):
-                shared.mkdir(parents=True, exist_ok=True)
+            shared.append(local_folder(job))
+            with storage_errors(shared[-1]):
+                shared[-1].mkdir(parents=True, exist_ok=True)
             self._checkpoints.bring(job)
         for host in hosts[1:]:
-            own = host.directory.checkpoints
-            with storage_errors(own):
-                if not own.is_symlink():
-                    shutil.rmtree(own)
-                    own.symlink_to(job.directory.checkpoints)
+            for folder in shared:
+                _share(folder, host.root / folder.relative_to(job.directory.root))
 
     def _bring_code(
         self, job: TrainingJobSpec, host: HostPlace, kind: Kind, say: Callable[[str], None]
@@ -103,7 +107,7 @@ class Preparation:
         """Returns the interpreter that has what the code requires."""
         own_layer = job.directory.root / _OWN_LAYER
         if kind == "entry point":
-            return self._requirements.empty_layer(job.name, own_layer)
+            return self._requirements.empty_layer(job.identity, own_layer)
         if kind == "built-in":
             return sys.executable
         hyperparameters = decoded_hyperparameters(job.request["HyperParameters"])
@@ -118,7 +122,7 @@ class Preparation:
             say("Downloading the training image")
         bring_code(self._store, str(uri), job, code)
         require_program(code, str(hyperparameters[PROGRAM]))
-        return self._requirements.python_for(job.name, code, own_layer)
+        return self._requirements.python_for(job.identity, code, own_layer)
 
     def _configure(
         self, job: TrainingJobSpec, host: HostPlace, kind: Kind, placed: HostChannels
@@ -131,6 +135,17 @@ class Preparation:
                 "Location": _built_in_data(job, placed),
             }
         write_configuration(job, host, texts, channels)
+
+
+def _share(folder: Path, own: Path) -> None:
+    """Let `own` be `folder`, unless it is so already by a link further up."""
+    with storage_errors(own):
+        if own.exists() and own.samefile(folder):
+            return
+        if own.exists():
+            shutil.rmtree(own)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.symlink_to(folder)
 
 
 def _built_in_data(job: TrainingJobSpec, placed: HostChannels) -> str:

@@ -7,33 +7,62 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from clary.errors import StorageError
 from clary.formats.files import storage_errors
 from clary.formats.launch import HostFiles, HostStarted, Launch
 
 
-def stop_host(files: HostFiles) -> None:
-    """Ask a host to end: SIGTERM, which it passes on to the user's processes."""
-    _ask(files, files.stop)
+def stop_hosts(hosts: Sequence[HostFiles]) -> None:
+    """Ask hosts to end: SIGTERM, which they pass on to the user's processes.
+
+    Raises:
+        StorageError: a host that does not take signals yet cannot be told.
+    """
+    _ask_all(hosts, lambda files: files.stop)
 
 
-def kill_host(files: HostFiles) -> None:
-    """End the user's processes at once; the host says so and ends what they left behind."""
-    _ask(files, files.kill)
-    started = HostStarted.read(files)
-    if started is not None and files.is_held():
-        _send(os.killpg, started.group, signal.SIGKILL)
+def kill_hosts(hosts: Sequence[HostFiles]) -> None:
+    """End the user's processes at once; hosts say so and end what was left behind.
+
+    Raises:
+        StorageError: a host that does not take signals yet cannot be told.
+    """
+    try:
+        _ask_all(hosts, lambda files: files.kill)
+    finally:
+        for files in hosts:
+            started = HostStarted.read(files)
+            if started is not None and files.is_held():
+                _send(os.killpg, started.group, signal.SIGKILL)
+        _kill_leftovers(hosts)
 
 
-def _ask(files: HostFiles, wish: Path) -> None:
-    """A host that has not written its process id yet looks for the file when it has."""
-    with storage_errors(wish):
-        wish.touch()
+def _ask_all(hosts: Sequence[HostFiles], wish: Callable[[HostFiles], Path]) -> None:
+    errors = [error for files in hosts if (error := _ask(files, wish(files))) is not None]
+    if errors:
+        raise errors[0]
+
+
+def _ask(files: HostFiles, wish: Path) -> StorageError | None:
+    """A host that has not written its process id yet looks for the file when it has.
+
+    Returns:
+        Why the host does not hear of it.
+    """
+    untold = None
+    try:
+        with storage_errors(wish):
+            wish.touch()
+    except StorageError as error:
+        untold = error
     pid = files.holder()
-    if pid is not None:
-        _send(os.kill, pid, signal.SIGTERM)
+    if pid is None:
+        return untold if files.is_held() else None
+    _send(os.kill, pid, signal.SIGTERM)
+    return None
 
 
-def kill_leftovers(hosts: Sequence[HostFiles]) -> None:
+def _kill_leftovers(hosts: Sequence[HostFiles]) -> None:
     """End what hosts that are gone could not end: it bears the mark of their launch."""
     gone = [
         files

@@ -17,8 +17,10 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
@@ -31,6 +33,10 @@ _LOCAL = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", ".", 
 _PIP = re.compile(r"""\bpip3?["',\s]+install\b|\bpip\.main\b""")
 
 
+_POLL_S = 0.05
+_STOPPED = "the installation of the requirements was stopped"
+
+
 class Requirements:
     """Makes layers. Thread-safe: jobs with the same requirements wait for one another."""
 
@@ -38,12 +44,13 @@ class Requirements:
         self._folder = folder
         self._lock = threading.Lock()
         self._installing: dict[str, subprocess.Popen[str]] = {}
+        self._cancelled: set[str] = set()
 
     def python_for(self, job: str, code: Path, own: Path) -> str:
         """The interpreter that has what a script needs: this one where it needs nothing more.
 
         Args:
-            job: the job's name.
+            job: what stands for the job in `cancel`.
             code: the script's folder.
             own: where a layer of the job's own goes.
 
@@ -75,18 +82,24 @@ class Requirements:
         return self._complete_layer(job, own, Path("/"), ())
 
     def cancel(self, job: str) -> None:
-        """End the installation that a job waits for, if there is one."""
+        """End the installation that a job waits for, and refuse any that it begins later."""
         with self._lock:
+            self._cancelled.add(job)
             process = self._installing.get(job)
         if process is not None:
             _end_group(process.pid)
+
+    def forget(self, job: str) -> None:
+        """The job is gone, and with it that it was cancelled."""
+        with self._lock:
+            self._cancelled.discard(job)
 
     def _complete_layer(self, job: str, layer: Path, code: Path, words: Sequence[str]) -> str:
         with storage_errors(layer):
             layer.parent.mkdir(parents=True, exist_ok=True)
             lock = (layer.parent / f".{layer.name}.lock").open("w")
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._wait_for(lock, job)
             if not (layer / _COMPLETE).exists():
                 shutil.rmtree(layer, ignore_errors=True)
                 self._install(job, layer, code, words, lock.fileno())
@@ -94,21 +107,36 @@ class Requirements:
                     (layer / _COMPLETE).touch()
         return str(layer / "bin" / "python")
 
+    def _wait_for(self, lock: IO[str], job: str) -> None:
+        """Take the lock; while another job installs the same, a stop has to count."""
+        while True:
+            with self._lock:
+                self._refuse_if_cancelled(job)
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_POLL_S)
+
+    def _refuse_if_cancelled(self, job: str) -> None:
+        if job in self._cancelled:
+            raise ClaryError(_STOPPED)
+
     def _install(self, job: str, layer: Path, code: Path, words: Sequence[str], lock: int) -> None:
         """Fill a layer. The process keeps the lock, so that a new service waits for its end."""
         command = [sys.executable, "-m", "clary.jobs.layer", str(layer)]
-        process = subprocess.Popen(
-            [*command, *(("install", *words) if words else ())],
-            cwd=code,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            pass_fds=[lock],
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
-        )
         with self._lock:
+            self._refuse_if_cancelled(job)
+            process = subprocess.Popen(
+                [*command, *(("install", *words) if words else ())],
+                cwd=code,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                pass_fds=[lock],
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+            )
             self._installing[job] = process
         try:
             _, said = process.communicate()
@@ -116,7 +144,7 @@ class Requirements:
             with self._lock:
                 del self._installing[job]
         if process.returncode < 0:
-            raise ClaryError("the installation of the requirements was stopped")
+            raise ClaryError(_STOPPED)
         if process.returncode != 0:
             raise ClaryError(said.strip().removeprefix("clary: "))
 

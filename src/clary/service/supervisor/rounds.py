@@ -6,23 +6,30 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
+from typing import NamedTuple, TypeVar
 
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import Executor, TrainingJobSpec
 from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, JobSummary, TrainingJob
-from clary.service.supervisor.admission import Admission
+from clary.service.supervisor.admission import SHARED, Admission, Lack
 from clary.service.supervisor.conducting import Conductor
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import PENDING, STARTING, Event
 from clary.settings import Settings
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 _YOUNG_MS = 60_000
 _QUEUE_TICK_S = 1.0
-_AFTER_A_FAILURE_S = 1.0
 _QUEUED = {STARTING, PENDING}
+
+
+class _Failure(NamedTuple):
+    text: str
+    retry_at: float
 
 
 class Rounds:
@@ -65,7 +72,7 @@ class Rounds:
         self._admission = Admission(settings.max_jobs)
         # By number: a deleted job's name may be another's by the next round.
         self._conductors: dict[int, Conductor] = {}
-        self._complaints: dict[str, str] = {}
+        self._failures: dict[int, _Failure] = {}
         self._queue_due = 0.0
 
     def next(self) -> float | None:
@@ -79,51 +86,68 @@ class Rounds:
         self._conductors = {
             number: conductor for number, conductor in self._conductors.items() if number in active
         }
+        self._failures = {
+            number: failure for number, failure in self._failures.items() if number in active
+        }
         queued = [job for job in jobs if (job.status, job.secondary) in _QUEUED]
         others = [job for job in jobs if (job.status, job.secondary) not in _QUEUED]
         self._admit_some(queued, [job.name for job in others if job.status != "Deleting"])
         due = time.monotonic() >= self._queue_due
         if due:
             self._queue_due = time.monotonic() + _QUEUE_TICK_S
-        stepped = [self._step(job.name) for job in (jobs if due else others)]
-        if not all(stepped):
-            return _AFTER_A_FAILURE_S
+        for job in jobs if due else others:
+            self._attempt(job, self._step)
         return self._pause(others, queued)
 
-    def _step(self, name: str) -> bool:
-        job = self._state.training_jobs.find(name)
+    def _attempt(self, summary: JobSummary, act: Callable[[TrainingJob], T]) -> T | None:
+        """Do something with a job; one that fails is left alone for a while, and only that one."""
+        failure = self._failures.get(summary.number)
+        if failure is not None and time.monotonic() < failure.retry_at:
+            return None
+        job = self._state.training_jobs.find(summary.name)
         if job is None:
-            return True
+            return None
         try:
-            self._conductor(job).step(job)
+            done = act(job)
         except Exception as error:
-            if self._complaints.get(name) != str(error):
-                logger.exception("A step of %s failed and is tried again every second", name)
-            self._complaints[name] = str(error)
-            return False
-        self._complaints.pop(name, None)
-        return True
+            if failure is None or failure.text != str(error):
+                logger.exception("A step of %s failed and is tried again", job.name)
+            retry_at = time.monotonic() + self._timing.retry_s
+            self._failures[summary.number] = _Failure(str(error), retry_at)
+            return None
+        self._failures.pop(summary.number, None)
+        return done
+
+    def _step(self, job: TrainingJob) -> None:
+        self._conductor(job).step(job)
 
     def _admit_some(self, queued: Sequence[JobSummary], names: Sequence[str]) -> None:
         """Start queued jobs while there is room; tell those that come new why they wait."""
         find = self._state.training_jobs.find
         running = [job for name in names if queued and (job := find(name)) is not None]
+        first: dict[Lack, str] = {}
         for summary in queued:
-            full = len(running) >= self._settings.max_jobs
+            full = len(running) >= self._settings.max_jobs or not first.keys().isdisjoint(SHARED)
             if full and (summary.status, summary.secondary) == PENDING:
                 continue
-            job = find(summary.name)
-            if job is not None and self._admit(job, running):
-                running.append(job)
+            admitted = self._attempt(summary, lambda job: self._admit(job, running, first))
+            if admitted is not None:
+                running.append(admitted)
 
-    def _admit(self, job: TrainingJob, running: Sequence[TrainingJob]) -> bool:
-        obstacle = self._admission.obstacle(job, running)
+    def _admit(
+        self, job: TrainingJob, running: Sequence[TrainingJob], first: dict[Lack, str]
+    ) -> TrainingJob | None:
+        """Start a job, or tell why it waits; the job where it has started."""
+        obstacle = self._admission.obstacle(job, running, first)
         conductor = self._conductor(job)
         if obstacle is None:
-            return conductor.tell(Event.ADMITTED)
-        if job.message != obstacle:
-            conductor.tell(Event.MACHINE_FULL, obstacle)
-        return False
+            return job if conductor.tell(Event.ADMITTED) else None
+        waited_ms = time.time() * 1000 - job.created_ms
+        if obstacle.lack is not Lack.ROOM and waited_ms >= self._timing.turn_s * 1000:
+            first.setdefault(obstacle.lack, job.name)
+        if job.message != obstacle.sentence:
+            conductor.tell(Event.MACHINE_FULL, obstacle.sentence)
+        return None
 
     def _conductor(self, job: TrainingJob) -> Conductor:
         conductor = self._conductors.get(job.number)
@@ -134,6 +158,7 @@ class Rounds:
                 request=job.request,
                 directory=JobDirectory(self._settings.jobs_dir / job.name),
                 environment=self._job_environment(),
+                created_ms=job.created_ms,
             )
             conductor = self._conductors[job.number] = Conductor(
                 self._state,
@@ -146,10 +171,13 @@ class Rounds:
         return conductor
 
     def _pause(self, others: Sequence[JobSummary], queued: Sequence[JobSummary]) -> float | None:
-        if not others:
+        moving = [job for job in others if job.number not in self._failures]
+        if not moving:
+            if self._failures:
+                return self._timing.retry_s
             return _QUEUE_TICK_S if queued else None
         now_ms = time.time() * 1000
         calm = all(
-            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS for job in others
+            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS for job in moving
         )
         return self._timing.calm_tick_s if calm else self._timing.tick_s
