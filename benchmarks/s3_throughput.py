@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -196,6 +197,24 @@ def tasks(client: Any, size: int, count: int) -> Iterator[tuple[str, float]]:
         count,
         lambda: [client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys],
     )
+    # As many at once as the AWS CLI sends when it copies or syncs a folder.
+    with ThreadPoolExecutor(10) as pool:
+        yield timed(
+            "small puts, 10 at once, 1/s",
+            count,
+            lambda: list(
+                pool.map(
+                    lambda key: client.put_object(Bucket=BUCKET, Key=f"{key}+", Body=small), keys
+                )
+            ),
+        )
+        yield timed(
+            "small gets, 10 at once, 1/s",
+            count,
+            lambda: list(
+                pool.map(lambda key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read(), keys)
+            ),
+        )
 
 
 def take_turn(server: Server, folder: Path, size: int, count: int) -> None:
