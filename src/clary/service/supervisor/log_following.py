@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from clary.formats.log_file import read_events
@@ -17,7 +17,7 @@ from clary.service.supervisor.metric_definitions import Match, MetricDefinitions
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
-_LINES_AT_ONCE = 5_000
+_LINES_AT_ONCE = 1_000
 
 
 class LogFollower:
@@ -33,14 +33,16 @@ class LogFollower:
         self._offsets = dict(job.log_offsets)
         self._known: set[str] = set()
 
-    def follow(self, logs: Sequence[HostLog]) -> None:
-        """Read what came since; return when all is read.
+    def follow(self, logs: Sequence[HostLog], enough: Callable[[], bool]) -> bool:
+        """Read what came since, until all is read or it is `enough`; whether all is read.
 
         Raises:
             StorageError: the database cannot be written.
         """
         while self._follow_once(logs):
-            pass
+            if enough():
+                return False
+        return True
 
     def _follow_once(self, logs: Sequence[HostLog]) -> bool:
         matches: list[Match] = []

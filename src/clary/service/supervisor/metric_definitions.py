@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import regex
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clary.formats.log_file import LogEvent
 
+if TYPE_CHECKING:
+    import regex
+
 logger = logging.getLogger(__name__)
 
-# A pattern that backtracks without end must not hold up the service.
-_TIMEOUT_S = 0.5
+# A pattern that backtracks without end must not hold up the service: what its searches take
+# beyond what honest ones do is counted over the whole job.
+_BUDGET_S = 0.5
+_FAIR_S = 50e-6
+_FAIR_S_PER_CHARACTER = 50e-9
 
 
 class Match(NamedTuple):
@@ -30,10 +35,12 @@ class MetricDefinitions:
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         """Compile MetricDefinitions of a CreateTrainingJob, which were checked when it came."""
+        self._job = request.get("TrainingJobName")
         self._patterns = {
             definition["Name"]: compile_pattern(definition["Regex"])
             for definition in request["AlgorithmSpecification"].get("MetricDefinitions") or ()
         }
+        self._left_s = dict.fromkeys(self._patterns, _BUDGET_S)
 
     def matches(self, events: Iterable[LogEvent]) -> Sequence[Match]:
         """What the definitions find, in the order of the lines.
@@ -49,12 +56,7 @@ class MetricDefinitions:
         return found
 
     def _value(self, name: str, line: str) -> float | None:
-        try:
-            match = self._patterns[name].search(line, timeout=_TIMEOUT_S)
-        except TimeoutError:
-            logger.warning("Metric %r is given up: its pattern takes too long on a line", name)
-            del self._patterns[name]
-            return None
+        match = self._search(name, line)
         if match is None or not match.re.groups:
             return None
         try:
@@ -63,6 +65,29 @@ class MetricDefinitions:
             return None
         return value if math.isfinite(value) else None
 
+    def _search(self, name: str, line: str) -> regex.Match[str] | None:
+        begun = time.thread_time()
+        try:
+            match = self._patterns[name].search(line, timeout=self._left_s[name])
+        except TimeoutError:
+            self._give_up(name)
+            return None
+        fair_s = _FAIR_S + _FAIR_S_PER_CHARACTER * len(line)
+        excess_s = time.thread_time() - begun - fair_s
+        if excess_s > 0:
+            self._left_s[name] -= excess_s
+            if self._left_s[name] <= 0:
+                self._give_up(name)
+        return match
+
+    def _give_up(self, name: str) -> None:
+        logger.warning(
+            "Metric %r of training job %s is given up: searching its log for %r takes too long",
+            name,
+            self._job,
+            self._patterns.pop(name).pattern,
+        )
+
 
 def compile_pattern(pattern: str) -> regex.Pattern[str]:
     """A definition's pattern.
@@ -70,6 +95,8 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
     Raises:
         ValueError: it is no regular expression.
     """
+    import regex
+
     try:
         return regex.compile(pattern)
     except regex.error as error:

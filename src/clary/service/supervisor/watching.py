@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
+from clary.errors import StorageError
 from clary.service.executors.executor import Executor, TrainingJobSpec
 from clary.service.state.state import State
 from clary.service.supervisor.host_metrics import HostMetrics
@@ -40,6 +41,7 @@ class Watcher:
         self._executor = executor
         self._pool = pool
         self._spec = spec
+        self._job = spec.name
         self._timing = timing
         self._wake = wake
         self._follower: LogFollower | None = None
@@ -47,6 +49,7 @@ class Watcher:
         self._work: Future[None] | None = None
         self._last: Future[None] | None = None
         self._followed_at = self._sampled_at = float("-inf")
+        self._late_at = float("inf")
 
     def watch(self, *, running: bool) -> None:
         """Follow, and sample what runs, when it is time to."""
@@ -64,13 +67,20 @@ class Watcher:
             self._work = self._pool.submit(self._look, sample=False)
 
     def drained(self) -> bool:
-        """Whether all is read of a job that has ended; call it again until it is."""
+        """Whether all is read of a job that has ended, or time is up; call it again until it is."""
+        now = time.monotonic()
+        self._late_at = min(self._late_at, now + self._timing.last_read_s)
+        if self._is_late():
+            return True
         if self._work is not None and not self._work.done():
             return False
         if self._last is None:
             self._last = self._pool.submit(self._finish)
             self._last.add_done_callback(lambda _: self._wake())
         return self._last.done()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._late_at
 
     def _look(self, *, sample: bool) -> None:
         try:
@@ -79,22 +89,28 @@ class Watcher:
                 hosts = self._executor.processes(self._spec)
                 self._state.metrics.add(self._usage.sample(hosts, int(time.time() * 1000)))
         except Exception:
-            logger.exception(
-                "Watching %s failed and is tried again in %d s", self._spec.name, _BACKOFF_S
-            )
+            logger.exception("Watching %s failed and is tried again in %d s", self._job, _BACKOFF_S)
             self._followed_at = self._sampled_at = time.monotonic() + _BACKOFF_S
 
     def _finish(self) -> None:
-        try:
-            self._follow()
-            self._state.metrics.add(self._usage.means())
-        except Exception:
-            logger.exception("The end of the log of %s is not in its metrics", self._spec.name)
+        means = self._usage.means()
+        while True:
+            try:
+                self._follow()
+                self._state.metrics.add(means)
+            except Exception as error:
+                if self._is_late() or not isinstance(error, OSError | StorageError):
+                    logger.exception("The end of the log of %s is not in its metrics", self._job)
+                    return
+            else:
+                return
+            time.sleep(self._timing.retry_s)
 
     def _follow(self) -> None:
         if self._follower is None:
-            job = self._state.training_jobs.find(self._spec.name)
+            job = self._state.training_jobs.find(self._job)
             if job is None:
                 return
             self._follower = LogFollower(self._state, job)
-        self._follower.follow(self._executor.logs(self._spec))
+        if not self._follower.follow(self._executor.logs(self._spec), self._is_late):
+            logger.warning("The log of %s is too long to find the metrics of its end", self._job)
