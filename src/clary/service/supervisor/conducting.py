@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from clary.errors import ClaryError
+from clary.errors import ClaryError, StorageError
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -19,6 +19,7 @@ from clary.service.executors.executor import (
     Observation,
     Running,
     TrainingJobSpec,
+    Waiting,
 )
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
@@ -84,8 +85,10 @@ class Conductor:
         self._collecting: Future[Artifacts] | None = None
         self._discarding: Future[None] | None = None
         self._launched = False
-        self._terminated_at: float | None = None
+        self._stopping_since: float | None = None
+        self._terminated = False
         self._killed_at: float | None = None
+        self._unseen_since: float | None = None
 
     def step(self, job: TrainingJob) -> None:
         """Do what the job's state asks for; nothing when it has ended or is queued.
@@ -152,7 +155,10 @@ class Conductor:
         try:
             self._executor.launch(self._spec)
         except Exception as error:  # noqa: BLE001 - the job fails with it
-            self.tell(Event.FAILED, failure=self._reason(error))
+            reason = self._reason(error)
+            # Of several hosts, the first ones may run already.
+            self._executor.kill(self._spec)
+            self.tell(Event.FAILED, failure=reason)
         else:
             self._launched = True
 
@@ -161,6 +167,8 @@ class Conductor:
             self._launch()
             return
         observation = self._look()
+        if observation is None:
+            return
         self._watcher.watch(running=isinstance(observation, Running))
         if isinstance(observation, Running):
             if job.running_ms is None:
@@ -170,10 +178,13 @@ class Conductor:
 
     def _stop(self, job: TrainingJob) -> None:
         now = time.monotonic()
-        if self._terminated_at is None:
-            self._terminated_at = now
+        if self._stopping_since is None:
+            self._stopping_since = now
+        grace_over = now - self._stopping_since >= self._timing.grace_s
+        if not self._terminated and not grace_over:
             if job.launched or self._preparing is not None:
                 self._executor.terminate(self._spec)
+            self._terminated = True
         if not job.launched:
             if self._preparing is None or self._preparing.done():
                 self._end()
@@ -184,22 +195,30 @@ class Conductor:
             if self._watcher.drained():
                 self.tell(Event.HOSTS_ENDED)
         elif self._killed_at is None:
-            if now - self._terminated_at >= self._timing.grace_s:
-                self._killed_at = now
+            if grace_over:
                 self._executor.kill(self._spec)
-        elif now - self._killed_at >= self._timing.settle_s and not isinstance(
-            observation, Running
-        ):
+                self._killed_at = now
+        elif now - self._killed_at >= self._timing.settle_s and isinstance(observation, Waiting):
             # An earlier service died after it had stored the launch and before it launched.
             self._end()
 
-    def _look(self) -> Observation:
+    def _look(self) -> Observation | None:
+        """How the job stands; None when it cannot be known now."""
         try:
-            return self._executor.look(self._spec)
-        except Exception as error:  # noqa: BLE001 - the job fails with it
+            observation = self._executor.look(self._spec)
+        except Exception as error:  # noqa: BLE001 - the job fails with it, unless it passes
+            now = time.monotonic()
+            if self._unseen_since is None:
+                self._unseen_since = now
+                if _may_pass(error):
+                    logger.warning("%s cannot be looked at now: %s", self._spec.name, error)
+            if _may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
+                return None
             reason = self._reason(error)
             self._executor.kill(self._spec)
             return Gone(reason)
+        self._unseen_since = None
+        return observation
 
     def _collect(self) -> None:
         if self._collecting is None:
@@ -239,6 +258,11 @@ class Conductor:
             return text if text.startswith(_BLAMED) else f"ClientError: {text}"
         logger.error("Training job %s fails on a bug of Clary's", self._spec.name, exc_info=error)
         return f"InternalServerError: {type(error).__name__}: {error}. `clary logs` shows where."
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the machine failed, as when no file can be opened, rather than what was read."""
+    return isinstance(error, OSError | StorageError) or isinstance(error.__cause__, OSError)
 
 
 def _failure_told_by(observation: Ended | Gone) -> str | None:
