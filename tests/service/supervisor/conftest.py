@@ -17,7 +17,17 @@ from clary.service.supervisor.transitions import FIRST_MESSAGE, STARTING
 from clary.settings import Settings
 from tests.service.supervisor.memory_executor import MemoryExecutor
 
-QUICK = Timing(grace_s=0.2, settle_s=0.1, tick_s=0.01, calm_tick_s=0.01, follow_s=0.02, sample_s=60)
+QUICK = Timing(
+    grace_s=0.2,
+    settle_s=0.1,
+    tick_s=0.01,
+    calm_tick_s=0.01,
+    follow_s=0.02,
+    sample_s=60,
+    last_read_s=1,
+    unseen_s=0.5,
+    retry_s=0.1,
+)
 
 Supervise = Callable[..., Supervisor]
 
@@ -42,6 +52,21 @@ def new_job(name: str, **request: Any) -> TrainingJob:
         created_ms=now_ms,
         modified_ms=now_ms,
     )
+
+
+def reach(supervisor: Supervisor, name: str, *states: str) -> TrainingJob:
+    """Wait until the job's status or secondary status is one of `states`."""
+    job = supervisor.wait_until(
+        name, lambda job: job.secondary in states or job.status in states, seconds=5
+    )
+    assert job is not None
+    assert job.secondary in states or job.status in states, job
+    return job
+
+
+def submit(supervisor: Supervisor, state: State, job: TrainingJob) -> None:
+    assert state.create_training_job(job, {}) is None
+    supervisor.submit(job.name)
 
 
 def eventually(state: State, name: str, satisfied: Callable[[TrainingJob], bool]) -> TrainingJob:

@@ -36,7 +36,8 @@ class MemoryExecutor:
     """Runs nothing; the test says how hosts end.
 
     Thread-safe. `prepares`, `collects` and `refuse_launch` make calls fail; `before` and `after`
-    are called with a method's name around its effect, and may raise to cut it off there.
+    are called with a method's name around its effect, and may raise to cut it off there;
+    `before_logs` is called by the threads that read logs.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class MemoryExecutor:
         self.discarded: list[str] = []
         self.before: Callable[[str], None] = lambda method: None
         self.after: Callable[[str], None] = lambda method: None
+        self.before_logs: Callable[[], None] = lambda: None
         self.hold_prepare = threading.Event()
         self.hold_prepare.set()
         self._lock = threading.RLock()
@@ -96,6 +98,7 @@ class MemoryExecutor:
         return hosts.observation if hosts.launches else Waiting()
 
     def logs(self, job: TrainingJobSpec) -> tuple[HostLog, ...]:
+        self.before_logs()
         return tuple(
             HostLog(f"{job.name}/{host}-1764757000", job.directory.root / "logs" / f"{host}.log")
             for host in job.host_names

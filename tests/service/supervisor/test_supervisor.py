@@ -13,27 +13,18 @@ from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.state.metric_data import Metric
 from clary.service.state.state import State
-from clary.service.state.training_jobs import TrainingJob
-from clary.service.supervisor.supervisor import WAITER_LIMIT, Supervisor
+from clary.service.supervisor.supervisor import WAITER_LIMIT
 from clary.service.supervisor.timing import Timing
 from clary.settings import Settings
-from tests.service.supervisor.conftest import QUICK, Supervise, eventually, new_job
+from tests.service.supervisor.conftest import (
+    QUICK,
+    Supervise,
+    eventually,
+    new_job,
+    reach,
+    submit,
+)
 from tests.service.supervisor.memory_executor import MemoryExecutor
-
-
-def reach(supervisor: Supervisor, name: str, *states: str) -> TrainingJob:
-    """Wait until the job's status or secondary status is one of `states`."""
-    job = supervisor.wait_until(
-        name, lambda job: job.secondary in states or job.status in states, seconds=5
-    )
-    assert job is not None
-    assert job.secondary in states or job.status in states, job
-    return job
-
-
-def submit(supervisor: Supervisor, state: State, job: TrainingJob) -> None:
-    assert state.create_training_job(job, {}) is None
-    supervisor.submit(job.name)
 
 
 def test_a_job_goes_from_its_creation_to_its_model(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -16,38 +17,79 @@ from clary.service.state.training_jobs import TrainingJob
 _HOST_BYTES = 600 << 20
 
 
+class Lack(Enum):
+    """What a job may have to wait for."""
+
+    ROOM = "room"
+    GPU = "a GPU"
+    MEMORY = "memory"
+    MACHINE = "the whole machine"
+
+
+# What every job takes a part of.
+SHARED = (Lack.MEMORY, Lack.MACHINE)
+
+
+class Obstacle(NamedTuple):
+    """Why a job has to wait: what it lacks, and a sentence that stays the same meanwhile."""
+
+    lack: Lack
+    sentence: str
+
+
 @dataclass(frozen=True)
 class Admission:
     """The rules by which queued jobs start, the oldest first.
 
     At most `max_jobs` run; on a machine with GPUs, jobs on GPU instances wait until there are
     GPUs for their hosts; a job waits while memory is short. A machine on which nothing runs takes
-    any job.
+    any job. A job that has waited long is not overtaken by those that want the same.
     """
 
     max_jobs: int
 
-    def obstacle(self, job: TrainingJob, running: Iterable[TrainingJob]) -> str | None:
-        """Why a job has to wait, in a sentence; None when it may start."""
+    def obstacle(
+        self, job: TrainingJob, running: Iterable[TrainingJob], first: Mapping[Lack, str]
+    ) -> Obstacle | None:
+        """Why a job has to wait; None when it may start.
+
+        Args:
+            job: the job.
+            running: those that run.
+            first: the older job whose turn it is to get what has been lacking.
+        """
         others = list(running)
         if not others:
             return None
         if len(others) >= self.max_jobs:
-            return (
+            return Obstacle(
+                Lack.ROOM,
                 f"Waiting for room: {len(others)} training jobs run, CLARY_MAX_JOBS is "
-                f"{self.max_jobs}"
+                f"{self.max_jobs}",
             )
         gpus = count_gpus()
-        wanted = _gpu_hosts(job)
+        wanted = _gpu_hosts(job) if gpus else 0
+        for lack in (*SHARED, Lack.GPU) if wanted else SHARED:
+            if lack in first:
+                return Obstacle(
+                    lack, f"Waiting for {lack.value}: {first[lack]} has waited longer, it is next"
+                )
+        if wanted > gpus:
+            return Obstacle(
+                Lack.MACHINE,
+                f"Waiting for the whole machine: the job wants {wanted} GPUs, and it has {gpus}",
+            )
         taken = sum(_gpu_hosts(other) for other in others)
-        if gpus and wanted and taken + wanted > gpus:
-            return f"Waiting for a GPU: {taken} of {gpus} are taken, and the job wants {wanted}"
-        free_bytes = psutil.virtual_memory().available
+        if wanted and taken + wanted > gpus:
+            return Obstacle(
+                Lack.GPU,
+                f"Waiting for a GPU: {taken} of {gpus} are taken, and the job wants {wanted}",
+            )
         needed_bytes = _HOST_BYTES * len(host_names(job.request))
-        if free_bytes < needed_bytes:
-            return (
-                f"Waiting for memory: {free_bytes >> 20} MB are free, and the job wants "
-                f"{needed_bytes >> 20} MB"
+        if psutil.virtual_memory().available < needed_bytes:
+            return Obstacle(
+                Lack.MEMORY,
+                f"Waiting for memory: the job wants {needed_bytes >> 20} MB, and less is free",
             )
         return None
 
