@@ -7,6 +7,7 @@ import fcntl
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,6 +34,8 @@ _LOCK_PATIENCE_SECONDS = 1.0
 _BACKLOG = 4096
 _KEEP_ALIVE_SECONDS = 75
 _SHUTDOWN_SECONDS = 5
+# Connections and jobs need them; more would cost programs that close them one by one.
+_OPEN_FILES = 16_384
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.home is not None:
         settings = settings.model_copy(update={"home": options.home.expanduser().absolute()})
     port = settings.port if options.port is None else options.port
+    _allow_open_files()
     with _only_one(settings), _listening(options.host, port) as listener:
         _serve(settings, listener)
     return 0
@@ -115,6 +119,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         uvloop.run(server.serve([listener]))
     finally:
         service.close()
+
+
+def _allow_open_files() -> None:
+    """Raise the soft limit towards the hard one: 1024 are soon used up by 500 clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager
