@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import random
 import signal
 import subprocess
@@ -123,3 +125,28 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 
     with full.open("wb") as file, pytest.raises(StorageError, match="the disk is full"):
         write_blocks(file.fileno(), [b"x"], (), path=tmp_path / "k")
+
+
+@pytest.mark.parametrize("key", ["plain", "new/folders/plain", "aside//key"])
+def test_a_name_is_on_the_disk_before_a_put_returns(
+    store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    real_fsync = os.fsync
+    forced: list[Path] = []
+
+    def recording_fsync(descriptor: int) -> None:
+        forced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real_fsync(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("there is no /proc to tell what is forced to the disk")
+    root = store._places.root
+    there = {folder for folder in root.rglob("*") if folder.is_dir()} | {root}
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    path = store.put(bucket, key, io.BytesIO(b"x")).path
+    made = [folder for folder in path.parents if root in folder.parents and folder not in there]
+    named = [path.parent, *(folder.parent for folder in made)]
+    assert set(named) <= set(forced)
+    forced.clear()
+    assert store.put(bucket, key, io.BytesIO(b"y")).path == path
+    assert [folder for folder in forced if folder.is_dir()] == [path.parent]

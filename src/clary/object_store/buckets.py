@@ -14,7 +14,7 @@ from clary.object_store.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from clary.object_store.index import Index
 from clary.object_store.names import check_bucket_name
 from clary.object_store.objects import BucketInfo
-from clary.object_store.places import Bucket, Places
+from clary.object_store.places import Bucket, Places, force_names
 
 
 class Buckets:
@@ -39,6 +39,7 @@ class Buckets:
                 folder.mkdir()
             except FileExistsError as error:
                 raise BucketExists(name) from error
+            force_names(os.fsencode(self._places.root))
         self._index.add_bucket(name, time.time_ns())
         return self.info(name)
 

@@ -7,7 +7,8 @@ name. `folders` remembers the modification time at which a folder was last read.
 
 SQLite is called directly, not through SQLAlchemy: this is on the path of every request. A
 connection per thread; writers take turns. The journal is not forced to the disk at each commit,
-so a power cut may lose the newest descriptions, and never an object.
+so a power cut (a kill cannot) may lose the newest descriptions, and never an object, whose bytes
+and name were forced to the disk before its put was acknowledged.
 """
 
 from __future__ import annotations

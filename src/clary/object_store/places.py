@@ -13,6 +13,7 @@ in place they are, since whoever linked the folder meant what is seen there.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -156,24 +157,46 @@ class Places:
         return bucket
 
 
-def make_parents(top: bytes, path: bytes) -> None:
+def make_parents(top: bytes, path: bytes) -> list[bytes]:
     """Make the folders between `top`, which must be there, and the file at `path`.
+
+    The folders in which a new one stands now are given back.
 
     Raises:
         FileNotFoundError: a folder was removed meanwhile.
         NotADirectoryError: a file or a symbolic link is where a folder should be.
     """
     made = top
+    changed = []
     for segment in path[len(top) + 1 :].split(b"/")[:-1]:
+        above = made
         made += b"/" + segment
         try:
             state = os.lstat(made)
         except FileNotFoundError:
             with suppress(FileExistsError):  # another thread was faster
                 os.mkdir(made)
+                changed.append(above)
             state = os.lstat(made)
         if not stat.S_ISDIR(state.st_mode):
             raise NotADirectoryError(made)
+    return changed
+
+
+def force_names(folder: bytes) -> None:
+    """Bring the names in a folder to the disk, where its file system offers that.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def prune(top: bytes, path: bytes) -> None:

@@ -1,7 +1,8 @@
 """Putting finished files under their keys, and taking them away.
 
 An object appears in one step: its file is complete and on the disk, its description stands in the
-index under the file's identity, and then the file gets its name. Whoever reads meanwhile sees the
+index under the file's identity, and then the file gets its name, which is forced to the disk before
+a put is acknowledged. Whoever reads meanwhile sees the
 old object with its description or the new one with its own; a kill at any point leaves the same.
 """
 
@@ -20,7 +21,7 @@ from clary.object_store import descriptions
 from clary.object_store.finding import Finding
 from clary.object_store.index import Index, ObjectRow
 from clary.object_store.objects import Description, ObjectInfo
-from clary.object_store.places import Bucket, Places, make_parents, prune
+from clary.object_store.places import Bucket, Places, force_names, make_parents, prune
 
 # Is given the object as it is, or None; raises to refuse the change.
 Condition = Callable[["ObjectInfo | None"], None]
@@ -102,10 +103,13 @@ class Placing:
         for _ in range(_ATTEMPTS):
             self._places.writable(bucket.name)
             try:
-                make_parents(top, target)
+                changed = make_parents(top, target)
                 os.rename(os.fsencode(file), target)
             except FileNotFoundError:
                 continue
+            for folder in (target.rpartition(b"/")[0], *reversed(changed)):
+                with suppress(FileNotFoundError):  # removed by hand right now
+                    force_names(folder)
             return
         raise StorageError(
             f"{os.fsdecode(target)} cannot be written: its folder is removed again and again"
