@@ -56,11 +56,15 @@ def test_a_torn_line_is_shown_as_it_is(tmp_path: Path) -> None:
     assert [event.message for event in read_events(path)] == ["\ufffd torn", "fine"]
 
 
-def test_an_event_is_cut_at_its_limit(tmp_path: Path) -> None:
+def test_a_text_beyond_the_limit_is_cut_into_several_events(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(encode_events([(1, "x" * (EVENT_LIMIT_BYTES + 5)), (2, "next")]))
-    first, second = read_events(path)
-    assert (len(first.message), second.message) == (EVENT_LIMIT_BYTES, "next")
+    first, second, third = read_events(path)
+    assert (len(first.message), second.message, third.message) == (
+        EVENT_LIMIT_BYTES,
+        "xxxxx",
+        "next",
+    )
 
 
 @any_path

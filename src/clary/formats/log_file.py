@@ -22,6 +22,7 @@ VERSION = 1
 # CloudWatch Logs takes events of up to 256 KiB.
 EVENT_LIMIT_BYTES = 256 * 1024
 _BLOCK_BYTES = 1 << 16
+_CHARACTER_BYTES = 4
 
 
 class LogEvent(NamedTuple):
@@ -34,12 +35,28 @@ class LogEvent(NamedTuple):
 
 
 def encode_events(events: Iterable[tuple[int, str]]) -> bytes:
-    """Lines as they stand in the file."""
+    """Lines as they stand in the file; a text beyond the limit becomes several events."""
     lines = []
     for timestamp_ms, message in events:
         text = message.replace("\r", " ").replace("\n", "\r").encode("utf-8", "replace")
-        lines.append(b"%d %s\n" % (timestamp_ms, text[:EVENT_LIMIT_BYTES]))
+        lines += [b"%d %s\n" % (timestamp_ms, piece) for piece in cut_text(text)]
     return b"".join(lines)
+
+
+def cut_text(text: bytes) -> list[bytes]:
+    """Pieces of at most an event's size, cut between characters.
+
+    Args:
+        text: UTF-8; what is none is cut anywhere.
+    """
+    pieces = []
+    while len(text) > EVENT_LIMIT_BYTES:
+        cut = EVENT_LIMIT_BYTES
+        while cut > EVENT_LIMIT_BYTES - _CHARACTER_BYTES and text[cut] & 0xC0 == 0x80:
+            cut -= 1
+        pieces.append(text[:cut])
+        text = text[cut:]
+    return [*pieces, text]
 
 
 def read_events(path: Path, offset: int = 0, limit: int = 10_000) -> list[LogEvent]:

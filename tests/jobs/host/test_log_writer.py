@@ -71,3 +71,29 @@ def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path) -> None:
         "clary: 3 lines are missing here: the disk was full",
         "after",
     ]
+
+
+def test_lines_that_were_written_before_the_disk_was_full_stay(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = LogWriter(path)
+    log.say("first")
+    size = path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + 3, limits[1]))
+    try:
+        log.feed(b"whole\nlost 1\nlost 2\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.say("after")
+    log.close()
+    told = "clary: 2 lines are missing here: the disk was full"
+    assert messages(path) == ["first", "whole", told, "after"]
+
+
+def test_nothing_of_a_long_line_is_lost_whatever_its_bytes(tmp_path: Path) -> None:
+    log = LogWriter(tmp_path / "log")
+    log.feed(b"\xff" * EVENT_LIMIT_BYTES + b"\n")
+    log.feed("xö€".encode() * EVENT_LIMIT_BYTES)
+    log.close()
+    text = "".join(messages(tmp_path / "log"))
+    assert text == "\ufffd" * EVENT_LIMIT_BYTES + "xö€" * EVENT_LIMIT_BYTES

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from clary.formats.log_file import EVENT_LIMIT_BYTES, encode_events
+from clary.formats.log_file import cut_text, encode_events
 
 _KEPT_LINES = 400
 
@@ -33,9 +33,8 @@ class LogWriter:
     def feed(self, block: bytes) -> None:
         """Take what the program has printed; a line is written when its newline has come."""
         *lines, self._rest = (self._rest + block).split(b"\n")
-        while len(self._rest) > EVENT_LIMIT_BYTES:
-            lines.append(self._rest[:EVENT_LIMIT_BYTES])
-            self._rest = self._rest[EVENT_LIMIT_BYTES:]
+        *pieces, self._rest = cut_text(self._rest)
+        lines += pieces
         if lines:
             self._append([_text(line) for line in lines])
 
@@ -53,12 +52,17 @@ class LogWriter:
             lines = [f"clary: {self._lost} lines are missing here: the disk was full", *lines]
         content = encode_events((now, line) for line in lines)
         size = os.fstat(self._handle).st_size
+        written = 0
         try:
-            while content:
-                content = content[os.write(self._handle, content) :]
+            while written < len(content):
+                written += os.write(self._handle, memoryview(content)[written:])
         except OSError:
-            os.ftruncate(self._handle, size)  # the file ends with a whole line
-            self._lost += len(lines) - bool(self._lost)
+            whole = content.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._handle, size + whole)
+            missing = content.count(b"\n", whole)
+            if whole:  # the line that told of earlier ones is there
+                self._lost = 0
+            self._lost += missing - bool(self._lost)
         else:
             self._lost = 0
 
