@@ -20,6 +20,10 @@ def pipe(folder: Path, records: list[list[dict[str, str]]], **options: object) -
     return PipeChannel("train", str(folder), str(listing), **options)  # type: ignore[arg-type]
 
 
+def fail(sentence: str) -> None:
+    raise AssertionError(sentence)
+
+
 def epoch(channel: PipeChannel, number: int = 0) -> bytes:
     return b"".join(epoch_blocks(channel, number))
 
@@ -53,8 +57,18 @@ def test_a_reader_that_leaves_early_gets_the_next_epoch_whole(tmp_path: Path) ->
     big.write_bytes(b"x" * 3_000_000)
     channel = pipe(tmp_path, [[{"path": str(big)}]])
     make_first_pipes([channel])
-    feed_pipes([channel])
+    feed_pipes([channel], fail)
     with (tmp_path / "train_0").open("rb") as reader:
         assert reader.read(10) == b"x" * 10
     with (tmp_path / "train_1").open("rb") as reader:
         assert len(reader.read()) == 3_000_000
+
+
+def test_what_cannot_be_read_is_told_before_the_reader_sees_an_end(tmp_path: Path) -> None:
+    channel = pipe(tmp_path, [[{"text": "one"}], [{"path": str(tmp_path / "gone")}]])
+    said: list[str] = []
+    make_first_pipes([channel])
+    feed_pipes([channel], said.append)
+    with (tmp_path / "train_0").open("rb") as reader:
+        assert reader.read() == b"one"
+    assert len(said) == 1 and said[0].startswith("the channel train cannot be streamed: ")

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,8 @@ _BLOCK_BYTES = 1 << 16
 _DRAIN_S = 2.0
 _PARENT, _GROUP = 1, 2
 _ROOM_S = 600.0
+_RETRY_S = 1.0
+_PATIENCE_S = 30.0
 _EXIT_STOPPED = 128 + signal.SIGTERM
 _EXIT_KILLED = 128 + signal.SIGKILL
 
@@ -119,44 +122,84 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     except (ClaryError, OSError) as error:
         log.say(f"clary: {error}")
         log.close()
-        HostEnded(1, str(error), _now_ms()).write(files)
+        _tell(HostEnded(1, str(error), _now_ms()), files)
         return 1
 
     if child.asked_to_stop:
         log.close()
         code = _EXIT_KILLED if files.kill.exists() else _EXIT_STOPPED
-        HostEnded(code, "stopped before it had begun", _now_ms()).write(files)
+        _tell(HostEnded(code, "stopped before it had begun", _now_ms()), files)
         return 0
 
+    reading, wake_reading, wake_writing = _start_child(launch, child, here=may_run_here)
+    started = HostStarted(os.getpid(), child.pid, _now_ms())
+    broken: list[str] = []
+
+    def fail(sentence: str) -> None:
+        broken.append(sentence)
+        os.write(wake_writing, b"\0")
+
+    feed_pipes(launch.pipes, fail)
+    _follow(child, started, broken, (reading, wake_reading), log)
+    if broken:
+        log.say(f"clary: {broken[0]}")
+        ended = HostEnded(child.exit_code or 1, f"ClientError: {broken[0]}", _now_ms())
+    else:
+        failure = _failure(launch, child, log)
+        ended = HostEnded(child.exit_code, failure, _now_ms())
+    log.close()
+    _tell(ended, files)
+    return 0
+
+
+def _start_child(launch: Launch, child: _Child, *, here: bool) -> tuple[int, int, int]:
+    """Fork the user's process.
+
+    Returns:
+        What it prints; what wakes this process, and the other end of that.
+    """
+    parent = os.getpid()
     reading, writing = os.pipe()
     wake_reading, wake_writing = os.pipe()
     for handle in (reading, wake_reading, wake_writing):
         os.set_blocking(handle, False)
     signal.set_wakeup_fd(wake_writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    parent = os.getpid()
     # A stop that comes now has to reach the child, not the handler that it inherits.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child.pid = os.fork()
     if child.pid == 0:
-        run_user_code(launch, writing, parent, here=may_run_here)
+        run_user_code(launch, writing, parent, here=here)
     os.close(writing)
     _own_group(child.pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    HostStarted(parent, child.pid, _now_ms()).write(files)
-    feed_pipes(launch.pipes)
-    _follow(child, reading, wake_reading, log)
-    failure = _failure(launch, child, log)
-    log.close()
-    _tell(HostEnded(child.exit_code, failure, _now_ms()), files)
-    return 0
+    return reading, wake_reading, wake_writing
 
 
-def _follow(child: _Child, reading: int, wake: int, log: LogWriter) -> None:
-    """Write the log until the child has ended, then end what it left behind."""
+def _follow(
+    child: _Child,
+    started: HostStarted,
+    broken: Sequence[str],
+    handles: tuple[int, int],
+    log: LogWriter,
+) -> None:
+    """Write the log until the child has ended, then end what it left behind.
+
+    Args:
+        child: whose output it is.
+        started: is written as soon as the disk takes it; the log does not wait for that.
+        broken: when there is anything in it, the child is ended.
+        handles: the child's output, and what wakes this process.
+        log: takes the lines.
+    """
+    reading, wake = handles
     watched = [reading, wake]
+    told = False
     while child.status is None:
-        ready, _, _ = select.select(watched, [], [], 30)
+        told = told or _is_told(started, child.files)
+        if broken:
+            _signal_group(child.pid, signal.SIGKILL)
+        ready, _, _ = select.select(watched, [], [], _PATIENCE_S if told else _RETRY_S)
         if reading in ready and not _read(reading, log):
             watched.remove(reading)
         if wake in ready:
@@ -216,7 +259,8 @@ def _failure(launch: Launch, child: _Child, log: LogWriter) -> str | None:
     code = child.exit_code
     if code == 0:
         if launch.script_mode:
-            (directory.root / "output" / "success").touch()
+            with suppress(OSError):  # the end file says so, too
+                (directory.root / "output" / "success").touch()
         return None
     try:
         said = directory.failure.read_text(encoding="utf-8", errors="replace")[:FAILURE_LIMIT]
@@ -257,15 +301,20 @@ def _signal_process(pid: int, number: int) -> None:
 def _tell(ended: HostEnded, files: HostFiles) -> None:
     """Write how the host ended; on a full disk as soon as there is room again."""
     deadline = time.monotonic() + _ROOM_S
-    while True:
-        try:
-            ended.write(files)
-        except StorageError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1)
-        else:
+    while time.monotonic() < deadline:
+        if _is_told(ended, files):
             return
+        time.sleep(_RETRY_S)
+    ended.write(files)
+
+
+def _is_told(what: HostStarted | HostEnded, files: HostFiles) -> bool:
+    """Whether the disk has room for it."""
+    try:
+        what.write(files)
+    except StorageError:
+        return False
+    return True
 
 
 def _now_ms() -> int:

@@ -10,6 +10,7 @@ channels have another order in each epoch, the same for the same seed.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from clary.formats.launch import PipeChannel
@@ -34,11 +35,17 @@ def make_first_pipes(channels: Iterable[PipeChannel]) -> None:
         _make(channel, 0)
 
 
-def feed_pipes(channels: Iterable[PipeChannel]) -> None:
-    """Feed each channel on a thread of its own until the process ends."""
+def feed_pipes(channels: Iterable[PipeChannel], failed: Callable[[str], None]) -> None:
+    """Feed each channel on a thread of its own until the process ends.
+
+    Args:
+        channels: what to stream.
+        failed: takes a sentence, on the channel's thread and before its reader sees the end of
+            what could be read.
+    """
     for channel in channels:
         threading.Thread(
-            target=_feed, args=(channel,), name=f"pipe {channel.name}", daemon=True
+            target=_feed, args=(channel, failed), name=f"pipe {channel.name}", daemon=True
         ).start()
 
 
@@ -64,22 +71,29 @@ def recordio(payload: bytes) -> bytes:
     return struct.pack("<II", _RECORDIO_MAGIC, len(payload)) + payload + padding
 
 
-def _feed(channel: PipeChannel) -> None:
-    epoch = 0
-    while True:
-        handle = _open_when_read(_path(channel, epoch))
+def _feed(channel: PipeChannel, failed: Callable[[str], None]) -> None:
+    try:
+        for epoch in itertools.count():
+            _feed_epoch(channel, epoch, failed)
+    except OSError as error:
+        failed(f"the channel {channel.name} cannot be streamed: {error}")
+
+
+def _feed_epoch(channel: PipeChannel, epoch: int, failed: Callable[[str], None]) -> None:
+    handle = _open_when_read(_path(channel, epoch))
+    try:
         _make(channel, epoch + 1)
-        try:
-            for block in epoch_blocks(channel, epoch):
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[os.write(handle, rest) :]
-        except BrokenPipeError:
-            pass  # the reader has had enough of this epoch
-        finally:
-            os.close(handle)
-            _path(channel, epoch).unlink(missing_ok=True)
-        epoch += 1
+        for block in epoch_blocks(channel, epoch):
+            rest = memoryview(block)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+    except BrokenPipeError:
+        pass  # the reader has had enough of this epoch
+    except Exception as error:  # noqa: BLE001 - a reader must not take the part for the whole
+        failed(f"the channel {channel.name} cannot be streamed: {error}")
+    finally:
+        os.close(handle)
+        _path(channel, epoch).unlink(missing_ok=True)
 
 
 def _path(channel: PipeChannel, epoch: int) -> Path:
