@@ -344,3 +344,28 @@ def test_network_isolation_that_is_not_enforced_is_said(
     job = bench.script("isolated", "print('ran')\n", EnableNetworkIsolation=True)
     bench.run(executor, job)
     assert bench.lines(executor, job)[0].startswith("clary: network isolation is not enforced")
+
+
+def test_a_shell_pipeline_whose_reader_leaves_ends(bench: Bench, executor: LocalProcesses) -> None:
+    text = "#!/bin/bash\nyes 2>&1 | head -n 1\necho ${PIPESTATUS[0]}\n"
+    job = bench.script("pipeline", text, program="run.sh")
+    bench.run(executor, job)
+    assert bench.lines(executor, job)[-2:] == ["y", "141"]
+
+
+def test_a_channel_that_cannot_be_streamed_ends_the_job_with_the_reason(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    bench.put("data/a", "a")
+    text = "import time\nopen('/opt/ml/input/data/training_0').read()\ntime.sleep(600)\n"
+    source = {**channel("training", "s3://bench/data/"), "InputMode": "Pipe"}
+    job = bench.script("unstreamed", text, InputDataConfig=[source])
+    executor.prepare(job, lambda message: None)
+    bench.store.info("bench", "data/a").path.unlink()
+    executor.launch(job)
+    ended = bench.end(executor, job)
+    assert isinstance(ended, Ended) and ended.exit_code != 0
+    assert ended.failure is not None
+    said = ended.failure.removeprefix("ClientError: ")
+    assert said.startswith("the channel training cannot be streamed: ")
+    assert bench.lines(executor, job)[-1] == f"clary: {said}"

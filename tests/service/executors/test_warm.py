@@ -86,13 +86,16 @@ def test_forks_have_random_numbers_of_their_own(
     warm_bench: tuple[Bench, LocalProcesses],
 ) -> None:
     bench, executor = warm_bench
-    text = "import numpy, random, uuid\nprint(numpy.random.rand(), random.random())\n"
+    text = (
+        "import numpy, random, torch\n"
+        "print(numpy.random.rand(), random.random(), torch.initial_seed(), sep='\\n')\n"
+    )
     said = set()
     for number in range(3):
         job = bench.script(f"random-{number}", text)
         bench.run(executor, job)
-        said.add(bench.lines(executor, job)[-1])
-    assert len(said) == 3
+        said.update(bench.lines(executor, job)[-3:])
+    assert len(said) == 9
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,10 @@ def test_forks_have_random_numbers_of_their_own(
         ("import sys\nsys.exit(7)\n", 7, None),
         ("import sys\nsys.exit('not today')\n", 1, "not today"),
         ("raise SystemExit\n", 0, None),
+        ("import sys\nprint('last')\nsys.stdout.close()\n", 0, "last"),
+        ("import sys\nsys.stdout = sys.stderr = None\n", 0, None),
+        ("import sys\nsys.stderr = None\nsys.exit('not today')\n", 1, "not today"),
+        ("import sys\nsys.excepthook = None\nraise KeyError('x')\n", 1, "KeyError: 'x'"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", 139, None),
         ("def f():\n    raise KeyError('x')\nf()\n", 1, "KeyError: 'x'"),
         ("def broken(:\n", 1, "SyntaxError: invalid syntax"),

@@ -18,6 +18,7 @@ import runpy
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import NoReturn
@@ -29,6 +30,9 @@ from clary.jobs.host import namespace
 _PR_SET_PDEATHSIG = 1
 _EXIT_NOT_FOUND = 127
 _EXIT_NOT_EXECUTABLE = 126
+_EXIT_BROKEN = 1
+# What the interpreter ends with when the last lines cannot be written.
+_EXIT_UNFLUSHED = 120
 _FIRST_FREE_HANDLE = 3
 _ABOVE_USER_CODE = frozenset({__file__, runpy.__file__, "<frozen runpy>"})
 
@@ -42,12 +46,23 @@ def run_user_code(launch: Launch, output: int, parent: int, *, here: bool) -> No
         parent: the host; this process dies with it.
         here: this process is a fork that has torch loaded.
     """
+    try:
+        _detach(output, parent)
+        _run(launch, here=here)
+    except BaseException:  # noqa: BLE001 - this is a fork: nobody above may go on in it
+        os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+    finally:
+        os._exit(_EXIT_BROKEN)
+
+
+def _detach(output: int, parent: int) -> None:
+    """Let go of everything that is the host's."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(128 + signal.SIGKILL)
     os.setpgid(0, 0)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -55,6 +70,9 @@ def run_user_code(launch: Launch, output: int, parent: int, *, here: bool) -> No
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
     os.closerange(_FIRST_FREE_HANDLE, os.sysconf("SC_OPEN_MAX"))
+
+
+def _run(launch: Launch, *, here: bool) -> NoReturn:
     try:
         os.chdir(_outside_bubblewrap(launch))
         if here and launch.in_process is not None and not _is_shadowed(launch.in_process):
@@ -62,6 +80,9 @@ def run_user_code(launch: Launch, output: int, parent: int, *, here: bool) -> No
         command = list(launch.command)
         if launch.isolation == "bubblewrap":
             command = namespace.bubblewrapped(launch, command)
+        # Python ignores them, and what it runs would, too.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
         os.execvpe(command[0], command, dict(launch.environment))
     except (OSError, ClaryError) as error:
         missing = isinstance(error, FileNotFoundError)
@@ -105,9 +126,19 @@ def _run_here(launch: Launch, program: InProcess) -> NoReturn:
     # As the interpreter ends, but for its own dismantling: libraries of the parent complain there.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(code if _flush() else _EXIT_UNFLUSHED)
+
+
+def _flush() -> bool:
+    """Write out what is buffered, as the interpreter does: a closed stream is none."""
+    flushed = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BaseException:  # noqa: BLE001 - streams may be of the script's own making
+            flushed = False
+    return flushed
 
 
 def _exit_code(program: InProcess) -> int:
@@ -120,13 +151,25 @@ def _exit_code(program: InProcess) -> int:
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return (error.code or 0) & 0xFF
-        print(error.code, file=sys.stderr)
+        _complain(str(error.code) + "\n")
         return 1
     except BaseException as error:  # noqa: BLE001 - whatever the script raises
         error.__traceback__ = _below(error.__traceback__)
-        sys.excepthook(type(error), error, error.__traceback__)
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except BaseException:  # noqa: BLE001 - the hook may be of the script's own making
+            _complain("".join(traceback.format_exception(error)))
         return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _complain(text: str) -> None:
+    """Write to stderr, also where the script has closed it or put something in its place."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 - streams may be of the script's own making
+        os.write(2, text.encode("utf-8", "backslashreplace"))
 
 
 def _customise(search_path: list[str]) -> None:
@@ -146,6 +189,7 @@ def _start_anew(program: InProcess) -> None:
         numpy.random.seed()
     torch = sys.modules.get("torch")
     if torch is not None:
+        torch.seed()
         # A fresh interpreter would read it when it loads OpenMP, and compute the same figures.
         asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
         torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else program.threads)
