@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.service.operations.training_job_checks import HOST_LIMIT
 from tests.service.operations.conftest import Bench, CreateJob
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:training-job/"
@@ -60,7 +61,7 @@ def test_a_job_s_description_from_its_creation_to_its_end(
     assert done["ModelArtifacts"]["S3ModelArtifacts"].endswith("told/output/model.tar.gz")
     assert done["TrainingTimeInSeconds"] == done["BillableTimeInSeconds"] == 1
     assert done["CreationTime"] <= done["TrainingStartTime"] <= done["TrainingEndTime"]
-    assert done["ProfilingStatus"] == "Enabled"
+    assert done["ProfilingStatus"] == "Disabled"
     assert "Tags" not in done
     tags = sagemaker.list_tags(ResourceArn=ARN + "told")["Tags"]
     assert tags == [{"Key": "team", "Value": "vision"}]
@@ -172,6 +173,27 @@ def algorithm(**changes: Any) -> dict[str, Any]:
             },
             "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
             "MaxRuntimeInSeconds.",
+        ),
+        (
+            {
+                "ResourceConfig": {
+                    "VolumeSizeInGB": 1,
+                    "InstanceGroups": [
+                        {
+                            "InstanceType": "ml.m5.large",
+                            "InstanceCount": count,
+                            "InstanceGroupName": n,
+                        }
+                        for n, count in (("a", 1), ("b", HOST_LIMIT))
+                    ],
+                }
+            },
+            f"{HOST_LIMIT + 1} instances are asked for, and a training job on this machine has at "
+            f"most {HOST_LIMIT}: lower InstanceCount.",
+        ),
+        (
+            {"InputDataConfig": [{"ChannelName": "..", "DataSource": source()}]},
+            "Channel '..' would not be a folder of its own: choose another name.",
         ),
         (
             {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]},

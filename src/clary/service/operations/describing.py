@@ -57,9 +57,9 @@ def description(job: TrainingJob) -> dict[str, Any]:
             for name, metric in job.final_metrics.items()
         ]
     described.update(_updated(described, job.updates))
-    profiler = described.get("ProfilerConfig")
-    if profiler is not None:
-        described["ProfilingStatus"] = "Disabled" if profiler.get("DisableProfiler") else "Enabled"
+    if "ProfilerConfig" in described:
+        # The configuration is kept, and nothing is profiled.
+        described["ProfilingStatus"] = "Disabled"
     return described
 
 

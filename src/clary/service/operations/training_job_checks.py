@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clary.service.faults import validation
 from clary.service.supervisor.metric_definitions import compile_pattern
+
+# Hosts share this machine: each is a process, with a share of its cores.
+HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))
 
 
 def check_request(request: Mapping[str, Any]) -> None:
@@ -72,6 +76,13 @@ def _resources(request: Mapping[str, Any]) -> Iterator[str]:
             yield "InstanceGroups excludes InstanceType and InstanceCount in ResourceConfig."
     elif not resources.get("InstanceType"):
         yield "InstanceType must be set in ResourceConfig."
+    groups = resources.get("InstanceGroups") or (resources,)
+    hosts = sum(group.get("InstanceCount", 0) for group in groups)
+    if hosts > HOST_LIMIT:
+        yield (
+            f"{hosts} instances are asked for, and a training job on this machine has at most "
+            f"{HOST_LIMIT}: lower InstanceCount."
+        )
 
 
 def _stopping(request: Mapping[str, Any]) -> Iterator[str]:
@@ -97,6 +108,8 @@ def _channels(request: Mapping[str, Any]) -> Iterator[str]:
         if name in seen:
             yield f"Channel {name!r} is given twice."
         seen.add(name)
+        if name in {".", ".."}:
+            yield f"Channel {name!r} would not be a folder of its own: choose another name."
         mode = channel.get("InputMode") or default
         source = channel["DataSource"].get("S3DataSource")
         if source is None:
