@@ -37,6 +37,7 @@ from tests.cli.conftest import Clary
         ("train digits --resume", "there is no job on digits to resume"),
         ("train --resume", "there is no job in"),
         ("train", "`clary train` needs the folder of your pictures"),
+        ("data link", "`clary data link` needs the folder to serve"),
         ("predict", "`clary predict` needs MODEL"),
         ("predict latest a.jpg", "there is no job in"),
         ("explain latest a.jpg", "there is no job in"),

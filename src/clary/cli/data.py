@@ -8,7 +8,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from clary.errors import DataError
+from clary.errors import DataError, UsageError
 from clary.sdk.linking import bucket_of
 from clary.sdk.session import Session
 from clary.sdk.storage import list_buckets, list_objects, remove_bucket, upload
@@ -72,11 +72,16 @@ def link(name: str | None = None, folder: Path | None = None, /) -> int:
         folder: The folder.
 
     Raises:
+        UsageError: no folder is given.
         DataError: there is no such folder.
         ServiceError: the service cannot be started, or the name is taken.
     """
+    if name is None:
+        raise UsageError(
+            "`clary data link` needs the folder to serve, as in `clary data link photos/`"
+        )
     if folder is None:
-        folder, name = Path(name or "."), None
+        folder, name = Path(name), None
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: give the folder to serve")
