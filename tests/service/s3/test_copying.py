@@ -54,6 +54,14 @@ def test_a_copy_onto_itself_must_change_something(s3: Any, bucket: str) -> None:
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "x", "Value": "y"}]
 
 
+def test_a_copy_onto_itself_may_name_any_storage_class(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"body", StorageClass="STANDARD_IA")
+    source = {"Bucket": bucket, "Key": "k"}
+    s3.copy_object(Bucket=bucket, Key="k", CopySource=source, StorageClass="STANDARD")
+    assert "StorageClass" not in s3.head_object(Bucket=bucket, Key="k")
+    s3.copy_object(Bucket=bucket, Key="k", CopySource=source, StorageClass="STANDARD")
+
+
 def test_copies_under_conditions(s3: Any, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"body")["ETag"]
     source = {"Bucket": bucket, "Key": "k"}

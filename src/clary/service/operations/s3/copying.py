@@ -67,7 +67,7 @@ def _check_source(call: Call, source: ObjectInfo) -> None:
         )
     itself = (source.bucket, source.key) == (parameters["Bucket"], parameters["Key"])
     replaced = parameters.get("MetadataDirective") == "REPLACE"
-    if itself and not replaced and not _NOT_INHERITED & set(kept_headers(call)):
+    if itself and not replaced and not _NOT_INHERITED & set(parameters):
         raise invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without "
             "changing the object's metadata, storage class, website redirect location or "
