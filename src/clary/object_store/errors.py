@@ -36,10 +36,11 @@ class InvalidBucketName(ObjectStoreError):
 
 
 class InvalidKey(ObjectStoreError):
-    """A key that S3 does not allow. `size_bytes` is its length in UTF-8."""
+    """A key that S3 does not allow. `size_bytes` is its length in UTF-8, 0 without one."""
 
-    def __init__(self, reason: str, size_bytes: int) -> None:
+    def __init__(self, reason: str, key: str, size_bytes: int) -> None:
         super().__init__(reason)
+        self.key = key
         self.size_bytes = size_bytes
 
 

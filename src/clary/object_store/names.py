@@ -62,12 +62,14 @@ def key_bytes(key: str) -> bytes:
     try:
         encoded = key.encode()
     except UnicodeEncodeError as error:
-        raise InvalidKey(f"the key {key!r} is not Unicode: {error.reason}", len(key)) from error
+        raise InvalidKey(f"the key {key!r} is not Unicode: {error.reason}", repr(key), 0) from error
     if not encoded:
-        raise InvalidKey("a key has at least one character", 0)
+        raise InvalidKey("a key has at least one character", key, 0)
     if len(encoded) > KEY_LIMIT_BYTES:
         raise InvalidKey(
-            f"the key has {len(encoded)} bytes in UTF-8; S3 allows {KEY_LIMIT_BYTES}", len(encoded)
+            f"the key has {len(encoded)} bytes in UTF-8; S3 allows {KEY_LIMIT_BYTES}",
+            key,
+            len(encoded),
         )
     return encoded
 

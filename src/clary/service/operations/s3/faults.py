@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from clary.errors import DataError, StorageError
 from clary.object_store import errors
+from clary.object_store.names import KEY_LIMIT_BYTES
 from clary.service.faults import Fault
 
 
@@ -67,12 +68,14 @@ def _fault(error: errors.ObjectStoreError) -> Fault:
             400,
             members={"BucketName": error.name},
         )
+    elif isinstance(error, errors.InvalidKey) and error.size_bytes <= KEY_LIMIT_BYTES:
+        fault = invalid_argument(f"{error}.", "key", error.key)
     elif isinstance(error, errors.InvalidKey):
         fault = Fault(
             "KeyTooLongError",
             "Your key is too long",
             400,
-            members={"Size": error.size_bytes, "MaxSizeAllowed": 1024},
+            members={"Size": error.size_bytes, "MaxSizeAllowed": KEY_LIMIT_BYTES},
         )
     else:
         fault = _part_fault(error)
