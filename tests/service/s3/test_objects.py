@@ -11,6 +11,9 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clary.object_store.names import key_bytes
+from clary.service.faults import Fault
+from clary.service.operations.s3.faults import s3_faults
 from tests.service.conftest import RunningService
 from tests.service.s3.faults import refused
 
@@ -150,6 +153,40 @@ def test_delete_many(s3: Any, bucket: str) -> None:
     answer = s3.delete_objects(Bucket=bucket, Delete=wrong)
     assert [error["Code"] for error in answer["Errors"]] == ["PreconditionFailed"]
     assert "Deleted" not in answer
+
+
+def test_deletes_that_name_a_size_or_a_time(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"four")
+    modified = s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    earlier = modified - timedelta(seconds=5)
+    for wrong in ({"Size": 3}, {"LastModifiedTime": earlier}, {"Size": 4, "ETag": '"other"'}):
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", **wrong}]})
+        (error,) = answer["Errors"]
+        assert (error["Key"], error["Code"]) == ("k", "PreconditionFailed")
+    for header, value in (("IfMatchSize", 3), ("IfMatchLastModifiedTime", earlier)):
+        said = {header: value}
+        error = refused(lambda said=said: s3.delete_object(Bucket=bucket, Key="k", **said))
+        assert (error.code, error.status) == ("PreconditionFailed", 412)
+    right = {"Key": "k", "Size": 4, "LastModifiedTime": modified}
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [right, {"Key": "no", "Size": 1}]})
+    assert [entry["Key"] for entry in answer["Deleted"]] == ["k", "no"]
+    assert refused(lambda: s3.head_object(Bucket=bucket, Key="k")).code == "404"
+    s3.delete_object(Bucket=bucket, Key="k", IfMatchSize=4)
+
+
+def test_a_key_that_is_too_long(s3: Any, bucket: str) -> None:
+    error = refused(lambda: s3.put_object(Bucket=bucket, Key="é" * 513, Body=b"x"))
+    assert (error.code, error.body["Size"], error.status) == ("KeyTooLongError", "1026", 400)
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [("", "a key has at least one character."), ("\ud800", "is not Unicode")],
+)
+def test_a_key_that_is_none_is_not_said_to_be_too_long(key: str, sentence: str) -> None:
+    with pytest.raises(Fault, match=sentence) as caught, s3_faults():
+        key_bytes(key)
+    assert (caught.value.code, caught.value.status) == ("InvalidArgument", 400)
 
 
 def test_owner_that_is_expected(s3: Any, bucket: str) -> None:

@@ -85,6 +85,34 @@ def write_condition(
     return check
 
 
+def delete_condition(
+    key: str, *, wanted: str | None, modified: datetime | None, size: int | None
+) -> Callable[[ObjectInfo | None], None]:
+    """What is asked, under the key's lock, of the object that a delete would remove.
+
+    Args:
+        key: of the object.
+        wanted: If-Match.
+        modified: the time that it must have; an object that is not there fits any.
+        size: the bytes that it must have, likewise.
+    """
+
+    def check(info: ObjectInfo | None) -> None:
+        if wanted is not None:
+            if info is None:
+                raise no_such_key(key)
+            if not _names(wanted, info.etag):
+                raise precondition_failed("If-Match")
+        if info is None:
+            return
+        if modified is not None and info.modified.replace(microsecond=0) != modified:
+            raise precondition_failed("x-amz-if-match-last-modified-time")
+        if size is not None and info.size != size:
+            raise precondition_failed("x-amz-if-match-size")
+
+    return check
+
+
 def _names(header: str, etag: str) -> bool:
     given = [word.strip().removeprefix("W/").strip('"') for word in header.split(",")]
     return "*" in given or etag in given

@@ -11,7 +11,7 @@ from clary.service.faults import Fault
 from clary.service.office import Handler, Office
 from clary.service.operations.s3.bodies import FileBody
 from clary.service.operations.s3.checksums import checksum_members, read_claim
-from clary.service.operations.s3.conditions import check_read, write_condition
+from clary.service.operations.s3.conditions import check_read, delete_condition, write_condition
 from clary.service.operations.s3.describing import (
     kept_headers,
     kept_metadata,
@@ -20,7 +20,7 @@ from clary.service.operations.s3.describing import (
     plain_headers,
     quoted,
 )
-from clary.service.operations.s3.faults import malformed_xml, not_implemented, s3_faults
+from clary.service.operations.s3.faults import malformed_xml, s3_faults
 from clary.service.operations.s3.ranges import Span, find_span
 from clary.service.operations.s3.tags import tags_of_header
 
@@ -122,13 +122,12 @@ def _read_answer(call: Call, info: ObjectInfo) -> tuple[Answer, Span]:
 def delete_object(office: Office, call: Call) -> Mapping[str, Any]:
     """Remove an object; one that is not there is removed already."""
     parameters = call.parameters
-    for name, header in (
-        ("IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time"),
-        ("IfMatchSize", "x-amz-if-match-size"),
-    ):
-        if parameters.get(name) is not None:
-            raise not_implemented(header, "deletes take If-Match only")
-    condition = write_condition(parameters["Key"], parameters.get("IfMatch"), None)
+    condition = delete_condition(
+        parameters["Key"],
+        wanted=parameters.get("IfMatch"),
+        modified=parameters.get("IfMatchLastModifiedTime"),
+        size=parameters.get("IfMatchSize"),
+    )
     office.store.delete(parameters["Bucket"], parameters["Key"], condition)
     return {}
 
@@ -149,7 +148,13 @@ def delete_objects(office: Office, call: Call) -> Mapping[str, Any]:
             with s3_faults():
                 if item.get("VersionId") not in {None, "null"}:
                     raise Fault("NoSuchVersion", "The specified version does not exist.", 404)
-                office.store.delete(bucket, key, write_condition(key, item.get("ETag"), None))
+                condition = delete_condition(
+                    key,
+                    wanted=item.get("ETag"),
+                    modified=item.get("LastModifiedTime"),
+                    size=item.get("Size"),
+                )
+                office.store.delete(bucket, key, condition)
         except Fault as fault:
             errors.append({**named, "Code": fault.code, "Message": fault.message})
         else:
