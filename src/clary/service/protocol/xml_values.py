@@ -12,19 +12,46 @@ from clary.service.protocol.models import Shape
 from clary.service.protocol.text_values import text_from_value, value_from_text
 from clary.service.protocol.timestamps import ISO8601
 
+# The largest body that is sent: CompleteMultipartUpload with 10,000 parts and their checksums.
+LIMIT_BYTES = 4 << 20
+ELEMENTS_LIMIT = 100_000
+DEPTH_LIMIT = 12
 # What XML 1.0 has no place for goes out as a character reference, as S3 does it.
 _CONTROLS = {chr(code): f"&#x{code:x};" for code in (*range(9), 11, 12, *range(14, 32), 13)}
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
+
+
+class _BoundedBuilder(ElementTree.TreeBuilder):
+    """Builds no tree that costs far more than its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = self._elements = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        self._depth += 1
+        self._elements += 1
+        if self._depth > DEPTH_LIMIT or self._elements > ELEMENTS_LIMIT:
+            raise Malformed(
+                f"the body has more than {ELEMENTS_LIMIT} elements or is deeper than {DEPTH_LIMIT}"
+            )
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
 
 
 def read_xml(shape: Shape, text: bytes) -> Any:
     """Read a document whose root is a value of the shape.
 
     Raises:
-        Malformed: it is no XML, or a value is of another kind than the shape says.
+        Malformed: it is no XML, too large, or a value is of another kind than the shape says.
     """
+    if len(text) > LIMIT_BYTES:
+        raise Malformed(f"the body is larger than {LIMIT_BYTES} bytes")
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text, ElementTree.XMLParser(target=_BoundedBuilder()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise Malformed(f"the body is not well-formed XML: {error}") from error
     return _read(shape, [root])
