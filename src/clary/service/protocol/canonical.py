@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from posixpath import normpath
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 from clary.service.protocol.messages import HttpRequest
 
 _UNRESERVED = "-_.~"
+_SPACES = re.compile(r"[ \t]+")
 
 
 def canonical_request(
@@ -30,7 +32,7 @@ def canonical_request(
             and encodes twice.
     """
     headers = "".join(
-        f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed_headers
+        f"{name}:{collapsed(request.headers.get(name, ''))}\n" for name in signed_headers
     )
     parts = (
         request.method,
@@ -41,6 +43,12 @@ def canonical_request(
         payload_hash,
     )
     return "\n".join(parts).encode("latin-1")
+
+
+def collapsed(value: str) -> str:
+    """A header's value as it is signed. Bytes of UTF-8 that look like spaces are none."""
+    value = value.strip(" \t")
+    return _SPACES.sub(" ", value) if "  " in value or "\t" in value else value
 
 
 def canonical_path(path: str, *, s3: bool) -> str:

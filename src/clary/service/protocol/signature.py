@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from clary.service.faults import Fault
-from clary.service.keys import ExpiredToken, InvalidToken, Key, KeyRing, UnknownKey
+from clary.service.keys import KeyRing
 from clary.service.protocol import refusals
 from clary.service.protocol.canonical import (
     canonical_request,
@@ -22,10 +22,12 @@ from clary.service.protocol.canonical import (
     string_to_sign,
 )
 from clary.service.protocol.claims import Claims, read_claims
+from clary.service.protocol.held_keys import held_key
 from clary.service.protocol.messages import HttpRequest
 from clary.service.protocol.models import SERVICES
+from clary.service.protocol.presigned import is_signed_v2
 from clary.service.protocol.routing import REST_XML, Route
-from clary.service.protocol.signature_v2 import is_signed_v2, verify_v2
+from clary.service.protocol.signature_v2 import verify_v2
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 STREAMING = "STREAMING-"
@@ -87,22 +89,6 @@ def verify(
     if payload_hash.startswith(STREAMING):
         chunks = ChunkSigning(secret, claims.timestamp, claims.scope, claims.signature)
     return Verified(key.caller_arn, payload_hash, chunks)
-
-
-def held_key(keys: KeyRing, access_key: str, token: str | None, protocol: str) -> Key:
-    """The key that a request names.
-
-    Raises:
-        Fault: there is no such key, or its session token is not valid.
-    """
-    try:
-        return keys.find(access_key, token)
-    except UnknownKey as error:
-        raise refusals.unknown_key(protocol, access_key) from error
-    except InvalidToken as error:
-        raise refusals.invalid_token(protocol) from error
-    except ExpiredToken as error:
-        raise refusals.expired_token(protocol) from error
 
 
 def _check_time(claims: Claims, route: Route, now: datetime) -> None:

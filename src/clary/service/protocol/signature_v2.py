@@ -9,10 +9,13 @@ import base64
 import hmac
 from datetime import datetime, timezone
 
-from clary.service.keys import ExpiredToken, InvalidToken, KeyRing, UnknownKey
+from clary.service.keys import KeyRing
 from clary.service.protocol import refusals
+from clary.service.protocol.canonical import collapsed
+from clary.service.protocol.held_keys import held_key
 from clary.service.protocol.messages import HttpRequest
 from clary.service.protocol.routing import REST_XML, s3_path
+from clary.service.protocol.text_values import natural_number
 
 # Parameters of the query that are part of what is signed.
 _SIGNED_PARAMETERS = {
@@ -47,11 +50,6 @@ _SIGNED_PARAMETERS = {
 }
 
 
-def is_signed_v2(request: HttpRequest) -> bool:
-    """Whether a request is a presigned URL in the older scheme."""
-    return "AWSAccessKeyId" in request.query_map and "Signature" in request.query_map
-
-
 def verify_v2(request: HttpRequest, keys: KeyRing, now: datetime) -> str:
     """Check a presigned URL; whose it is.
 
@@ -60,23 +58,17 @@ def verify_v2(request: HttpRequest, keys: KeyRing, now: datetime) -> str:
     """
     query = request.query_map
     expires = query.get("Expires", "")
-    if not expires.isdecimal():
+    seconds = natural_number(expires)
+    if seconds is None:
         raise refusals.incomplete_query(
             "Query-string authentication requires the Signature, Expires and AWSAccessKeyId "
             "parameters"
         )
     access_key = query["AWSAccessKeyId"]
-    try:
-        token = query.get("x-amz-security-token") or request.headers.get("x-amz-security-token")
-        key = keys.find(access_key, token)
-    except UnknownKey as error:
-        raise refusals.unknown_key(REST_XML, access_key) from error
-    except InvalidToken as error:
-        raise refusals.invalid_token(REST_XML) from error
-    except ExpiredToken as error:
-        raise refusals.expired_token(REST_XML) from error
-    if int(expires) < now.timestamp():
-        until = datetime.fromtimestamp(int(expires), tz=timezone.utc)
+    token = query.get("x-amz-security-token") or request.headers.get("x-amz-security-token")
+    key = held_key(keys, access_key, token, REST_XML)
+    if seconds < now.timestamp():
+        until = datetime.fromtimestamp(seconds, tz=timezone.utc)
         raise refusals.expired_url(f"{until:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y-%m-%dT%H:%M:%SZ}")
     text = _string_to_sign(request, expires)
     digest = hmac.digest(key.secret.encode(), text.encode("latin-1", "replace"), "sha1")
@@ -89,7 +81,7 @@ def _string_to_sign(request: HttpRequest, expires: str) -> str:
     # A client that cannot set headers gives them as parameters; they count the same.
     given = {name.lower(): value for name, value in request.query} | dict(request.headers)
     amazon = "".join(
-        f"{name}:{' '.join(value.split())}\n"
+        f"{name}:{collapsed(value)}\n"
         for name, value in sorted(given.items())
         if name.startswith("x-amz-")
     )

@@ -14,6 +14,8 @@ from clary.service.protocol.timestamps import format_timestamp, parse_timestamp
 
 _INTEGERS = {"integer", "long"}
 _FLOATS = {"float", "double"}
+# Enough for every size and every time; int() itself refuses more than 4,300 digits.
+_MOST_DIGITS = 20
 
 
 def value_from_text(shape: Shape, text: str) -> Any:
@@ -39,6 +41,13 @@ def value_from_text(shape: Shape, text: str) -> Any:
     except (ValueError, KeyError, binascii.Error) as error:
         raise Malformed(f"{text!r} is not of type {kind}") from error
     raise Malformed(f"a {kind} was expected where {text!r} stands")
+
+
+def natural_number(text: str) -> int | None:
+    """A number that is written in at most 20 decimal digits; None when it is none."""
+    if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text)
 
 
 def text_from_value(shape: Shape, value: Any, default_timestamp: str) -> str:
