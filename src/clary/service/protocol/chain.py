@@ -17,6 +17,7 @@ from clary.service.protocol.messages import HttpRequest, HttpResponse
 from clary.service.protocol.models import service_model
 from clary.service.protocol.parsing import parse
 from clary.service.protocol.payload import open_payload
+from clary.service.protocol.presigned import with_headers_of_query
 from clary.service.protocol.routing import QUERY, REST_XML, Route, Unrouted, route_by_body
 from clary.service.protocol.serializing import serialize
 from clary.service.protocol.signature import Verified, verify
@@ -72,14 +73,15 @@ class Chain:
         verified = verify(request, route, self._keys)
         handler = self._handler(route)
         operation = service_model(route.service).operation_model(route.operation)
-        parameters = parse(route, operation, request)
+        told = with_headers_of_query(request)
+        parameters = parse(route, operation, told)
         validate(route.service, operation, parameters)
         call = Call(
             service=route.service,
             operation=route.operation,
             parameters=parameters,
             request_id=request_id,
-            headers=request.headers,
+            headers=told.headers,
             body=_body(request, verified, source),
             caller_arn=verified.caller_arn,
         )

@@ -8,12 +8,13 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from clary.service.protocol import refusals
+from clary.service.protocol.authorization import AUTHORIZATION_LIMIT_BYTES, authorization_parts
 from clary.service.protocol.messages import HttpRequest
+from clary.service.protocol.text_values import natural_number
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _WEEK_SECONDS = 7 * 24 * 3600
-_TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
-_PART = re.compile(r"\s*(?P<name>\w+)=(?P<value>[^,]*?)\s*(?:,|$)")
+_TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _PRESIGNED = (
     "X-Amz-Credential",
     "X-Amz-Signature",
@@ -82,10 +83,15 @@ def read_claims(request: HttpRequest, protocol: str) -> Claims:
 
 
 def _from_header(request: HttpRequest, header: str, protocol: str) -> Claims:
+    if len(header) > AUTHORIZATION_LIMIT_BYTES:
+        raise refusals.incomplete(
+            protocol,
+            f"The Authorization header is longer than {AUTHORIZATION_LIMIT_BYTES} bytes.",
+        )
     scheme, _, rest = header.partition(" ")
     if scheme != ALGORITHM:
         raise refusals.unsupported_scheme(protocol, scheme)
-    parts = {found["name"]: found["value"] for found in _PART.finditer(rest)}
+    parts = authorization_parts(rest)
     for name in ("Credential", "Signature", "SignedHeaders"):
         if not parts.get(name):
             raise refusals.incomplete(
@@ -119,12 +125,13 @@ def _from_query(request: HttpRequest, protocol: str) -> Claims:
             "X-Amz-Expires parameters."
         )
     expires = query["X-Amz-Expires"]
-    if not expires.isdecimal() or not 0 < int(expires) <= _WEEK_SECONDS:
+    seconds = natural_number(expires)
+    if seconds is None or not 0 < seconds <= _WEEK_SECONDS:
         raise refusals.incomplete_query(
             "X-Amz-Expires must be a number from 1 to a week, in seconds; it is "
-            f"{expires!r} (a week is {_WEEK_SECONDS})"
+            f"{expires[:40]!r} (a week is {_WEEK_SECONDS})"
         )
-    if not _TIMESTAMP.fullmatch(query["X-Amz-Date"]):
+    if not _is_timestamp(query["X-Amz-Date"]):
         raise refusals.incomplete_query(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
         )
@@ -135,7 +142,7 @@ def _from_query(request: HttpRequest, protocol: str) -> Claims:
         signature=query["X-Amz-Signature"],
         timestamp=query["X-Amz-Date"],
         token=query.get("X-Amz-Security-Token"),
-        expires_seconds=int(expires),
+        expires_seconds=seconds,
     )
 
 
@@ -184,9 +191,23 @@ def _claims(
 def _header_timestamp(request: HttpRequest) -> str | None:
     stamp = request.headers.get("x-amz-date")
     if stamp is not None:
-        return stamp if _TIMESTAMP.fullmatch(stamp) else None
+        return stamp if _is_timestamp(stamp) else None
     try:
         moment = parsedate_to_datetime(request.headers["date"])
     except (KeyError, TypeError, ValueError, IndexError):
         return None
-    return moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        stamp = moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    except OverflowError:  # the first or last day that there is, in another zone
+        return None
+    return stamp if _is_timestamp(stamp) else None
+
+
+def _is_timestamp(text: str) -> bool:
+    if not _TIMESTAMP.fullmatch(text):
+        return False
+    try:
+        signing_time(text)
+    except ValueError:
+        return False
+    return True

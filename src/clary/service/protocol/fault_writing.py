@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from clary.service.faults import Fault
 from clary.service.protocol.json_values import write_tree
-from clary.service.protocol.messages import HttpRequest, HttpResponse, decoded_path
+from clary.service.protocol.messages import HttpRequest, HttpResponse
 from clary.service.protocol.models import SERVICES, ServiceModel, Shape, service_model
 from clary.service.protocol.routing import CBOR, JSON, QUERY, REST_XML, Route
 from clary.service.protocol.serializing import (
@@ -78,11 +79,11 @@ def _query(route: Route, fault: Fault, request_id: str) -> bytes:
         f"<ErrorResponse{namespace}><Error><Type>{_side(fault)}</Type>"
         f"<Code>{xml_text(code)}</Code><Message>{xml_text(fault.message)}</Message>{inner}</Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
-    ).encode()
+    ).encode("utf-8", "replace")
 
 
 def _s3(request: HttpRequest, fault: Fault, request_id: str) -> bytes:
-    members = {"Resource": decoded_path(request.path), **fault.members}
+    members = {"Resource": unquote(request.path), **fault.members}
     inner = "".join(
         f"<{name}>{xml_text(str(value))}</{name}>"
         for name, value in members.items()
@@ -92,7 +93,7 @@ def _s3(request: HttpRequest, fault: Fault, request_id: str) -> bytes:
         f"{XML_DECLARATION}<Error><Code>{xml_text(fault.code)}</Code>"
         f"<Message>{xml_text(fault.message)}</Message>{inner}"
         f"<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"
-    ).encode()
+    ).encode("utf-8", "replace")
 
 
 def _model(route: Route) -> ServiceModel | None:

@@ -71,8 +71,12 @@ class HttpRequest:
 
 
 def decoded_path(path: str) -> str:
-    """A path without percent-encoding; bytes that are no UTF-8 become U+FFFD."""
-    return unquote(path) if "%" in path else path
+    """A path without percent-encoding.
+
+    Raises:
+        UnicodeDecodeError: its bytes are no UTF-8.
+    """
+    return unquote(path, errors="strict") if "%" in path else path
 
 
 @dataclass

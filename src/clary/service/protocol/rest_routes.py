@@ -33,7 +33,11 @@ class RestRoute:
         return (demands, literal, -_AMONG_EQUALS.get(self.operation, 0), self.operation)
 
     def labels(self, path: str) -> Mapping[str, str] | None:
-        """What the path says for each label, decoded; None when it does not fit."""
+        """What the path says for each label, decoded; None when it does not fit.
+
+        Raises:
+            UnicodeDecodeError: what it says is no UTF-8.
+        """
         rest, labels = path[1:], {}
         for number, segment in enumerate(self.segments):
             last = number == len(self.segments) - 1
@@ -74,6 +78,9 @@ def find_rest_operation(
         service: botocore's name of it.
         request: method, query and headers count.
         path: percent-encoded; of S3 with the bucket in front.
+
+    Raises:
+        UnicodeDecodeError: the path is no UTF-8.
     """
     query = request.query_map
     for route in _routes(service).get((request.method, bool(request.query_string)), ()):

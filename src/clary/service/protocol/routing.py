@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clary.service.faults import Fault
+from clary.service.protocol.authorization import scope_service
 from clary.service.protocol.messages import HttpRequest
 from clary.service.protocol.models import SERVICES, service_model
+from clary.service.protocol.presigned import is_signed_v2, with_headers_of_query
 from clary.service.protocol.query_values import form_fields
 from clary.service.protocol.rest_bindings import rest_bindings
 from clary.service.protocol.rest_routes import find_rest_operation
@@ -17,8 +19,6 @@ JSON, QUERY, CBOR = "json", "query", "smithy-rpc-v2-cbor"
 REST_JSON, REST_XML = "rest-json", "rest-xml"
 
 _RPC_PATH = re.compile(r"/service/(?P<target>\w+)/operation/(?P<operation>\w+)")
-_SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/,\s]*/(?P<service>[\w-]+)/aws4_request")
-_QUERY_SCOPE = re.compile(r"[^/]+/\d{8}/[^/]*/(?P<service>[\w-]+)/aws4_request")
 # bucket.localhost, bucket.s3.amazonaws.com, bucket.s3.eu-west-1.amazonaws.com
 _BUCKET_HOST = re.compile(
     r"(?P<bucket>[a-z0-9][a-z0-9._-]*)\.(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com|(?:s3\.)?localhost)"
@@ -68,7 +68,8 @@ def find_route(request: HttpRequest) -> Route:
     if scope == "sagemaker":
         return _sagemaker_rest(request)
     content_type = request.headers.get("content-type", "")
-    if scope is None and content_type.startswith("application/x-www-form-urlencoded"):
+    form = content_type.startswith("application/x-www-form-urlencoded")
+    if scope is None and form and not is_signed_v2(request):
         return Route("", QUERY)
     if scope in {None, "s3"}:
         return _s3(request)
@@ -113,14 +114,6 @@ class Unrouted(Exception):
         self.fault = fault
 
 
-def scope_service(request: HttpRequest) -> str | None:
-    """The service that a request was signed for; None when it is not signed with SigV4."""
-    found = _SCOPE.search(request.headers.get("authorization", ""))
-    if found is None and "X-Amz-Credential" in request.query_map:
-        found = _QUERY_SCOPE.fullmatch(request.query_map["X-Amz-Credential"])
-    return found["service"] if found else None
-
-
 def s3_path(request: HttpRequest) -> str:
     """The path with the bucket in front, which some clients put into the host's name."""
     host = _BUCKET_HOST.fullmatch(request.host)
@@ -138,7 +131,10 @@ def _service_of_target(prefix: str, protocol: str) -> str:
 
 def _sagemaker_rest(request: HttpRequest) -> Route:
     for service in ("sagemaker-runtime", "sagemaker-metrics"):
-        found = find_rest_operation(service, request, request.path)
+        try:
+            found = find_rest_operation(service, request, request.path)
+        except UnicodeDecodeError:  # a path that is no text names nothing
+            found = None
         if found:
             return Route(service, REST_JSON, *found)
     raise Unrouted(
@@ -152,7 +148,11 @@ def _sagemaker_rest(request: HttpRequest) -> Route:
 
 
 def _s3(request: HttpRequest) -> Route:
-    found = find_rest_operation("s3", request, s3_path(request))
+    try:
+        found = find_rest_operation("s3", with_headers_of_query(request), s3_path(request))
+    except UnicodeDecodeError as error:
+        fault = Fault("InvalidURI", "Couldn't parse the specified URI.")
+        raise Unrouted(Route("s3", REST_XML), fault) from error
     if found is None:
         raise Unrouted(
             Route("s3", REST_XML),
