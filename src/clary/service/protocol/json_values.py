@@ -13,6 +13,7 @@ from clary.service.protocol.malformed import Malformed
 from clary.service.protocol.models import Shape
 from clary.service.protocol.timestamps import UNIX, format_timestamp, parse_timestamp
 
+_MOST_BITS = 64
 _SPECIAL_FLOATS = {"NaN", "Infinity", "-Infinity"}
 
 
@@ -63,6 +64,8 @@ def _read_integer(shape: Shape, tree: Any) -> int:
         return int(tree)
     if not isinstance(tree, int) or isinstance(tree, bool):
         raise Malformed(_unexpected(tree, "Integer" if shape.type_name == "integer" else "Long"))
+    if tree.bit_length() > _MOST_BITS:
+        raise Malformed(f"a number of {tree.bit_length()} bits is no {shape.type_name}")
     return tree
 
 
@@ -71,7 +74,10 @@ def _read_float(shape: Shape, tree: Any) -> float:
         return float(tree)
     if not isinstance(tree, (int, float)) or isinstance(tree, bool):
         raise Malformed(_unexpected(tree, "Double"))
-    return float(tree)
+    try:
+        return float(tree)
+    except OverflowError as error:
+        raise Malformed("a number is too large for a Double") from error
 
 
 def _read_boolean(shape: Shape, tree: Any) -> bool:

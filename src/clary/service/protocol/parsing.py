@@ -146,9 +146,13 @@ def _json(body: bytes) -> Any:
     if not body:
         return {}
     try:
-        return json.loads(body)
+        text = body.decode("utf-8-sig")
+        tree = json.loads(text)
+        if "\\u" in text:
+            json.dumps(tree, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is not JSON: {error}") from error
+    return tree
 
 
 def _cbor(body: bytes) -> Any:

@@ -16,6 +16,7 @@ from clary.service.protocol.aws_chunked import (
 )
 from clary.service.protocol.messages import HttpRequest
 from clary.service.protocol.signature import UNSIGNED, Verified
+from clary.service.protocol.text_values import natural_number
 
 
 def open_payload(request: HttpRequest, verified: Verified, source: ByteSource) -> RequestBody:
@@ -35,6 +36,15 @@ def open_payload(request: HttpRequest, verified: Verified, source: ByteSource) -
             f"Clary does not read bodies of the kind {word}: it reads "
             f"{', '.join(sorted(SIGNED_WORDS | UNSIGNED_WORDS))}.",
             501,
+        )
+    if "aws-chunked" in request.headers.get("content-encoding", "").lower():
+        # Taken as it is, the object would have the marks of the encoding in it.
+        raise Fault(
+            "InvalidArgument",
+            "x-amz-content-sha256 must be STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD or STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER "
+            "when the Content-Encoding is aws-chunked.",
+            members={"ArgumentName": "x-amz-content-sha256", "ArgumentValue": word},
         )
     return PlainPayload(source, _length(request, "content-length"), word)
 
@@ -93,6 +103,7 @@ def _length(request: HttpRequest, name: str) -> int | None:
     text = request.headers.get(name)
     if text is None:
         return None
-    if not text.isdecimal():
-        raise Fault("InvalidArgument", f"{name} is {text!r}: it must be a number of bytes")
-    return int(text)
+    length = natural_number(text)
+    if length is None:
+        raise Fault("InvalidArgument", f"{name} is {text[:40]!r}: it must be a number of bytes")
+    return length

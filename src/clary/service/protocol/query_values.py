@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from clary.service.protocol.malformed import Malformed
 from clary.service.protocol.models import Shape
-from clary.service.protocol.text_values import value_from_text
+from clary.service.protocol.text_values import natural_number, value_from_text
 
 
 def form_fields(text: str) -> dict[str, str]:
@@ -80,6 +80,10 @@ def _map(shape: Shape, tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(tree: Any) -> list[Any]:
-    if not isinstance(tree, dict) or not all(number.isdecimal() for number in tree):
-        raise Malformed("the elements of a list are numbered from 1")
-    return [tree[number] for number in sorted(tree, key=int)]
+    numbered: dict[int, Any] = {}
+    for name, item in tree.items() if isinstance(tree, dict) else [("", tree)]:
+        number = natural_number(name)
+        if number is None:
+            raise Malformed("the elements of a list are numbered from 1")
+        numbered[number] = item
+    return [numbered[number] for number in sorted(numbered)]

@@ -40,11 +40,6 @@ _S3_ROOTS = {
     "GetObjectAcl": "AccessControlPolicy",
     "GetBucketCors": "CORSConfiguration",
     "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
-    "GetBucketWebsite": "WebsiteConfiguration",
-    "GetBucketNotificationConfiguration": "NotificationConfiguration",
-    "GetBucketRequestPayment": "RequestPaymentConfiguration",
-    "GetBucketLogging": "BucketLoggingStatus",
-    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
 }
 
 
@@ -84,7 +79,8 @@ def request_id_headers(route: Route, request_id: str) -> dict[str, str]:
 
 def json_bytes(tree: Any) -> bytes:
     """JSON as it goes out."""
-    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def cbor_bytes(tree: Any) -> bytes:

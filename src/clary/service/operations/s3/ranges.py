@@ -9,8 +9,8 @@ from clary.object_store.objects import ObjectInfo
 from clary.service.faults import Fault
 from clary.service.operations.s3.faults import invalid_argument, invalid_request
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
-_COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)", re.ASCII)
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*", re.ASCII | re.IGNORECASE)
+_COPY_RANGE = re.compile(r"bytes=(\d{1,20})-(\d{1,20})", re.ASCII)
 
 
 @dataclass(frozen=True)
