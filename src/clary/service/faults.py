@@ -58,11 +58,6 @@ def resource_in_use(message: str) -> Fault:
     return Fault("ResourceInUse", message)
 
 
-def resource_limit_exceeded(message: str) -> Fault:
-    """More than the service keeps."""
-    return Fault("ResourceLimitExceeded", message)
-
-
 # CloudWatch Logs ----------------------------------------------------------------------------
 
 
