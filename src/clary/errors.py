@@ -9,6 +9,7 @@
     ├── FormatError                      a file of Clary's own that is damaged or too new
     ├── StorageError                     a folder that cannot be written, a full disk
     ├── ServiceError                     the service is not there, or refuses what is asked
+    │   └── ServiceUnreachable           nobody answers, or no more
     ├── TrainingError                    a run that cannot go on
     │   ├── NonFiniteLoss                the loss became NaN or infinite
     │   ├── OutOfMemory                  the smallest batch still does not fit
@@ -69,6 +70,10 @@ class StorageError(ClaryError):
 
 class ServiceError(ClaryError):
     """The service cannot be started or reached, or refuses what is asked of it."""
+
+
+class ServiceUnreachable(ServiceError):
+    """Nobody answers where the service was, or the connection was cut off."""
 
 
 class TrainingError(ClaryError):

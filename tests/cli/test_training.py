@@ -194,6 +194,35 @@ def test_a_training_survives_its_starter_and_its_service(
     assert described("one", home).status == "Completed"
 
 
+@pytest.mark.slow
+def test_a_training_that_is_shown_outlives_a_killed_service_and_a_stopped_one(
+    train: Train, clary: Clary, photos: Path, home: Settings
+) -> None:
+    words = (photos, "--name", "one", "--no-report", "--skip-check", *options(epochs="100"))
+    with train(*words) as shown:
+        wait_for_line(shown, "epoch 1/")
+        record = ServiceRecord.read(home)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        output, errors = shown.communicate(timeout=120)
+    assert shown.returncode == 0, errors
+    numbers = [line.partition("/")[0] for line in output.splitlines() if line.startswith("epoch ")]
+    assert numbers == [f"epoch {number}" for number in range(2, 101)]
+    assert errors.count("Started the Clary service on ") == 2
+    assert "clary: the service was lost for a moment, and the job has gone on" in errors
+
+    with train(photos, "--name", "two", "--no-report", *options(epochs="2000")) as shown:
+        wait_for_line(shown, "epoch 1/")
+        assert clary("stop").returncode == 0
+        _, errors = shown.communicate(timeout=120)
+    assert shown.returncode == 1
+    assert errors == (
+        "clary: the Clary service was stopped; the job goes on, and "
+        "`clary jobs logs --follow two` shows it\n"
+    )
+    assert clary("jobs", "stop", "two").returncode == 0
+
+
 def test_a_killed_program_is_one_sentence(train: Train, photos: Path, home: Settings) -> None:
     words = (photos, "--name", "one", "--no-report", *options(epochs="2000"))
     with train(*words) as process:

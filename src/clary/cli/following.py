@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from clary.errors import ClaryError, ServiceError
+from clary.errors import ClaryError, ServiceError, ServiceUnreachable
 from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
 from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
@@ -28,6 +27,8 @@ from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
 STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_SECONDS = 0.15
 _DESCRIBE_SECONDS = 0.5
+# A service that does not stay is not started for ever.
+_RECONNECTIONS = 5
 
 
 def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
@@ -35,7 +36,7 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
     the reason of a failure.
 
     Ctrl-C and SIGTERM stop the job, and what it says meanwhile is still shown; a second one
-    leaves it to itself.
+    leaves it to itself. A service that was killed is started again; the job goes on without it.
 
     Args:
         job: what to show.
@@ -46,22 +47,37 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
         KeyboardInterrupt: Ctrl-C came a second time.
     """
     with _View(Console(), directory) as view, _counting_stops() as asked:
-        watch = _Watch(job)
-        _show(view, watch, job, asked)
-    if watch.error is not None:
-        raise ServiceError(
-            f"{watch.error}; the job goes on, and `clary jobs logs --follow {job.name}` shows it"
-        ) from watch.error
-    if watch.found is None:
-        raise ServiceError(f"nothing is known about {job.name}: see `clary jobs show {job.name}`")
-    reason = watch.found.failure_reason
+        try:
+            found = _shown_to_its_end(view, job, asked)
+        except ServiceError as error:
+            raise ServiceError(
+                f"{error}; the job goes on, and `clary jobs logs --follow {job.name}` shows it"
+            ) from error
+    reason = found.failure_reason
     if reason is not None and not any(sentence in reason for sentence in view.sentences):
         view.error(reason)  # the program could not say it itself
-    return watch.found
+    return found
 
 
-def _show(view: _View, watch: _Watch, job: TrainingJob, asked: list[int]) -> None:
+def _shown_to_its_end(view: _View, job: TrainingJob, asked: list[int]) -> JobDescription:
     tail = LogTail(job)
+    reconnections = 0
+    while True:
+        watch = _Watch(job)
+        try:
+            _show(view, watch, tail, job, asked)
+            return watch.result()
+        except ServiceUnreachable:
+            if reconnections == _RECONNECTIONS:
+                raise
+        finally:
+            watch.over.set()
+        reconnections += 1
+        job.session.reconnect()
+        view.error("the service was lost for a moment, and the job has gone on without it")
+
+
+def _show(view: _View, watch: _Watch, tail: LogTail, job: TrainingJob, asked: list[int]) -> None:
     stopping = False
     while True:
         over = watch.over.is_set()
@@ -84,20 +100,32 @@ class _Watch:
 
     def __init__(self, job: TrainingJob) -> None:
         self.found: JobDescription | None = None
-        self.error: ClaryError | None = None
+        self._error: ClaryError | None = None
         self.over = threading.Event()
         self._job = job
         threading.Thread(target=self._run, name="job-watch", daemon=True).start()
 
+    def result(self) -> JobDescription:
+        """The job at its end, once `over` is set.
+
+        Raises:
+            ClaryError: how it ended could not be asked.
+        """
+        if self._error is not None:
+            raise self._error
+        if self.found is None:
+            raise ServiceError(f"nothing is known about {self._job.name}")
+        return self.found
+
     def _run(self) -> None:
         try:
-            while True:
+            while not self.over.is_set():
                 self.found = self._job.description()
                 if self.found.ended:
                     return
-                time.sleep(_DESCRIBE_SECONDS)
+                self.over.wait(_DESCRIBE_SECONDS)
         except ClaryError as error:
-            self.error = error
+            self._error = error
         finally:
             self.over.set()
 

@@ -19,9 +19,10 @@ from urllib.parse import quote
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
-from clary.errors import ServiceError, UsageError
+from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.formats.credentials import Credentials
 from clary.formats.service_record import ServiceRecord
 from clary.sdk.office import ensure_running
@@ -91,6 +92,25 @@ class Session:
                     service, endpoint_url=self.endpoint, config=config
                 )
             return self._clients[service]
+
+    def reconnect(self) -> None:
+        """Go on with the service of this machine after it was lost; one that was killed is started.
+
+        Raises:
+            ServiceUnreachable: it was stopped by intent, or is not on this machine.
+            ServiceError: it cannot be started.
+            StorageError: the home cannot be written.
+            FormatError: a file of the service is damaged, or of a later version.
+        """
+        if self.settings is None:
+            raise ServiceUnreachable(f"{self.endpoint or 'AWS'} does not answer any more")
+        # A service that ends by intent takes its record away.
+        if not self.settings.service_file.exists():
+            raise ServiceUnreachable("the Clary service was stopped")
+        record = ensure_running(self.settings)
+        with self._lock:
+            self.endpoint = record.url
+            self._clients.clear()
 
     @property
     def region(self) -> str:
@@ -166,7 +186,8 @@ def spoken_faults() -> Iterator[None]:
     """Turn what a service or botocore complains about into one sentence.
 
     Raises:
-        ServiceError: in place of any error of theirs.
+        ServiceUnreachable: in place of their errors about connections.
+        ServiceError: in place of any other error of theirs.
     """
     try:
         yield
@@ -175,5 +196,7 @@ def spoken_faults() -> Iterator[None]:
         raise ServiceError(
             f"{error.operation_name} was refused: {fault.get('Message') or fault.get('Code')}"
         ) from error
+    except (NoConnection, HTTPClientError) as error:
+        raise ServiceUnreachable(" ".join(str(error).split())) from error
     except (BotoCoreError, Boto3Error) as error:
         raise ServiceError(" ".join(str(error).split())) from error
