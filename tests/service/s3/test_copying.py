@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -66,11 +67,23 @@ def test_copies_under_conditions(s3: Any, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"body")["ETag"]
     source = {"Bucket": bucket, "Key": "k"}
 
-    def copy(**condition: str) -> Any:
+    def copy(**condition: Any) -> Any:
         return s3.copy_object(Bucket=bucket, Key="to", CopySource=source, **condition)
 
     assert refused(lambda: copy(CopySourceIfMatch='"other"')).code == "PreconditionFailed"
     assert refused(lambda: copy(CopySourceIfNoneMatch=etag)).code == "PreconditionFailed"
+    at = s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    for name, time in (
+        ("CopySourceIfModifiedSince", at),
+        ("CopySourceIfUnmodifiedSince", at - timedelta(seconds=1)),
+    ):
+        error = refused(lambda said={name: time}: copy(**said))
+        assert (error.code, error.status) == ("PreconditionFailed", 412)
+        assert error.body["Condition"].startswith("x-amz-copy-source-If-")
+    # A time to come is no condition, and a condition on the ETag counts for more than a time.
+    copy(CopySourceIfModifiedSince=at + timedelta(days=1))
+    copy(CopySourceIfNoneMatch='"other"', CopySourceIfModifiedSince=at)
+    s3.delete_object(Bucket=bucket, Key="to")
     copy(CopySourceIfMatch=etag, IfNoneMatch="*")
     assert refused(lambda: copy(IfNoneMatch="*")).code == "PreconditionFailed"
 

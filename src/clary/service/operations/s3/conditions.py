@@ -18,21 +18,11 @@ def check_read(parameters: Mapping[str, Any], info: ObjectInfo) -> None:
     Raises:
         Fault: PreconditionFailed, or NotModified.
     """
-    wanted = parameters.get("IfMatch")
-    if wanted is not None and not _names(wanted, info.etag):
-        raise precondition_failed("If-Match")
-    since = parameters.get("IfUnmodifiedSince")
-    if wanted is None and since is not None and _is_after(info.modified, since):
-        raise precondition_failed("If-Unmodified-Since")
-    unwanted = parameters.get("IfNoneMatch")
-    if unwanted is not None:
-        if _names(unwanted, info.etag):
-            raise _not_modified(info)
-        return
-    since = parameters.get("IfModifiedSince")
-    # A time to come is no condition.
-    if since is not None and not _is_after(info.modified, since) and since <= _now():
+    failed = _failed(parameters, info)
+    if failed in {"If-None-Match", "If-Modified-Since"}:
         raise _not_modified(info)
+    if failed is not None:
+        raise precondition_failed(failed)
 
 
 def check_copy(parameters: Mapping[str, Any], info: ObjectInfo) -> None:
@@ -41,18 +31,27 @@ def check_copy(parameters: Mapping[str, Any], info: ObjectInfo) -> None:
     Raises:
         Fault: PreconditionFailed.
     """
-    wanted = parameters.get("CopySourceIfMatch")
+    failed = _failed(parameters, info, "CopySource")
+    if failed is not None:
+        raise precondition_failed(f"x-amz-copy-source-{failed}")
+
+
+def _failed(parameters: Mapping[str, Any], info: ObjectInfo, ahead: str = "") -> str | None:
+    """The condition that does not hold; `ahead` begins the names of its parameters."""
+    wanted = parameters.get(f"{ahead}IfMatch")
+    since = parameters.get(f"{ahead}IfUnmodifiedSince")
     if wanted is not None and not _names(wanted, info.etag):
-        raise precondition_failed("x-amz-copy-source-If-Match")
-    since = parameters.get("CopySourceIfUnmodifiedSince")
+        return "If-Match"
     if wanted is None and since is not None and _is_after(info.modified, since):
-        raise precondition_failed("x-amz-copy-source-If-Unmodified-Since")
-    unwanted = parameters.get("CopySourceIfNoneMatch")
-    if unwanted is not None and _names(unwanted, info.etag):
-        raise precondition_failed("x-amz-copy-source-If-None-Match")
-    since = parameters.get("CopySourceIfModifiedSince")
-    if unwanted is None and since is not None and not _is_after(info.modified, since):
-        raise precondition_failed("x-amz-copy-source-If-Modified-Since")
+        return "If-Unmodified-Since"
+    unwanted = parameters.get(f"{ahead}IfNoneMatch")
+    if unwanted is not None:
+        return "If-None-Match" if _names(unwanted, info.etag) else None
+    since = parameters.get(f"{ahead}IfModifiedSince")
+    # A time to come is no condition.
+    if since is not None and not _is_after(info.modified, since) and since <= _now():
+        return "If-Modified-Since"
+    return None
 
 
 def write_condition(
