@@ -24,6 +24,26 @@ _BASE_FILE = "clary_base.pth"
 # uv's plan: " + name==version", " + name @ url", " + name==version (from url)".
 _PLANNED = re.compile(r"^ \+ (?P<name>[^=\s]+)(?P<version>\S*)(?: \(from | @ |$)(?P<url>[^)]*)")
 _KEPT_LINES = 12
+# What uv refuses and what changes nothing about which packages are installed. Options that do,
+# such as --proxy or --root, are refused by name.
+_PIPS_FLAGS = frozenset(
+    {
+        *("--check-build-dependencies", "--debug", "--disable-pip-version-check"),
+        *("--ignore-installed", "--no-cache-dir", "--no-clean", "--no-input"),
+        *("--no-python-version-warning", "--no-warn-conflicts", "--no-warn-script-location"),
+        *("--prefer-binary", "--quiet", "--require-virtualenv", "--use-pep517", "--user"),
+    }
+)
+_PIPS_OPTIONS = frozenset(
+    {
+        *("--default-timeout", "--exists-action", "--log", "--log-file", "--progress-bar"),
+        *("--resume-retries", "--retries", "--root-user-action", "--src", "--timeout"),
+        *("--upgrade-strategy", "--use-deprecated", "--use-feature"),
+    }
+)
+# Flags of one letter may stand together, as in -Uq.
+_LETTERS = re.compile("-[UqvI]+")
+_PIPS_LETTERS = "qI"
 _PIP_MODULE = """import subprocess
 import sys
 
@@ -97,9 +117,20 @@ def _plan(wanted: Sequence[str]) -> list[str]:
 
 
 def _without_pips_own(words: Sequence[str]) -> list[str]:
-    """The arguments without those that only pip knows."""
-    only_pips = {"--user", "--no-cache-dir", "--disable-pip-version-check", "-q", "--quiet"}
-    return [word for word in words if word not in only_pips]
+    """The arguments without those that only pip knows, and without what hides uv's plan."""
+    kept: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        name, equals, _ = word.partition("=")
+        if name in _PIPS_OPTIONS:
+            if not equals:
+                next(remaining, None)
+        elif _LETTERS.fullmatch(word):
+            letters = "".join(letter for letter in word if letter not in _PIPS_LETTERS)
+            kept += [letters] if letters != "-" else []
+        elif word not in _PIPS_FLAGS:
+            kept.append(word)
+    return kept
 
 
 def _run(command: Sequence[str]) -> str:
