@@ -1,6 +1,6 @@
 """A process that has torch loaded and forks hosts: `python -m clary.jobs.warm_parent DESCRIPTOR`.
 
-Started by the service, which holds the other end of a socket (SOCK_SEQPACKET):
+Started with SIGINT blocked by the service, which holds the other end of a socket (SOCK_SEQPACKET):
 
     ← "warm"                                       once the libraries are loaded
     → path of `.launch.json`, with the host's lock as a descriptor
@@ -53,14 +53,18 @@ def main(arguments: Sequence[str]) -> int:
     # `python -m` looks in the current folder first; scripts must not.
     sys.path[:] = [path for path in sys.path if path not in {"", str(Path.cwd())}]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when this ends
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     prepare_process()
     for name in _LIBRARIES:
         if _can_read(service, 0):
             return 0  # nobody asks before it hears "warm": the service is gone
         importlib.import_module(name)
     gc.freeze()  # collecting would copy pages that the hosts share
-    service.send(b"warm")
-    return _serve(service)
+    try:
+        service.send(b"warm")
+        return _serve(service)
+    except ConnectionError:
+        return 0  # the service was ended while it was spoken to
 
 
 def _serve(service: socket.socket) -> int:
@@ -74,16 +78,16 @@ def _serve(service: socket.socket) -> int:
             return 0
         pid = os.fork()
         if pid == 0:
-            service.close()
-            _be_host(Path(os.fsdecode(message)), locks[0])
+            _be_host(service, Path(os.fsdecode(message)), locks[0])
         for lock in locks:
             os.close(lock)
         service.send(str(pid).encode())
         _reap()
 
 
-def _be_host(launch_file: Path, lock: int) -> NoReturn:
+def _be_host(service: socket.socket, launch_file: Path, lock: int) -> NoReturn:
     """Run a host in this fork. It ends at once, without dismantling what the parent has loaded."""
+    service.close()
     os.setsid()
     os._exit(exit_code(lambda _: live(launch_file, lock, may_run_here=True), ()))
 

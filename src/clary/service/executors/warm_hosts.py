@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -74,17 +75,22 @@ class WarmParent:
     def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_ANSWER_S)
-        with theirs:
-            handle = theirs.fileno()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "clary.jobs.warm_parent", str(handle)],
-                pass_fds=[handle],
-                env=self._environment,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        # Inherited: an interpreter that is still starting would answer SIGINT with a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with theirs:
+                handle = theirs.fileno()
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "clary.jobs.warm_parent", str(handle)],
+                    pass_fds=[handle],
+                    env=self._environment,
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return ours, process
 
     def _restart(self) -> None:
