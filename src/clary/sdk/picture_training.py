@@ -20,8 +20,8 @@ from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
 from clary.formats.job_directory import TRAINING_CHANNEL
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.formats.training_options import TrainingOptions
+from clary.gpus import count_gpus
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
-from clary.sdk.gpus import has_gpu
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.locations import resolve_data, resolve_model
 from clary.sdk.session import Session
@@ -108,7 +108,7 @@ class PictureTraining:
                 **{key: os.environ[key] for key in PASSED_ON if os.environ.get(key)},
             },
             # A label, but for the GPU: without one in its name a job is not given any.
-            instance_type="ml.g5.xlarge" if has_gpu() else "ml.m5.xlarge",
+            instance_type="ml.g5.xlarge" if count_gpus() else "ml.m5.xlarge",
             instance_count=self.hosts,
             max_run_seconds=MAX_RUN_SECONDS,
             checkpoint_uri=self.checkpoint_uri

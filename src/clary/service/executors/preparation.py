@@ -19,11 +19,11 @@ from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.job_directory import TRAINING_CHANNEL
 from clary.formats.launch import Isolation
+from clary.gpus import count_gpus
 from clary.service.executors.channels import HostChannels, place_channels
 from clary.service.executors.checkpoints import Checkpoints, local_folder
 from clary.service.executors.configuration import write_configuration
 from clary.service.executors.executor import TrainingJobSpec
-from clary.service.executors.gpus import count_gpus
 from clary.service.executors.launches import make_launch
 from clary.service.executors.ownership import take_folder
 from clary.service.executors.places import HostPlace, host_places

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from clary.gpus import count_gpus
 from clary.service.executors.executor import host_names
-from clary.service.executors.gpus import count_gpus, is_gpu_type
+from clary.service.executors.gpus import is_gpu_type
 from clary.service.state.training_jobs import TrainingJob
 
 # What a process that has imported torch and holds a small network takes.

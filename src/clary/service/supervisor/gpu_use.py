@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from clary.service.executors.gpus import count_gpus
+from clary.gpus import count_gpus
 
 
 @dataclass(frozen=True)
