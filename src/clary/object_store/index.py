@@ -3,7 +3,7 @@
 The files are the truth. A row of `objects` describes the file whose inode, time and size it
 names, and nothing else: a file that was replaced by hand has no description, and an overwrite
 that was cut off leaves the old file with its old row. Inode 0 stands in rows that know only a
-name. `folders` remembers the modification time at which a folder was last read.
+name. `folders` remembers the times of a folder when it was last read.
 
 SQLite is called directly, not through SQLAlchemy: this is on the path of every request. A
 connection per thread; writers take turns. The journal is not forced to the disk at each commit,
@@ -58,6 +58,14 @@ CREATE TABLE completions (
 ) WITHOUT ROWID;
 CREATE INDEX completions_by_time ON completions (completed_ns);
 """,
+    # All folders are read once more: what was known of them may hide files.
+    """
+DROP TABLE folders;
+CREATE TABLE folders (
+    path BLOB PRIMARY KEY, inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
 )
 VERSION = len(_MIGRATIONS)
 _OBJECT = "key, inode, mtime_ns, size, aside, details"
@@ -80,6 +88,7 @@ class FolderRow(NamedTuple):
     path: bytes
     inode: int
     mtime_ns: int
+    ctime_ns: int
 
 
 class UploadRow(NamedTuple):
@@ -247,7 +256,7 @@ class Index:
     def folders(self, path: bytes, below: bytes) -> list[FolderRow]:
         """The folder at `path`, and those whose paths begin with `below`."""
         found = self.reading.execute(
-            "SELECT path, inode, mtime_ns FROM folders "
+            "SELECT path, inode, mtime_ns, ctime_ns FROM folders "
             "WHERE path = ?1 OR (path >= ?2 AND path < ?3)",
             (path, below, successor(below)),
         )
@@ -256,13 +265,13 @@ class Index:
     def remember_folders(self, rows: Iterable[FolderRow]) -> None:
         """Add or replace folders."""
         with self.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", rows)
 
     def add_folders(self, paths: Iterable[bytes]) -> None:
         """Add folders that were seen and not read yet."""
         with self.writing() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO folders VALUES (?, 0, 0)", ((path,) for path in paths)
+                "INSERT OR IGNORE INTO folders VALUES (?, 0, 0, 0)", ((path,) for path in paths)
             )
 
     def forget_folder(self, path: bytes) -> None:

@@ -1,9 +1,10 @@
 """Taking notice of files that somebody dropped into a bucket by hand.
 
-A folder's modification time changes when a name in it does, so only folders whose time has
+A folder's modification time changes when a name in it does, so only folders whose times have
 changed since they were last read are read again, by names alone; the state of files is looked up
-for the page that is listed. A change within the clock's grain of the reading could hide behind
-the same time, so a folder is not remembered as read until its time has come to rest.
+for the page that is listed. The time of the last change of state counts, too: `rsync -t` and `tar`
+give a folder its old modification time back. A change within the clock's grain of the reading could
+hide behind the same times, so a folder is not remembered as read until they have come to rest.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _Walk:
     def visit(self, top: bytes, below: bytes) -> None:
         """Read what has changed of the folder `top` and of known folders that begin so."""
         known = {row.path: row for row in self._index.folders(top, below)}
-        known.setdefault(top, FolderRow(top, 0, 0))
+        known.setdefault(top, FolderRow(top, 0, 0, 0))
         waiting = list(known.values())
         read: list[FolderRow] = []
         while waiting:
@@ -60,16 +61,17 @@ class _Walk:
                     # A link or a file in its place: what was below must not be looked up there.
                     self._index.forget_below(self._bucket.name, self._below(row.path) + b"/")
                 continue
-            if (state.st_ino, state.st_mtime_ns) == (row.inode, row.mtime_ns):
+            now = FolderRow(row.path, state.st_ino, state.st_mtime_ns, state.st_ctime_ns)
+            if now == row:
                 continue
             began = time.time_ns()
             folders = self._read(row.path, full)
             for path in folders:
                 if path not in known and path.startswith(below):
-                    known[path] = FolderRow(path, 0, 0)
+                    known[path] = FolderRow(path, 0, 0, 0)
                     waiting.append(known[path])
-            if state.st_mtime_ns + RESTING_NS < began:
-                read.append(FolderRow(row.path, state.st_ino, state.st_mtime_ns))
+            if max(now.mtime_ns, now.ctime_ns) + RESTING_NS < began:
+                read.append(now)
         if read:
             self._index.remember_folders(read)
 
