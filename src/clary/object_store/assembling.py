@@ -8,6 +8,7 @@ object is put together by copying.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,9 @@ from clary.object_store.index import PartRow
 
 COMMON_FILE = "parts"
 _COPY_BYTES = 1 << 26
+_BLOCK_BYTES = 1 << 20
+# What old kernels, some file systems, and files on two of them answer.
+_NOT_IN_KERNEL = {errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL}
 
 
 @dataclass
@@ -114,18 +118,25 @@ def is_whole(parts: Sequence[PartRow]) -> bool:
 
 
 def copy_range(source: int, offset: int, size: int, target: int, path: Path) -> None:
-    """Append a range of one file to another; in the kernel, shared blocks where it can.
+    """Append a range of one file to another; in the kernel, shared blocks where that can be.
 
     Raises:
         StorageError: the disk is full.
         EOFError: the source is shorter than that.
     """
+    in_kernel = hasattr(os, "copy_file_range")
     while size:
         with storage_errors(path):
-            if hasattr(os, "copy_file_range"):
-                copied = os.copy_file_range(source, target, min(size, _COPY_BYTES), offset)
+            if in_kernel:
+                try:
+                    copied = os.copy_file_range(source, target, min(size, _COPY_BYTES), offset)
+                except OSError as error:
+                    if error.errno not in _NOT_IN_KERNEL:
+                        raise
+                    in_kernel = False
+                    continue
             else:
-                copied = os.write(target, os.pread(source, min(size, 1 << 20), offset))
+                copied = os.write(target, os.pread(source, min(size, _BLOCK_BYTES), offset))
         if not copied:
             raise EOFError(f"{size} bytes are missing")
         offset += copied
