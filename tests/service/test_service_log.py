@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +55,33 @@ def test_a_traceback_is_one_entry(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         ServiceLog(tmp_path / "missing" / "log")
+
+
+def test_a_rotation_that_fails_leaves_other_files_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ServiceLog(tmp_path / "log", limit_bytes=200)
+    open_file = os.open
+
+    def full(*arguments: Any, **options: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "open", full)
+    for number in range(10):
+        log.write("INFO", f"line {number}")
+    monkeypatch.setattr(os, "open", open_file)
+    with (tmp_path / "other").open("wb") as other:
+        log.write("INFO", "line 10")
+        assert other.fileno() > 2
+    assert (tmp_path / "other").read_bytes() == b""
+    written = "".join(path.read_text() for path in tmp_path.glob("log*"))
+    assert [f"line {number}" in written for number in range(11)] == [True] * 11
+
+
+def test_a_log_that_was_removed_begins_anew(tmp_path: Path) -> None:
+    log = ServiceLog(tmp_path / "log", limit_bytes=200)
+    log.write("INFO", "gone")
+    (tmp_path / "log").unlink()
+    for number in range(10):
+        log.write("INFO", f"line {number}")
+    assert "line 9" in "".join(path.read_text() for path in tmp_path.glob("log*"))

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from clary.formats.files import storage_errors
@@ -35,7 +36,8 @@ class ServiceLog:
         self._second = 0
         self._prefix = ""
         with storage_errors(path):
-            self._open()
+            self._descriptor = self._open(path)
+            self._size = os.fstat(self._descriptor).st_size
 
     def write(self, level: str, text: str) -> None:
         """Append one entry; of several lines, the later ones are indented."""
@@ -54,15 +56,22 @@ class ServiceLog:
             except OSError:
                 return
 
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
+    @staticmethod
+    def _open(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _begin_anew(self) -> None:
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        os.close(self._descriptor)
-        self._open()
+        """Give the descriptor a new file. It is never closed, or it would become another's."""
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        descriptor = self._open(fresh)
+        try:
+            with suppress(FileNotFoundError):  # somebody has removed it
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            fresh.replace(self._path)
+            os.dup2(descriptor, self._descriptor, inheritable=False)
+            self._size = 0
+        finally:
+            os.close(descriptor)
 
 
 class LogHandler(logging.Handler):
