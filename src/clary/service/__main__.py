@@ -25,6 +25,7 @@ from clary.endings import exit_code
 from clary.errors import ClaryError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
+from clary.service.http_protocol import BoundedHeadProtocol
 from clary.service.service_log import LogHandler, ServiceLog
 from clary.settings import Settings
 
@@ -101,7 +102,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     service = Service(settings, log)
     config = uvicorn.Config(
         service.app,
-        http="httptools",
+        http=BoundedHeadProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
