@@ -7,6 +7,7 @@ import http.client
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -227,6 +228,95 @@ def test_all_violations_come_at_once(service: RunningService) -> None:
         "Map value must satisfy constraint: [Member must have length less than or equal to 2500]",
     ):
         assert words in message, message
+
+
+def presigned_put(service: RunningService, key: str, length: int) -> bytes:
+    """The head of an upload that the service believes, without the body."""
+    parameters = {"Bucket": "stalled", "Key": key}
+    url = service.client("s3").generate_presigned_url("put_object", parameters)
+    path = url.removeprefix(service.url)
+    return f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_stalled_uploads_do_not_hold_downloads_up(service: RunningService) -> None:
+    client = service.client("s3")
+    client.create_bucket(Bucket="stalled")
+    client.put_object(Bucket="stalled", Key="big", Body=bytes(4 << 20))
+    head = presigned_put(service, "never", 9 << 20)
+    uploads = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(70)]
+    try:
+        for upload in uploads:
+            upload.sendall(head + b"abc")
+        time.sleep(0.5)
+        begun = time.monotonic()
+        body = client.get_object(Bucket="stalled", Key="big")["Body"].read()
+        assert (len(body), time.monotonic() - begun < 5) == (4 << 20, True)
+    finally:
+        for upload in uploads:
+            upload.close()
+
+
+def test_copies_do_not_hold_quick_calls_up(service: RunningService) -> None:
+    client = service.client("s3", config=Config(max_pool_connections=40))
+    client.create_bucket(Bucket="copies")
+    client.put_object(Bucket="copies", Key="big", Body=bytes(32 << 20))
+
+    def copy(number: int) -> None:
+        source = {"Bucket": "copies", "Key": "big"}
+        client.copy_object(Bucket="copies", Key=f"copy-{number}", CopySource=source)
+
+    with ThreadPoolExecutor(40) as threads:
+        copies = [threads.submit(copy, number) for number in range(40)]
+        slowest = 0.0
+        while not all(done.done() for done in copies):
+            begun = time.monotonic()
+            client.head_object(Bucket="copies", Key="big")
+            slowest = max(slowest, time.monotonic() - begun)
+    for done in copies:
+        done.result()
+    assert slowest < 1.5
+
+
+def test_the_memory_for_unknown_senders_is_bounded(own_service: RunningService) -> None:
+    head = (
+        "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: SageMaker.ListTrainingJobs\r\n"
+        f"Content-Length: {32 << 20}\r\n\r\n"
+    ).encode()
+    port = own_service.port
+    senders = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(9)]
+    try:
+        for sender in senders:
+            sender.sendall(head + b" ")
+        assert senders[-1].recv(12) == b"HTTP/1.1 503"
+        assert own_service.client("sts").get_caller_identity()
+        client = own_service.client("s3")
+        client.create_bucket(Bucket="room")
+        assert client.put_object(Bucket="room", Key="k", Body=bytes(1 << 19))
+    finally:
+        for sender in senders:
+            sender.close()
+    time.sleep(0.5)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as late:
+        late.sendall(head + b" " * (32 << 20))
+        assert late.recv(12) == b"HTTP/1.1 400"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"a: " + b"a" * (80 << 10) + b"\r\n",
+        b"a: " + b"a" * (8 << 20),
+        b"".join(b"name-%d: value\r\n" % number for number in range(9000)),
+    ],
+    ids=["whole", "endless", "many"],
+)
+def test_a_head_has_an_end(service: RunningService, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as sender:
+        with suppress(ConnectionError):
+            sender.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+        with suppress(ConnectionError):
+            assert sender.recv(12) in {b"HTTP/1.1 431", b""}
+    assert service.client("sts").get_caller_identity()
 
 
 def test_a_slow_upload_starves_nobody(service: RunningService) -> None:

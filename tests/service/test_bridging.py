@@ -118,6 +118,27 @@ def test_a_client_that_is_silent_gives_its_thread_back() -> None:
         asyncio.run(wait())
 
 
+def test_a_client_that_drips_gives_its_thread_back() -> None:
+    async def drip() -> None:
+        async def receive() -> MutableMapping[str, Any]:
+            await asyncio.sleep(0.02)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        bridge = BodyBridge(receive, idle_seconds=0.2)
+        pump = asyncio.create_task(bridge.pump())
+        try:
+            while True:
+                await asyncio.to_thread(bridge.read, 10)
+        finally:
+            bridge.close()
+            await pump
+
+    begun = time.monotonic()
+    with pytest.raises(Fault, match="Idle connections will be closed"):
+        asyncio.run(drip())
+    assert time.monotonic() - begun < 2
+
+
 class Zeros:
     """A file of so many zeros that takes no memory."""
 

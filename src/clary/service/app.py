@@ -1,7 +1,9 @@
 """The HTTP edge: an ASGI application that brings requests to threads and answers back.
 
-Everything behind it is synchronous. Three pools keep callers apart: what is quick, uploads and
-downloads that go at the client's pace, and calls that wait for a job; none starves another.
+Everything behind it is synchronous. Pools of threads keep callers apart, so that none starves
+another: what is quick; copies, which take the disk's time; uploads, which hold a thread at their
+client's pace, while it is not too slow; blocks of downloads, whose clients are waited for without
+a thread; and calls that wait for a job.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 from clary.service.bridging import BytesSource, Receive
 from clary.service.call import ResponseBody
 from clary.service.faults import Fault, internal_failure
-from clary.service.incoming import IncomingBody
+from clary.service.incoming import IncomingBody, Room
 from clary.service.protocol.aws_chunked import ByteSource
 from clary.service.protocol.chain import Chain
 from clary.service.protocol.fault_writing import write_fault
@@ -38,14 +40,39 @@ logger = logging.getLogger("clary.service")
 class App:
     """The application of one service process. Close it after the server has stopped."""
 
-    def __init__(self, chain: Chain, patient: frozenset[tuple[str, str]], log: ServiceLog) -> None:
-        """Serve what `chain` answers; `patient` are operations that may wait long."""
+    def __init__(
+        self,
+        chain: Chain,
+        log: ServiceLog,
+        *,
+        patient: frozenset[tuple[str, str]],
+        copying: frozenset[tuple[str, str]],
+    ) -> None:
+        """Serve what `chain` answers.
+
+        Args:
+            chain: what answers.
+            log: gets a line for each request.
+            patient: operations that may wait long.
+            copying: operations that copy data from disk to disk.
+        """
         self._log = log
         self._chain = chain
-        self._patient = patient
+        self._room = Room()
         self._quick_pool = ThreadPoolExecutor(32, "quick")
-        self._transfer_pool = ThreadPoolExecutor(64, "transfer")
-        self._patient_pool = ThreadPoolExecutor(256, "patient")
+        self._upload_pool = ThreadPoolExecutor(64, "upload")
+        self._download_pool = ThreadPoolExecutor(16, "download")
+        patient_pool = ThreadPoolExecutor(256, "patient")
+        copy_pool = ThreadPoolExecutor(4, "copy")
+        self._own_pools = dict.fromkeys(patient, patient_pool)
+        self._own_pools.update(dict.fromkeys(copying, copy_pool))
+        self._pools = (
+            self._quick_pool,
+            self._upload_pool,
+            self._download_pool,
+            patient_pool,
+            copy_pool,
+        )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,6 +87,8 @@ class App:
         except asyncio.CancelledError:  # the service ends
             body.abandon()
             raise
+        finally:
+            body.release(self._room)
         await body.close()
         if not body.complete:
             # The rest of the body would be taken for the next request.
@@ -72,7 +101,7 @@ class App:
 
     def close(self) -> None:
         """Let the threads go; what waits is not waited for."""
-        for pool in (self._quick_pool, self._transfer_pool, self._patient_pool):
+        for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _respond(
@@ -86,20 +115,18 @@ class App:
             logger.exception("request %s failed", request_id)
             route = Route("s3", REST_XML)
             return route, write_fault(route, request, internal_failure(request_id), request_id)
-        pool = self._quick_pool
+        pool = self._own_pools.get((route.service, route.operation), self._quick_pool)
         source: ByteSource | None = None
         try:
             if not route.streams:
-                request = request.with_body(await body.read_all(BODY_LIMIT_BYTES))
-            elif body.announced is not None and body.announced <= SMALL_UPLOAD_BYTES:
-                source = BytesSource(await body.read_all(SMALL_UPLOAD_BYTES))
+                request = request.with_body(await body.read_all(BODY_LIMIT_BYTES, self._room))
+            elif _small(body) and self._room.has(body.announced or 0):
+                source = BytesSource(await body.read_all(SMALL_UPLOAD_BYTES, self._room))
             else:
                 source = body.bridge()
-                pool = self._transfer_pool
+                pool = self._upload_pool
         except Fault as fault:
             return route, write_fault(route, request, fault, request_id)
-        if (route.service, route.operation) in self._patient:
-            pool = self._patient_pool
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             pool, self._chain.answer, route, request, source, request_id
@@ -140,7 +167,7 @@ class App:
             else:
                 await self._send_blocks(body, receive, send)
         finally:
-            await asyncio.get_running_loop().run_in_executor(self._transfer_pool, body.close)
+            await asyncio.get_running_loop().run_in_executor(self._download_pool, body.close)
 
     async def _send_blocks(self, body: ResponseBody, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -149,13 +176,17 @@ class App:
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             while not gone.done():
-                block = await loop.run_in_executor(self._transfer_pool, next, blocks, None)
+                block = await loop.run_in_executor(self._download_pool, next, blocks, None)
                 if block is None:
                     await send({"type": "http.response.body", "body": b""})
                     return
                 await send({"type": "http.response.body", "body": block, "more_body": True})
         finally:
             gone.cancel()
+
+
+def _small(body: IncomingBody) -> bool:
+    return body.announced is not None and body.announced <= SMALL_UPLOAD_BYTES
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -14,7 +14,7 @@ from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.keys import KeyRing
 from clary.service.office import Office
-from clary.service.operations.table import OPERATIONS, PATIENT
+from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
@@ -44,9 +44,12 @@ class Service:
             # Closes the executor, too.
             self._supervisor = Supervisor(state, executor, settings, self._job_environment)
             parts.callback(self._supervisor.close)
-            office = Office(settings, self._credentials.region, store, state, self._supervisor)
-            chain = Chain(office, OPERATIONS, KeyRing(self._credentials))
-            self.app = App(chain, PATIENT, log)
+            keys = KeyRing(self._credentials)
+            office = Office(
+                settings, self._credentials.region, store, state, self._supervisor, keys
+            )
+            chain = Chain(office, OPERATIONS, keys)
+            self.app = App(chain, log, patient=PATIENT, copying=COPYING)
             parts.callback(self.app.close)
             self._parts = parts.pop_all()
 

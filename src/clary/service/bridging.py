@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from threading import Condition
@@ -17,6 +18,33 @@ HIGH_WATER_BYTES = 4 << 20
 LOW_WATER_BYTES = 1 << 20
 # A client that is silent for so long gives its thread back.
 IDLE_SECONDS = 60.0
+# One that is slower than this in the long run does so, too.
+SLOWEST_BYTES_PER_SECOND = 4096
+
+
+class Patience:
+    """How long a client may be waited for: silence uses it up, bytes restore it."""
+
+    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._most = self.left = idle_seconds
+
+    def spend(self, seconds: float, received: int) -> None:
+        """Count a wait that was answered with so many bytes."""
+        self.left = min(self._most, self.left - seconds + received / SLOWEST_BYTES_PER_SECOND)
+
+
+def timed_out() -> Fault:
+    """A client that was waited for too long."""
+    return Fault(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout "
+        "period. Idle connections will be closed.",
+    )
+
+
+def broken_off() -> Fault:
+    """A client that left before its request was whole."""
+    return Fault("IncompleteBody", "The client broke off before the body's end.")
 
 
 class BytesSource:
@@ -36,7 +64,7 @@ class BodyBridge:
 
     def __init__(self, receive: Receive, idle_seconds: float = IDLE_SECONDS) -> None:
         self._receive = receive
-        self._idle_seconds = idle_seconds
+        self._patience = Patience(idle_seconds)
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._arrived = Condition()
@@ -77,20 +105,19 @@ class BodyBridge:
         """The next bytes, at most `size`; b"" at the end. On a thread.
 
         Raises:
-            Fault: the client went away or says nothing any more.
+            Fault: the client went away, says nothing any more, or is too slow.
         """
         with self._arrived:
             while not self._chunks:
                 if self._complete:
                     return b""
                 if self._broken:
-                    raise Fault("IncompleteBody", "The client broke off before the body's end.")
-                if not self._arrived.wait(self._idle_seconds):
-                    raise Fault(
-                        "RequestTimeout",
-                        "Your socket connection to the server was not read from or written to "
-                        "within the timeout period. Idle connections will be closed.",
-                    )
+                    raise broken_off()
+                begun = time.monotonic()
+                arrived = self._arrived.wait(max(0.0, self._patience.left))
+                self._patience.spend(time.monotonic() - begun, self._waiting_bytes)
+                if not arrived:
+                    raise timed_out()
             data = self._chunks.popleft()
             if len(data) > size:
                 self._chunks.appendleft(data[size:])

@@ -11,6 +11,7 @@ from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
+    from clary.service.keys import KeyRing
     from clary.service.state.state import State
     from clary.service.supervisor.supervisor import Supervisor
 
@@ -26,6 +27,7 @@ class Office:
     store: ObjectStore
     state: State
     supervisor: Supervisor
+    keys: KeyRing
     account: str = ACCOUNT
 
     def arn(self, resource: str, service: str = "sagemaker") -> str:

@@ -20,7 +20,7 @@ from clary.service.app import App
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.keys import KeyRing
 from clary.service.office import Office
-from clary.service.operations.table import OPERATIONS, PATIENT
+from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
@@ -48,6 +48,7 @@ class Bench:
             store=None,  # type: ignore[arg-type] - nothing here reaches for S3
             state=self.state,
             supervisor=self.supervisor,
+            keys=KeyRing(self.credentials),
         )
 
         self._clients: dict[str, Any] = {}
@@ -100,7 +101,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         listener.listen()
         bench = Bench(tmp_path_factory.mktemp("bench"), listener.getsockname()[1])
         log = ServiceLog(bench.settings.service_log)
-        app = App(Chain(bench.office, OPERATIONS, KeyRing(bench.credentials)), PATIENT, log)
+        chain = Chain(bench.office, OPERATIONS, bench.office.keys)
+        app = App(chain, log, patient=PATIENT, copying=COPYING)
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

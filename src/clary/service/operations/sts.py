@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from clary.formats.credentials import Credentials
 from clary.service.call import Call
 from clary.service.faults import Fault
-from clary.service.keys import KeyRing, TemporaryCredentials
+from clary.service.keys import TemporaryCredentials
 from clary.service.office import ACCOUNT, Handler, Office
 
 HOUR_SECONDS = 3600
@@ -35,7 +34,7 @@ def assume_role(office: Office, call: Call) -> Mapping[str, Any]:
     caller = f"arn:aws:sts::{role['account']}:assumed-role/{name}/{session}"
     seconds = call.parameters.get("DurationSeconds", HOUR_SECONDS)
     return {
-        "Credentials": _credentials(_keys(office).issue(caller, seconds)),
+        "Credentials": _credentials(office.keys.issue(caller, seconds)),
         "AssumedRoleUser": {"AssumedRoleId": f"{role_id(name)}:{session}", "Arn": caller},
     }
 
@@ -43,7 +42,7 @@ def assume_role(office: Office, call: Call) -> Mapping[str, Any]:
 def get_session_token(office: Office, call: Call) -> Mapping[str, Any]:
     """Temporary credentials of the caller."""
     seconds = call.parameters.get("DurationSeconds", DEFAULT_SESSION_SECONDS)
-    return {"Credentials": _credentials(_keys(office).issue(call.caller_arn, seconds))}
+    return {"Credentials": _credentials(office.keys.issue(call.caller_arn, seconds))}
 
 
 def get_access_key_info(office: Office, call: Call) -> Mapping[str, Any]:
@@ -55,10 +54,6 @@ def role_id(name: str) -> str:
     """The unique id of a role: 21 characters that begin with AROA, the same each time."""
     letters = re.sub(r"[^A-Z0-9]", "", name.upper())
     return f"AROA{letters:X<17}"[:21]
-
-
-def _keys(office: Office) -> KeyRing:
-    return KeyRing(Credentials.read(office.settings))
 
 
 def _credentials(issued: TemporaryCredentials) -> Mapping[str, Any]:

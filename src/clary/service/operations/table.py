@@ -37,3 +37,8 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
 
 # Those that may hold their answer back until a job changes.
 PATIENT = frozenset({("sagemaker", "DescribeTrainingJob")})
+
+# Those that copy objects, however large, from disk to disk.
+COPYING = frozenset(
+    {("s3", "CopyObject"), ("s3", "UploadPartCopy"), ("s3", "CompleteMultipartUpload")}
+)
