@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from zipfile import ZipFile
 
+import botocore
 import pytest
 
 from clary.formats.client_environment import SHIMS
@@ -132,6 +135,48 @@ def test_the_hidden_sitecustomize_runs(tmp_path: Path) -> None:
 def test_it_is_light() -> None:
     script = "import sys; print(sorted({'typing', 'urllib', 'botocore'} & set(sys.modules)))"
     assert run(script, "http://x").stdout == "[]\n"
+
+
+def test_a_library_in_a_zip_file_is_changed_too(tmp_path: Path) -> None:
+    archive = tmp_path / "libraries.zip"
+    with ZipFile(archive, "w") as libraries:
+        libraries.writestr("botocore/__init__.py", "")
+        source = (
+            "class Session:\n    def create_client(self, name, **k): return k['endpoint_url']\n"
+        )
+        libraries.writestr("botocore/session.py", source)
+        sender = "class URLLib3Session:\n    def send(self, request): return 'sent'\n"
+        libraries.writestr("botocore/httpsession.py", sender)
+        libraries.writestr("botocore/other.py", "")
+    script = (
+        "import inspect, botocore.session, botocore.httpsession, botocore.other\n"
+        "print(botocore.__file__.startswith(%r), inspect.getsource(botocore.session)[:5])\n"
+        "print(botocore.session.Session().create_client('s3'))"
+    )
+    path = f"{SHIMS}{os.pathsep}{archive}"
+    ended = run(script % str(archive), "http://127.0.0.1:9", PYTHONPATH=path)
+    assert (ended.stdout, ended.stderr) == ("True class\nhttp://127.0.0.1:9\n", "")
+
+
+def suffixes(tree: object) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name.lower().endswith("dnssuffix"):
+                yield value
+            else:
+                yield from suffixes(value)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from suffixes(item)
+
+
+@pytest.mark.parametrize("name", ["partitions", "endpoints"])
+def test_the_hosts_of_every_partition_are_aws_s(name: str) -> None:
+    data = Path(botocore.__file__).parent / "data" / f"{name}.json"
+    partitions = json.loads(data.read_bytes())
+    found = set(suffixes(partitions))
+    assert "amazonaws.com" in found
+    assert [suffix for suffix in found if not is_aws(f"https://s3.some-region.{suffix}")] == []
 
 
 @pytest.mark.parametrize(

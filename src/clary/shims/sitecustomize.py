@@ -25,7 +25,24 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws")
+# Of all partitions, as botocore's partitions.json names them; a test compares.
+_AWS_DOMAINS = (
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".api.amazonwebservices.com.cn",
+    ".api.amazonwebservices.eu",
+    ".api.aws",
+    ".api.aws.hci.ic.gov",
+    ".api.aws.ic.gov",
+    ".api.aws.scloud",
+    ".api.cloud-aws.adc-e.uk",
+    ".c2s.ic.gov",
+    ".cloud.adc-e.uk",
+    ".csp.hci.ic.gov",
+    ".on.aws",
+    ".sc2s.sgov.gov",
+)
 _CREATE_CLIENT_ENDPOINT = 5  # its place in `create_client(service_name, …)` after self
 
 
@@ -156,20 +173,36 @@ class _Finder:
             spec: ModuleSpec | None = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    _change_when_loaded(spec.loader, _CHANGES[name])
+                    loader: Any = _ChangingLoader(spec.loader, _CHANGES[name])
+                    spec.loader = loader
                 return spec
         return None
 
 
-def _change_when_loaded(loader: Any, change: Callable[[ModuleType], None]) -> None:
-    """Each module has a loader of its own, so that the loader itself can be changed."""
-    exec_module = loader.exec_module
+class _ChangingLoader:
+    """Another loader, for one module: some, such as that of zip files, serve several."""
 
-    def exec_and_change(module: ModuleType) -> None:
-        exec_module(module)
-        change(module)
+    def __init__(self, loader: Any, change: Callable[[ModuleType], None]) -> None:
+        self._loader = loader
+        self._change = change
 
-    loader.exec_module = exec_and_change
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The module, empty; None for an ordinary one."""
+        create = getattr(self._loader, "create_module", None)
+        module: ModuleType | None = None if create is None else create(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Load the module, and change it."""
+        execute = getattr(self._loader, "exec_module", None)
+        if execute is None:  # zip files before Python 3.10
+            exec(self._loader.get_code(module.__name__), module.__dict__)
+        else:
+            execute(module)
+        self._change(module)
 
 
 def _run_hidden_sitecustomize() -> None:
