@@ -14,7 +14,7 @@ The service gives it to the jobs that it starts, the SDK to shells, kernels and 
     AWS_IGNORE_CONFIGURED_ENDPOINT_URLS,
     AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT   turned off where they are on
     SAGEMAKER_ADMIN_CONFIG_OVERRIDE                 turns the SageMaker SDK's telemetry off
-    NO_PROXY, no_proxy                              no proxy leads to loopback
+    NO_PROXY, no_proxy                              no proxy leads to the service
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clary.formats.credentials import Credentials
 from clary.formats.service_record import ServiceRecord
@@ -77,9 +78,10 @@ def client_environment(
     variables.update({name: record.url for name in earlier if name.startswith(_SERVICE_ENDPOINT)})
     if any(earlier.get(name) for name in _PROXIES):
         # Some programs read the one, some the other; neither may lose what both have said.
+        hosts = tuple(dict.fromkeys((*_LOOPBACK, urlsplit(record.url).hostname or "localhost")))
         excepted = earlier.get("no_proxy") or earlier.get("NO_PROXY") or ""
         for name in ("NO_PROXY", "no_proxy"):
-            variables[name] = _ahead(_LOOPBACK, earlier.get(name) or excepted, ",")
+            variables[name] = _ahead(hosts, earlier.get(name) or excepted, ",")
     return variables
 
 
