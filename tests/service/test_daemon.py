@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import sqlite3
@@ -41,6 +42,19 @@ def test_sigterm_ends_it_in_peace(own_service: RunningService) -> None:
     assert not own_service.settings.service_file.exists()
     assert not service_is_alive(own_service.settings)
     assert (own_service.home / "output.txt").read_text() == ""
+
+
+def test_it_may_open_more_files_than_a_shell(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    service = RunningService(tmp_path / "home")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        service.start()
+        allowed, _ = psutil.Process(service.pid).rlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        service.stop()
+    assert allowed == min(hard, 16_384)
 
 
 def test_an_upload_under_way_does_not_keep_it_up(own_service: RunningService) -> None:
