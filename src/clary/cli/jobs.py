@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clary.cli.parser import Switch
-from clary.errors import UsageError
+from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.sdk.job_comparison import compare_jobs
 from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job
@@ -101,8 +101,13 @@ def logs(
     """
     named = _job(job, Settings.from_environment())
     several = named.description().hosts > 1
-    for line in named.lines(follow=follow):
-        print(f"{line.host}: {line.message}" if several else line.message, flush=follow)
+    try:
+        for line in named.lines(follow=follow):
+            print(f"{line.host}: {line.message}" if several else line.message, flush=follow)
+    except ServiceUnreachable as error:
+        raise ServiceError(
+            f"{error}; the job goes on, and `clary jobs logs --follow {named.name}` shows it"
+        ) from error
     return 0
 
 
