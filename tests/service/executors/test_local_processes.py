@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from clary.errors import ClaryError
@@ -369,3 +371,28 @@ def test_a_channel_that_cannot_be_streamed_ends_the_job_with_the_reason(
     said = ended.failure.removeprefix("ClientError: ")
     assert said.startswith("the channel training cannot be streamed: ")
     assert bench.lines(executor, job)[-1] == f"clary: {said}"
+
+
+def test_a_host_that_finds_the_disk_full_says_so_when_there_is_room(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    job = bench.script("no-room", "print('x')\n")
+    executor.prepare(job, lambda message: None)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Enough for a process id, and inherited by the host.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        executor.launch(job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    deadline = time.monotonic() + 20
+    while not executor.processes(job) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    host = psutil.Process(executor.processes(job)["algo-1"])
+    time.sleep(0.5)
+    assert executor.look(job) == Waiting()
+    host.rlimit(resource.RLIMIT_FSIZE, unlimited)
+    ended = bench.end(executor, job)
+    assert isinstance(ended, Ended) and ended.exit_code == 1
+    assert ended.failure is not None and "File too large" in ended.failure

@@ -111,17 +111,19 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     # Whoever wants to stop the host makes the file first and then looks for the process id.
     child.asked_to_stop |= files.stop.exists() or files.kill.exists()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    log = LogWriter(Path(launch.log))
-    for note in launch.notes:
-        log.say(note)
+    log = None
     try:
+        log = LogWriter(Path(launch.log))
+        for note in launch.notes:
+            log.say(note)
         if launch.isolation == "namespace":
             for refused in namespace.enter(launch):
                 log.say(refused)
         make_first_pipes(launch.pipes)
     except (ClaryError, OSError) as error:
-        log.say(f"clary: {error}")
-        log.close()
+        if log is not None:
+            log.say(f"clary: {error}")
+            log.close()
         _tell(HostEnded(1, str(error), _now_ms()), files)
         return 1
 
