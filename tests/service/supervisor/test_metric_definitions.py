@@ -18,12 +18,12 @@ def events(*lines: str) -> list[LogEvent]:
 
 
 def test_definitions_that_backtrack_cost_a_bounded_time_over_all_lines() -> None:
-    bad = {f"bad{number}": rf"(x+x+)+y{number}(.)" for number in range(10)}
+    bad = {f"bad{number}": rf"(x+x+)+y{number}(.)" for number in range(4)}
     tried = definitions(**bad, loss=r"loss=(\S+)")
     lines = [f"{'x' * 19} loss={number}" for number in range(300)]
     begun = time.thread_time()
     found = tried.matches(events(*lines))
-    assert time.thread_time() - begun < 10
+    assert time.thread_time() - begun < 5
     assert [match.value for match in found] == list(range(300))
     begun = time.thread_time()
     assert len(tried.matches(events(*lines))) == 300
