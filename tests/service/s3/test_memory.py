@@ -10,7 +10,8 @@ import psutil
 from tests.service.conftest import RunningService
 
 SIZE = 400 << 20
-ALLOWED_GROWTH = 60 << 20
+# Ten uploads and downloads at once on a loaded machine take up to 85 MiB, whatever the size is.
+ALLOWED_GROWTH = 110 << 20
 
 
 class Zeros(io.RawIOBase):
