@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clary.errors import FormatError
-from clary.formats.files import read_json, storage_errors, write_text
+from clary.formats.files import read_versioned_json, storage_errors, write_text
 
 VERSION = 1
 BASE = "/opt/ml"
@@ -122,7 +122,7 @@ class Launch:
         Raises:
             FormatError: it is missing, damaged, or of a later version.
         """
-        content = _read(path)
+        content = read_versioned_json(path, VERSION)
         inside = content.get("in_process")
         try:
             return cls(
@@ -174,7 +174,9 @@ class HostStarted:
         Raises:
             FormatError: it is damaged, or of a later version.
         """
-        return cls(**_read(files.started)) if files.started.exists() else None
+        return (
+            cls(**read_versioned_json(files.started, VERSION)) if files.started.exists() else None
+        )
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ class HostEnded:
         Raises:
             FormatError: it is damaged, or of a later version.
         """
-        return cls(**_read(files.ended)) if files.ended.exists() else None
+        return cls(**read_versioned_json(files.ended, VERSION)) if files.ended.exists() else None
 
 
 @dataclass(frozen=True)
@@ -318,14 +320,3 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content) + "\n")
     with storage_errors(path):
         path.chmod(0o600)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    version = content.get("version") if isinstance(content, dict) else None
-    if not isinstance(version, int) or version > VERSION:
-        raise FormatError(
-            f"{path} has version {version!r} but this Clary reads up to {VERSION}: "
-            "install a newer Clary"
-        )
-    return dict(content)
