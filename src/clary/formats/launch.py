@@ -203,7 +203,9 @@ class HostEnded:
         Raises:
             FormatError: it is damaged, or of a later version.
         """
-        return cls(**read_versioned_json(files.ended, VERSION)) if files.ended.exists() else None
+        if not files.ended.exists():
+            return None
+        return cls(**read_versioned_json(files.ended, VERSION))
 
 
 @dataclass(frozen=True)
