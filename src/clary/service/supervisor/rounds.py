@@ -74,6 +74,7 @@ class Rounds:
         self._conductors: dict[int, Conductor] = {}
         self._failures: dict[int, _Failure] = {}
         self._queue_due = 0.0
+        self._states: list[tuple[int, str, str]] = []
 
     def next(self) -> float | None:
         """Take every job a step further; how long the next round may wait, None for ever.
@@ -91,10 +92,13 @@ class Rounds:
         }
         queued = [job for job in jobs if (job.status, job.secondary) in _QUEUED]
         others = [job for job in jobs if (job.status, job.secondary) not in _QUEUED]
-        self._admit_some(queued, [job.name for job in others if job.status != "Deleting"])
         due = time.monotonic() >= self._queue_due
         if due:
             self._queue_due = time.monotonic() + _QUEUE_TICK_S
+        states = [(job.number, job.status, job.secondary) for job in jobs]
+        if due or states != self._states:
+            self._states = states
+            self._admit_some(queued, [job.name for job in others if job.status != "Deleting"])
         for job in jobs if due else others:
             self._attempt(job, self._step)
         return self._pause(others, queued)
