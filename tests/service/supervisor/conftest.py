@@ -24,7 +24,7 @@ QUICK = Timing(
     calm_tick_s=0.01,
     follow_s=0.02,
     sample_s=60,
-    last_read_s=1,
+    last_read_s=10,
     unseen_s=0.5,
     retry_s=0.1,
 )

@@ -73,7 +73,7 @@ def test_the_end_of_a_log_is_read_again_when_that_fails_and_holds_up_nothing(
 ) -> None:
     definitions = [{"Name": "loss", "Regex": r"loss=(\S+)"}]
     specification = {"TrainingInputMode": "File", "MetricDefinitions": definitions}
-    supervisor = supervise(replace(QUICK, follow_s=60))
+    supervisor = supervise(replace(QUICK, follow_s=60, last_read_s=1))
     failures = iter([StorageError("the database is locked")] * 3)
 
     def break_logs() -> None:
