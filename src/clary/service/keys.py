@@ -20,8 +20,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from clary.formats.credentials import Credentials
-from clary.service.office import ACCOUNT
 
+ACCOUNT = "000000000000"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/ClaryRole"
 # What get_execution_role makes the role's ARN from: it must be an assumed role's.
 CALLER_ARN = f"arn:aws:sts::{ACCOUNT}:assumed-role/ClaryRole/clary"

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clary.service.call import Answer, Call
+from clary.service.keys import ACCOUNT, KeyRing
 from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
-    from clary.service.keys import KeyRing
     from clary.service.state.state import State
     from clary.service.supervisor.supervisor import Supervisor
-
-ACCOUNT = "000000000000"
 
 
 @dataclass(frozen=True)

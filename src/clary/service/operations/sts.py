@@ -8,8 +8,8 @@ from typing import Any
 
 from clary.service.call import Call
 from clary.service.faults import Fault
-from clary.service.keys import TemporaryCredentials
-from clary.service.office import ACCOUNT, Handler, Office
+from clary.service.keys import ACCOUNT, TemporaryCredentials
+from clary.service.office import Handler, Office
 
 HOUR_SECONDS = 3600
 DEFAULT_SESSION_SECONDS = 12 * HOUR_SECONDS

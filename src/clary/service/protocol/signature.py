@@ -93,15 +93,18 @@ def verify(
 
 def _check_time(claims: Claims, route: Route, now: datetime) -> None:
     signed = claims.signed_at
-    clock = now.strftime("%Y%m%dT%H%M%SZ")
     if signed > now + _SKEW:
-        raise refusals.skewed(route.protocol, claims.timestamp, clock, late=False)
+        raise refusals.skewed(route.protocol, claims.timestamp, _stamp(now), late=False)
     if claims.expires_seconds is not None:
         until = signed + timedelta(seconds=claims.expires_seconds)
         if now > until:
             raise refusals.expired_url(f"{until:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y-%m-%dT%H:%M:%SZ}")
     elif now > signed + _SKEW:
-        raise refusals.skewed(route.protocol, claims.timestamp, clock, late=True)
+        raise refusals.skewed(route.protocol, claims.timestamp, _stamp(now), late=True)
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%SZ}"
 
 
 def _check_signed_headers(request: HttpRequest, claims: Claims) -> None:
