@@ -37,7 +37,8 @@ request is ever passed on to AWS.
 | credentials | one key, made at the first start, and temporary ones of STS; they permit all |
 | roles | a role of any well-formed name exists |
 | addressing of buckets | in the path, or as `BUCKET.localhost` |
-| bodies | up to 32 MiB; those of PutObject and UploadPart stream and have no such limit |
+| heads | up to 64 KiB, an Authorization header up to 8 KiB |
+| bodies | up to 32 MiB, XML up to 4 MiB; PutObject and UploadPart stream and have no such limit |
 | clocks | a quarter of an hour apart at most, as on AWS |
 
 This page is written by `make docs`.
