@@ -18,7 +18,8 @@ def stop_hosts(hosts: Sequence[HostFiles]) -> None:
     Raises:
         StorageError: a host that does not take signals yet cannot be told.
     """
-    _ask_all(hosts, lambda files: files.stop)
+    untold = [_wish(files, files.stop) for files in hosts]
+    _signal_hosts(hosts, untold)
 
 
 def kill_hosts(hosts: Sequence[HostFiles]) -> None:
@@ -27,39 +28,43 @@ def kill_hosts(hosts: Sequence[HostFiles]) -> None:
     Raises:
         StorageError: a host that does not take signals yet cannot be told.
     """
+    untold = [_wish(files, files.kill) for files in hosts]
     try:
-        _ask_all(hosts, lambda files: files.kill)
-    finally:
+        # Before the hosts hear of it: one that could not read the wish would only ask to stop.
         for files in hosts:
             started = HostStarted.read(files)
             if started is not None and files.is_held():
                 _send(os.killpg, started.group, signal.SIGKILL)
+        _signal_hosts(hosts, untold)
+    finally:
         _kill_leftovers(hosts)
 
 
-def _ask_all(hosts: Sequence[HostFiles], wish: Callable[[HostFiles], Path]) -> None:
-    errors = [error for files in hosts if (error := _ask(files, wish(files))) is not None]
-    if errors:
-        raise errors[0]
-
-
-def _ask(files: HostFiles, wish: Path) -> StorageError | None:
+def _wish(files: HostFiles, wish: Path) -> StorageError | None:
     """A host that has not written its process id yet looks for the file when it has.
 
     Returns:
-        Why the host does not hear of it.
+        Why it could not be written.
     """
-    untold = None
     try:
         with storage_errors(wish):
             wish.touch()
     except StorageError as error:
-        untold = error
-    pid = files.holder()
-    if pid is None:
-        return untold if files.is_held() else None
-    _send(os.kill, pid, signal.SIGTERM)
+        return error
     return None
+
+
+def _signal_hosts(hosts: Sequence[HostFiles], untold: Sequence[StorageError | None]) -> None:
+    """Send SIGTERM to all, and only then say which could not be told in any way."""
+    unheard = []
+    for files, error in zip(hosts, untold, strict=True):
+        pid = files.holder()
+        if pid is not None:
+            _send(os.kill, pid, signal.SIGTERM)
+        elif error is not None and files.is_held():
+            unheard.append(error)
+    if unheard:
+        raise unheard[0]
 
 
 def _kill_leftovers(hosts: Sequence[HostFiles]) -> None:
