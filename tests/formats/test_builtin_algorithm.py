@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import UsageError
-from clary.formats.builtin_algorithm import METRICS, TrainingRequest
+from clary.formats.builtin_algorithm import IMAGE, METRICS, TrainingRequest, lane_key, names_image
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.progress import epoch_line
 from clary.vision.observer import EpochEnded
@@ -55,3 +56,80 @@ def test_the_metrics_are_those_of_an_epoch_s_line() -> None:
         "valid:accuracy": "0.7500",
         "best:valid_accuracy": "0.7500",
     }
+
+
+def _request(hyperparameters: dict[str, str] | None = None, **members: Any) -> dict[str, Any]:
+    return {
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "HyperParameters": {
+            "dataset": "digits",
+            "trainable_layers": "0",
+            **(hyperparameters or {}),
+        },
+        "ResourceConfig": {"InstanceType": "local", "InstanceCount": 1},
+        **members,
+    }
+
+
+def test_trials_of_a_head_share_a_lane() -> None:
+    keys = {
+        lane_key(_request(values), gpus=1)
+        for values in (
+            {},
+            {"lr": "0.1", "epochs": "3"},
+            {
+                "batch_size": '"64"',
+                "optimizer": '"sgd"',
+                "_tuning_objective_metric": '"valid:loss"',
+            },
+            {"hidden": "32", "no_report": "true", "views": "4", "seed": "7"},
+        )
+    }
+    assert len(keys) == 1
+    assert None not in keys
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _request({"model": "resnet50"}),
+        _request({"precision": "fp32"}),
+        _request({"dataset": "mnist"}),
+        _request(Environment={"CLARY_CACHE_GB": "1"}),
+        _request(InputDataConfig=[{"ChannelName": "training"}]),
+    ],
+)
+def test_another_backbone_or_other_pictures_are_another_lane(request_: dict[str, Any]) -> None:
+    assert lane_key(request_, gpus=0) not in {None, lane_key(_request(), gpus=0)}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _request({"trainable_layers": "1"}),
+        _request({"trainable_layers": "auto"}),
+        _request({"weights": "none"}),
+        _request({"feature_cache": "false"}),
+        _request({"epochs": "none at all"}),
+        _request(ResourceConfig={"InstanceType": "local", "InstanceCount": 2}),
+        _request(ResourceConfig={"InstanceGroups": [{"InstanceCount": 1}, {"InstanceCount": 1}]}),
+        _request(CheckpointConfig={"S3Uri": "s3://bucket/checkpoints"}),
+        _request(DebugHookConfig={"S3OutputPath": "s3://bucket/debug"}),
+        _request(InputDataConfig=[{"ChannelName": "training", "InputMode": "Pipe"}]),
+        _request(AlgorithmSpecification={"TrainingImage": "pytorch-training:2.0"}),
+    ],
+)
+def test_what_needs_a_process_of_its_own_has_no_lane(request_: dict[str, Any]) -> None:
+    assert lane_key(request_, gpus=1) is None
+
+
+def test_without_a_gpu_auto_is_the_head_alone() -> None:
+    request = _request({"trainable_layers": "auto"})
+    assert lane_key(request, gpus=0) is not None
+    assert lane_key(request, gpus=1) is None
+
+
+def test_the_image_has_any_registry_and_tag() -> None:
+    assert names_image("1.dkr.ecr.eu-west-1.amazonaws.com/clary/image-classification:latest")
+    assert names_image(IMAGE)
+    assert not names_image("clary/image-classification-too")

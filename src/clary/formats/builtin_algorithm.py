@@ -7,12 +7,19 @@ The hyperparameters are the fields of `TrainingOptions`, and besides
     no_report     true: do not write the report afterwards
 
 What SageMaker's own tools add (`sagemaker_…`, `_tuning_…`) is not for the algorithm.
+
+Jobs that train nothing but the head of the same backbone on the same pictures can do so in one
+process: they have a `lane_key` in common.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clary.errors import UsageError
 from clary.formats.job_directory import JobDirectory
@@ -21,10 +28,24 @@ from clary.formats.training_options import TrainingOptions
 IMAGE = "clary/image-classification"
 DATASET = "dataset"
 
+_IMAGE = re.compile(r"(?:.*/)?clary/image-classification(?:[:@].*)?")
 _SKIP_CHECK, _NO_REPORT = "skip_check", "no_report"
 _RESERVED = (DATASET, _SKIP_CHECK, _NO_REPORT)
 _FOREIGN = ("sagemaker_", "_tuning_")
 _FIGURE = r"([0-9.eE+-]+)"
+
+# What is asked to be watched is watched in a process of its own; a checkpoint that is brought or
+# kept elsewhere is that of one process, too.
+_FOR_ONE_PROCESS = (
+    "CheckpointConfig",
+    "DebugHookConfig",
+    "DebugRuleConfigurations",
+    "ProfilerConfig",
+    "ProfilerRuleConfigurations",
+    "TensorBoardOutputConfig",
+)
+# What the features of a picture depend on, beside the picture.
+_BACKBONE = ("model", "weights", "trust_pickle", "weight_path", "image_size", "precision")
 
 # What an epoch's line says (`clary.jobs.progress.epoch_line`), as SageMaker's MetricDefinitions.
 METRICS = {
@@ -86,6 +107,60 @@ class TrainingRequest:
             UsageError: one line per value that is unknown or out of bounds.
         """
         return cls.from_hyperparameters(directory.hyperparameters())
+
+
+def names_image(image: str) -> bool:
+    """Whether a TrainingImage or AlgorithmName is the built-in algorithm, whatever its tag."""
+    return _IMAGE.fullmatch(image) is not None
+
+
+def lane_key(request: Mapping[str, Any], gpus: int) -> str | None:
+    """What jobs have in common that can train their heads in one process.
+
+    Args:
+        request: CreateTrainingJob's.
+        gpus: how many the machine has; with one, a whole network is trained where nothing else
+            is asked for.
+
+    Returns:
+        A digest of data, backbone and environment; None where the job needs a process of its
+        own, or cannot be run at all.
+    """
+    algorithm = request.get("AlgorithmSpecification") or {}
+    image = algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or ""
+    if not names_image(str(image)) or any(request.get(member) for member in _FOR_ONE_PROCESS):
+        return None
+    channels = list(request.get("InputDataConfig") or ())
+    modes = {channel.get("InputMode") or algorithm.get("TrainingInputMode") for channel in channels}
+    if "Pipe" in modes or not _has_one_host(request):
+        return None
+    try:
+        asked = TrainingRequest.from_hyperparameters(request.get("HyperParameters") or {})
+    except UsageError:
+        return None  # the job itself says what is wrong with it
+    if not _trains_on_features(asked.options, gpus):
+        return None
+    shared = {
+        "channels": channels,
+        "dataset": asked.dataset,
+        "environment": dict(request.get("Environment") or {}),
+        "backbone": asked.options.model_dump(mode="json", include=set(_BACKBONE)),
+    }
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _has_one_host(request: Mapping[str, Any]) -> bool:
+    resources = request.get("ResourceConfig") or {}
+    groups = resources.get("InstanceGroups") or [resources]
+    return sum(int(group.get("InstanceCount") or 1) for group in groups) == 1
+
+
+def _trains_on_features(options: TrainingOptions, gpus: int) -> bool:
+    """Whether the backbone stays frozen and its features are computed once."""
+    pretrained = options.weights != "none" or options.weight_path is not None
+    layers = options.trainable_layers
+    frozen = layers == 0 or (layers == "auto" and gpus == 0)
+    return frozen and pretrained and options.feature_cache
 
 
 def _switch(hyperparameters: Mapping[str, str], name: str) -> bool:

@@ -17,7 +17,8 @@ class TrainingJobSpec:
 
     `directory` is the job's own, `jobs/<name>` of the home. `environment` is what Clary adds to
     the job's environment: endpoint, region and credentials. `created_ms`, when the job was created,
-    tells it from an earlier one of the same name.
+    tells it from an earlier one of the same name. `tuning_job` is the name of the tuning job whose
+    trial it is: trials of one may share a process (`clary.formats.builtin_algorithm.lane_key`).
     """
 
     name: str
@@ -26,6 +27,7 @@ class TrainingJobSpec:
     directory: JobDirectory
     environment: Mapping[str, str]
     created_ms: int = 0
+    tuning_job: str | None = None
 
     @property
     def identity(self) -> str:

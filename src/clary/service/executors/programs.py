@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clary.errors import ClaryError
+from clary.formats.builtin_algorithm import names_image
 from clary.formats.launch import InProcess
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import HostPlace
@@ -29,7 +29,6 @@ from clary.service.executors.script_mode import (
 
 Kind = Literal["built-in", "entry point", "script"]
 
-_BUILT_IN = re.compile(r"(?:.*/)?clary/image-classification(?:[:@].*)?")
 _TORCHRUN = ("sagemaker_torch_distributed_enabled", "sagemaker_pytorch_ddp_enabled")
 _NOT_OFFERED = {
     "sagemaker_mpi_enabled": "MPI",
@@ -65,7 +64,7 @@ def program_kind(job: TrainingJobSpec) -> Kind:
     """
     algorithm = job.request.get("AlgorithmSpecification") or {}
     image = str(algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "")
-    if _BUILT_IN.fullmatch(image):
+    if names_image(image):
         return "built-in"
     if algorithm.get("ContainerEntrypoint"):
         return "entry point"
