@@ -4,16 +4,12 @@ import base64
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clary.jobs.report.confusion import corner_table, overview, whole_table
 from clary.jobs.report.curves import learning_curves
-from clary.jobs.report.drawing import thinned, ticks
 from clary.jobs.report.material import Epoch
 from clary.jobs.report.pictures import MOST_BYTES, thumbnail
 from clary.jobs.report.reliability import reliability_diagram
-from clary.jobs.report.wording import counted, duration, interval, listed, percent, readable
 from clary.vision.evaluation import evaluate_logits
 
 
@@ -22,20 +18,6 @@ def made(classes: int, count: int):
     labels = rng.integers(0, classes, count)
     logits = rng.normal(size=(count, classes)) + 2 * np.eye(classes)[labels]
     return evaluate_logits(logits, labels, [f"c{k}" for k in range(classes)], temperature=1.3)
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
-def test_ticks_are_few_and_within(low, span):
-    places = ticks(low, low + span)
-    assert 1 <= len(places) <= 6
-    assert all(low - span * 1e-6 <= place <= low + span * (1 + 1e-6) for place in places)
-
-
-@given(st.integers(1, 5000), st.integers(2, 700))
-def test_thinning_keeps_the_ends(count, most):
-    kept = thinned(count, most)
-    assert len(kept) <= max(most, 1)
-    assert (kept[0], kept[-1]) == (0, count - 1)
 
 
 def test_curves_leave_a_gap_where_a_figure_is_missing():
@@ -93,26 +75,3 @@ def test_thumbnails_are_small_even_of_noise(shape):
     encoded = base64.b64decode(made_thumbnail.uri.partition(",")[2])
     assert len(encoded) <= MOST_BYTES
     assert max(made_thumbnail.width, made_thumbnail.height) <= 300
-
-
-def test_numbers_read_well():
-    assert percent(0.9541) == "95.4\u202f%"
-    assert percent(1.0) == "100\u202f%"
-    assert interval(0.932, 0.969) == "93.2–96.9\u202f%"
-    assert (counted(1, "picture"), counted(1200, "class", "classes")) == (
-        "1 picture",
-        "1,200 classes",
-    )
-    assert [duration(s) for s in (2.34, 48, 200, 180, 7500)] == [
-        "2.3 s",
-        "48 s",
-        "3 min 20 s",
-        "3 min",
-        "2 h 5 min",
-    ]
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
-    assert listed(list("abcdefg"), 3) == "a, b, c and 4 more"
-    assert readable("013.Labrador_retriever") == "Labrador retriever"
-    assert readable("2020_cars") == "2020 cars"
-    assert readable("_") == "_"

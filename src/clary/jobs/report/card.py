@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from clary.formats.evaluation import Evaluation
 from clary.formats.training_options import TrainingOptions
+from clary.jobs.pages.wording import counted, listed, percent, readable
 from clary.jobs.report.material import Material
-from clary.jobs.report.wording import counted, listed, percent, readable
 
 WEAK_RECALL = 0.7
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from clary.formats.evaluation import Evaluation
-from clary.jobs.report.wording import readable
+from clary.jobs.pages.wording import readable
 
 TABLE_UP_TO = 30
 CORNER = 14

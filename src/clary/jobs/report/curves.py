@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clary.jobs.report.drawing import across, line, thinned, ticks, upward
+from clary.jobs.pages.drawing import across, line, thinned, ticks, upward
+from clary.jobs.pages.wording import percent
 from clary.jobs.report.material import Epoch
-from clary.jobs.report.wording import percent
 
 DOTS_UP_TO = 40
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from clary.formats.files import write_text
 from clary.formats.job_directory import JobDirectory
-from clary.jobs.report import confusion, wording
+from clary.jobs.pages.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from clary.jobs.pages.rendering import page_environment
+from clary.jobs.report import confusion
 from clary.jobs.report.card import option_text, write_card
 from clary.jobs.report.curves import learning_curves
-from clary.jobs.report.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from clary.jobs.report.material import Material, gather
 from clary.jobs.report.pictures import Gallery, draw_gallery
 from clary.jobs.report.reliability import reliability_diagram
@@ -57,20 +56,8 @@ def write_report(
 
 def render(material: Material, gallery: Gallery) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("clary.jobs.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        readable=wording.readable,
-        duration=wording.duration,
-        option=option_text,
-    )
-    environment.globals.update(counted=wording.counted, interval=wording.interval)
+    environment = page_environment("clary.jobs.report")
+    environment.filters.update(option=option_text)
     frame = {
         "width": WIDTH,
         "height": HEIGHT,

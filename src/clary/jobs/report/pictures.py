@@ -19,8 +19,8 @@ from clary.errors import ClaryError, DataError
 from clary.formats.evaluation import Mistake
 from clary.formats.text import valid_text
 from clary.formats.training_options import TrainingOptions
+from clary.jobs.pages.wording import counted, readable
 from clary.jobs.report.material import Material
-from clary.jobs.report.wording import counted, readable
 from clary.settings import Settings
 from clary.vision.datasets.dataset import PictureDataset, Split
 from clary.vision.heat_maps import Box

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clary.formats.evaluation import Calibration, Evaluation
+from clary.jobs.pages.drawing import Scale, line, ticks
+from clary.jobs.pages.wording import percent
 from clary.jobs.report.curves import Tick
-from clary.jobs.report.drawing import Scale, line, ticks
-from clary.jobs.report.wording import percent
 
 SIDE = 300.0
 LEFT, TOP = 46.0, 12.0

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clary.formats.evaluation import ClassFigures, Evaluation
+from clary.jobs.pages.wording import counted, interval, listed, percent, readable
 from clary.jobs.report.material import Material
-from clary.jobs.report.wording import counted, interval, listed, percent, readable
 
 MOST_ADVICE = 4
 

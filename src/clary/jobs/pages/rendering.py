@@ -1,0 +1,29 @@
+"""Templates to HTML: a page's own ones, and those that all pages share."""
+
+from __future__ import annotations
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from clary.jobs.pages import wording
+
+
+def page_environment(package: str) -> Environment:
+    """The templates of a package of pages, with `page.html` to extend; names are escaped.
+
+    Args:
+        package: the package with a `templates` folder, such as `clary.jobs.report`.
+    """
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("clary.jobs.pages")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        readable=wording.readable,
+        duration=wording.duration,
+    )
+    environment.globals.update(counted=wording.counted, interval=wording.interval)
+    return environment
