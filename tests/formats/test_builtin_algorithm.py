@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import UsageError
-from clary.formats.builtin_algorithm import IMAGE, METRICS, TrainingRequest, lane_key, names_image
+from clary.formats.builtin_algorithm import (
+    IMAGE,
+    METRICS,
+    OBJECTIVES,
+    TrainingRequest,
+    lane_key,
+    names_image,
+)
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.progress import epoch_line
 from clary.vision.observer import EpochEnded
@@ -39,6 +46,21 @@ def test_wrong_values_are_named() -> None:
         TrainingRequest.from_hyperparameters({"skip_check": "perhaps"})
     with pytest.raises(UsageError, match="there is no option --epocs"):
         TrainingRequest.from_hyperparameters({"epocs": "3"})
+
+
+def test_the_objectives_are_found_in_every_epoch_and_at_the_end() -> None:
+    ended = EpochEnded(3, 10, 0.5, 0.25, 0.5, 0.75, 0.001, 1.0, 100.0, False)
+    lines = [
+        epoch_line(ended),
+        "best      epoch 2: valid_loss=0.2500 valid_accuracy=0.8000",
+        "test      accuracy=0.9000 on 10 unseen pictures (95 % interval 0.6 to 1)",
+        "  epoch 3: step 1 of 9, loss 0.5",
+    ]
+    found = {
+        name: [match.group(1) for line in lines if (match := re.search(regex, line))]
+        for name, regex in OBJECTIVES.items()
+    }
+    assert found == {"valid_accuracy": ["0.7500", "0.8000"], "valid_loss": ["0.5000", "0.2500"]}
 
 
 def test_the_metrics_are_those_of_an_epoch_s_line() -> None:

@@ -58,6 +58,13 @@ METRICS = {
     "test:accuracy": rf"^test +accuracy={_FIGURE}",
 }
 
+# What trials of a tuning job are judged by, besides: found in every epoch's line, and at the end in
+# the one that tells of the best epoch, whose weights the job keeps.
+OBJECTIVES = {
+    "valid_accuracy": rf"^(?:best +)?epoch \d.* valid_accuracy={_FIGURE}",
+    "valid_loss": rf"^(?:best +)?epoch \d.* valid_loss={_FIGURE}",
+}
+
 
 @dataclass(frozen=True)
 class TrainingRequest:
@@ -138,7 +145,7 @@ def lane_key(request: Mapping[str, Any], gpus: int) -> str | None:
         asked = TrainingRequest.from_hyperparameters(request.get("HyperParameters") or {})
     except UsageError:
         return None  # the job itself says what is wrong with it
-    if not _trains_on_features(asked.options, gpus):
+    if not (trains_head_alone(asked.options, gpus) and asked.options.feature_cache):
         return None
     shared = {
         "channels": channels,
@@ -155,12 +162,16 @@ def _has_one_host(request: Mapping[str, Any]) -> bool:
     return sum(int(group.get("InstanceCount") or 1) for group in groups) == 1
 
 
-def _trains_on_features(options: TrainingOptions, gpus: int) -> bool:
-    """Whether the backbone stays frozen and its features are computed once."""
-    pretrained = options.weights != "none" or options.weight_path is not None
+def starts_pretrained(options: TrainingOptions) -> bool:
+    """Whether the backbone starts from trained weights."""
+    return options.weights != "none" or options.weight_path is not None
+
+
+def trains_head_alone(options: TrainingOptions, gpus: int) -> bool:
+    """Whether a pretrained backbone stays frozen on a machine with that many GPUs."""
     layers = options.trainable_layers
     frozen = layers == 0 or (layers == "auto" and gpus == 0)
-    return frozen and pretrained and options.feature_cache
+    return frozen and starts_pretrained(options)
 
 
 def _switch(hyperparameters: Mapping[str, str], name: str) -> bool:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from clary.formats.metric_pattern import compile_pattern
 from clary.service.faults import validation
-from clary.service.supervisor.metric_definitions import compile_pattern
 
 # Hosts share this machine: each is a process, with a share of its cores.
 HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clary.formats.log_file import LogEvent
+from clary.formats.metric_pattern import compile_pattern, matched_value
 
 if TYPE_CHECKING:
     import regex
@@ -45,10 +45,7 @@ class MetricDefinitions:
         self._forgiven_at = time.monotonic()
 
     def matches(self, events: Iterable[LogEvent]) -> Sequence[Match]:
-        """What the definitions find, in the order of the lines.
-
-        The first group gives the number. What is no finite number, `nan` among them, is none.
-        """
+        """What the definitions find, in the order of the lines."""
         self._forgive()
         found = []
         for event in events:
@@ -59,14 +56,7 @@ class MetricDefinitions:
         return found
 
     def _value(self, name: str, line: str) -> float | None:
-        match = self._search(name, line)
-        if match is None or not match.re.groups:
-            return None
-        try:
-            value = float(match.group(1) or "")
-        except ValueError:
-            return None
-        return value if math.isfinite(value) else None
+        return matched_value(self._search(name, line))
 
     def _search(self, name: str, line: str) -> regex.Match[str] | None:
         begun = time.thread_time()
@@ -97,17 +87,3 @@ class MetricDefinitions:
             self._job,
             self._patterns.pop(name).pattern,
         )
-
-
-def compile_pattern(pattern: str) -> regex.Pattern[str]:
-    """A definition's pattern.
-
-    Raises:
-        ValueError: it is no regular expression.
-    """
-    import regex
-
-    try:
-        return regex.compile(pattern)
-    except regex.error as error:
-        raise ValueError(str(error)) from error
