@@ -1,0 +1,91 @@
+"""What a model of the objective is fitted to: combinations, each with how good it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from clary.tuner.ranges import Space
+from clary.tuner.scaling import Value
+from clary.tuner.trials import Direction, Trial, loss
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A combination within the space, and its loss.
+
+    Args:
+        parameters: a value for each range.
+        loss: less is better; finite; None while the trial runs.
+        measured: whether the trial itself gave the loss, rather than having failed.
+    """
+
+    parameters: Mapping[str, Value]
+    loss: float | None
+    measured: bool
+
+
+def observe(
+    space: Space,
+    direction: Direction,
+    trials: Sequence[Trial],
+    parents: Sequence[Trial],
+    *,
+    by_resource: bool = False,
+    transfer: bool = False,
+) -> list[Observation]:
+    """What the trials and the parents' trials within the space tell a model, by their numbers.
+
+    A failed trial is given the worst loss that was measured, so that the model keeps away from
+    what cannot be trained. A parent's trial that ended without an objective tells nothing.
+
+    Args:
+        space: trials outside it are left out; only parents have any.
+        direction: which way the objective is better.
+        trials: the tuning job's own, running ones included.
+        parents: those of the tuning jobs that it starts from.
+        by_resource: compare trials by how many epochs they were let run, and only those that ran
+            equally long by their objective, as fits Hyperband, which stops the worse ones.
+        transfer: the parents had other data, so that their objectives are comparable with each
+            other only. Both groups are then given normal scores, Φ⁻¹((rank − ½) / n): Salinas,
+            Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning" (2020).
+    """
+    own = sorted((t for t in trials if space.contains(t.parameters)), key=lambda t: t.number)
+    earlier = [
+        t for t in parents if space.contains(t.parameters) and loss(t, direction) is not None
+    ]
+    scores: dict[int, float] = {}
+    for group in [earlier, own] if transfer else [earlier + own]:
+        scores |= _scores(group, direction, by_resource, ranked=transfer or by_resource)
+    worst = max(scores.values(), default=0.0)
+    observations = []
+    for trial in earlier + own:
+        score = scores.get(id(trial))
+        value = worst if score is None else score
+        observations.append(
+            Observation(
+                parameters={name: trial.parameters[name] for name in space.names},
+                loss=None if trial.state == "running" else value,
+                measured=score is not None,
+            )
+        )
+    return observations
+
+
+def _scores(
+    group: Sequence[Trial], direction: Direction, by_resource: bool, ranked: bool
+) -> dict[int, float]:
+    """The losses of those trials that have one, by the trials' identities."""
+    keyed = {id(t): (t, value) for t in group if (value := loss(t, direction)) is not None}
+    if not ranked:
+        return {key: value for key, (_, value) in keyed.items()}
+    order = {
+        key: (-len(trial.curve) if by_resource else 0, value)
+        for key, (trial, value) in keyed.items()
+    }
+    ranks = sorted(order.values())
+    return {
+        key: NormalDist().inv_cdf((ranks.index(place) + 0.5) / len(ranks))
+        for key, place in order.items()
+    }

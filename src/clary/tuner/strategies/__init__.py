@@ -1,0 +1,1 @@
+"""How the next combination is proposed: one module for each strategy."""
