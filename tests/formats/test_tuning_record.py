@@ -63,6 +63,10 @@ def record(**changes: Any) -> TuningRecord:
     return TuningRecord.model_validate({**known, **changes})
 
 
+def changed(tuned: ContinuousRange, **changes: Any) -> dict[str, Any]:
+    return {**tuned.model_dump(), **changes}
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_what_is_written_is_read(tmp_path: Path, data: st.DataObject) -> None:
@@ -98,6 +102,8 @@ def test_what_is_not_finite_is_no_value(figure: float) -> None:
         ({"importances": {"momentum": 1.0}}, "without a range: momentum"),
         ({"ranges": [{"kind": "integer", "name": "epochs", "low": 3, "high": 2}]}, "is empty"),
         ({"ranges": ()}, "at least 1 item"),
+        ({"ranges": [changed(RANGES[0], low=0)]}, "begins at 0.0, which has no logarithm"),
+        ({"ranges": [changed(RANGES[0], scaling="ReverseLogarithmic", high=1)]}, "within 0 ≤ x"),
         (
             {"trials": [{"number": 1, "job": "a", "status": "Failed", "parameters": {}}] * 2},
             "two trials have the same number",

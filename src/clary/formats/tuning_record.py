@@ -59,7 +59,7 @@ class ContinuousRange(_Frozen):
 
     @model_validator(mode="after")
     def _not_empty(self) -> ContinuousRange:
-        _require_order(self.name, self.low, self.high)
+        _check_bounds(self.name, self.low, self.high, self.scaling)
         return self
 
 
@@ -74,7 +74,7 @@ class IntegerRange(_Frozen):
 
     @model_validator(mode="after")
     def _not_empty(self) -> IntegerRange:
-        _require_order(self.name, self.low, self.high)
+        _check_bounds(self.name, self.low, self.high, self.scaling)
         return self
 
 
@@ -196,6 +196,10 @@ class TuningRecord(_Frozen):
             raise FormatError(f"{path} is not the record of a tuning job: {error}") from error
 
 
-def _require_order(name: str, low: float, high: float) -> None:
+def _check_bounds(name: str, low: float, high: float, scaling: Scaling) -> None:
     if low > high:
         raise ValueError(f"the range of {name}, {low} to {high}, is empty")
+    if scaling == "Logarithmic" and low <= 0:
+        raise ValueError(f"the range of {name} begins at {low}, which has no logarithm")
+    if scaling == "ReverseLogarithmic" and not 0 <= low <= high < 1:
+        raise ValueError(f"the range of {name}, {low} to {high}, is not within 0 ≤ x < 1")
