@@ -1,0 +1,92 @@
+"""What the figures and the verdict are computed from: which trials count, how good each is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from clary.formats.tuning_record import ParameterRange, TrialRecord, TuningRecord
+from clary.jobs.tuning_report.axes import Axis
+from clary.jobs.tuning_report.objective import Yardstick, yardstick
+
+RUNNING = ("InProgress", "Stopping")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial that ended with a value, which is therefore known."""
+
+    trial: TrialRecord
+    value: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A tuning job, looked at.
+
+    `judged` are the trials that ended with a value, by number; `failed` those that failed,
+    `silent` those that ended well without a value, `running` those that have not ended.
+    `axes` stand for the parameters, the most important first.
+    """
+
+    record: TuningRecord
+    judged: tuple[Judged, ...]
+    failed: tuple[TrialRecord, ...]
+    silent: tuple[TrialRecord, ...]
+    running: tuple[TrialRecord, ...]
+    axes: tuple[Axis, ...]
+    objective: Yardstick
+
+    @property
+    def best(self) -> Judged | None:
+        """The trial that the record names as the best."""
+        return next((one for one in self.judged if one.trial.number == self.record.best), None)
+
+    @property
+    def median(self) -> float | None:
+        """The value of the trial in the middle; None where no trial has one."""
+        return median(one.value for one in self.judged) if self.judged else None
+
+    @property
+    def worst_first(self) -> list[Judged]:
+        """The judged trials in the order in which they are drawn: the best ones on top."""
+        return sorted(self.judged, key=lambda one: self.objective.gain(one.value, 0.0))
+
+    @property
+    def beyond(self) -> int:
+        """How many trials have a value that the figures draw at their edge."""
+        return sum(self.objective.clip(one.value) != one.value for one in self.judged)
+
+    def best_so_far(self) -> list[Judged]:
+        """The trials that were better than all with a lower number."""
+        found: list[Judged] = []
+        for one in self.judged:
+            if not found or self.objective.gain(one.value, found[-1].value) > 0:
+                found.append(one)
+        return found
+
+    def tone(self, one: Judged) -> int:
+        """How many of the other trials are worse, in percent, for its colour."""
+        worse = sum(self.objective.gain(one.value, other.value) > 0 for other in self.judged)
+        return round(100 * worse / max(len(self.judged) - 1, 1))
+
+
+def look(record: TuningRecord) -> Findings:
+    """Sort a record's trials, and measure them."""
+    trials = sorted(record.trials, key=lambda trial: trial.number)
+    ended = [t for t in trials if t.status not in (*RUNNING, "Failed")]
+    judged = tuple(Judged(trial, trial.value) for trial in ended if trial.value is not None)
+    return Findings(
+        record=record,
+        judged=judged,
+        failed=tuple(trial for trial in trials if trial.status == "Failed"),
+        silent=tuple(trial for trial in ended if trial.value is None),
+        running=tuple(trial for trial in trials if trial.status in RUNNING),
+        axes=tuple(Axis(tuned) for tuned in _by_importance(record)),
+        objective=yardstick(record.objective, [one.value for one in judged]),
+    )
+
+
+def _by_importance(record: TuningRecord) -> Sequence[ParameterRange]:
+    return sorted(record.ranges, key=lambda tuned: -record.importances.get(tuned.name, 0.0))

@@ -1,0 +1,328 @@
+"""What won, by how much, what mattered, and what to try next: computed from the trials.
+
+Each rule of `RULES` looks at the trials and gives advice or nothing; the page shows the first few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clary.formats.tuning_record import TuningRecord
+from clary.jobs.pages.wording import counted, listed, percent
+from clary.jobs.tuning_report.axes import space
+from clary.jobs.tuning_report.findings import Findings, Judged
+from clary.jobs.tuning_report.widening import widened
+
+MOST_ADVICE = 4
+# A parameter with less of the differences hardly matters; with more it is worth a sentence.
+HARDLY = 0.05
+# Of the way from the middle trial to the best one: less is no progress worth waiting for.
+PROGRESS = 0.05
+FEW = 5
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Something to try, why, and the command where there is one."""
+
+    what: str
+    why: str
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A headline, the sentences beneath it, and what to try next."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    advice: tuple[Advice, ...]
+
+
+def judge(findings: Findings) -> Verdict:
+    """Say what came of a tuning job."""
+    best = findings.best
+    if best is None:
+        return _without_best(findings)
+    sentences = (
+        _by_how_much(findings, best),
+        _what_mattered(findings),
+        _would_more_help(findings),
+        _how_sure(findings, best),
+    )
+    found = (rule(findings, best) for rule in RULES)
+    return Verdict(
+        headline=f"{_capital(findings.objective.readable)} {findings.objective.text(best.value)}: "
+        f"trial {best.trial.number} of {len(findings.record.trials)}",
+        sentences=tuple(sentence for sentence in sentences if sentence),
+        advice=tuple(advice for advice in found if advice)[:MOST_ADVICE],
+    )
+
+
+def _without_best(findings: Findings) -> Verdict:
+    record = findings.record
+    if not record.trials:
+        return Verdict("No trial has begun", _ending(record), ())
+    if findings.running:
+        return Verdict(
+            "No trial has ended with a value yet",
+            (f"{_sentence_count(len(findings.running))} still running.",),
+            (),
+        )
+    if findings.silent:
+        job = findings.silent[0].job
+        metric = findings.objective.name
+        return Verdict(
+            f"No trial said its {findings.objective.readable}",
+            (
+                f"The log of {job} has no line from which {metric} could be read.",
+                *_ending(record),
+            ),
+            (
+                Advice(
+                    "Test the regular expression of the metric",
+                    "The first shows what was said, the second what an expression finds in it.",
+                    f"clary jobs logs {job}\nclary jobs metrics {job} --regex '{metric}=([0-9.]+)'",
+                ),
+            ),
+        )
+    return Verdict(
+        "All trials failed" if len(findings.failed) > 1 else "The only trial failed",
+        (_first_failure(findings), *_ending(record)),
+        (
+            Advice(
+                "Look at what the first one said",
+                "Where all trials fail alike, the cause is rarely a hyperparameter.",
+                f"clary jobs logs {findings.failed[0].job}",
+            ),
+        ),
+    )
+
+
+def _ending(record: TuningRecord) -> tuple[str, ...]:
+    return (_stop(_capital(record.completion)),) if record.completion else ()
+
+
+def _first_failure(findings: Findings) -> str:
+    trial = findings.failed[0]
+    reason = (trial.failure or "it gave no reason").strip()
+    return f"Trial {trial.number} ended with: {_stop(reason.splitlines()[-1])}"
+
+
+def _by_how_much(findings: Findings, best: Judged) -> str:
+    if len(findings.judged) == 1:
+        return "It is the only trial with a value, so there is nothing to compare it with."
+    objective, first = findings.objective, findings.judged[0]
+    others = [_against(findings, best, findings.median or best.value, "the trial in the middle")]
+    if first is not best:
+        others.append(_against(findings, best, first.value, f"trial {first.trial.number}"))
+    equal = sum(objective.gain(best.value, one.value) == 0 for one in findings.judged) - 1
+    if equal == len(findings.judged) - 1:
+        return "All trials came out equal: what was tuned makes no difference here."
+    alike = f" {_sentence_count(equal)} as good as it." if equal else ""
+    return f"It is {' and '.join(others)}.{alike}"
+
+
+def _against(findings: Findings, best: Judged, value: float, whom: str) -> str:
+    size = findings.objective.gain(best.value, value)
+    if size == 0:
+        return f"no better than {whom}"
+    text = findings.objective.difference(size)
+    return f"{text} better than {whom} ({findings.objective.text(value)})"
+
+
+def _what_mattered(findings: Findings) -> str:
+    shares = [(axis.name, findings.record.importances.get(axis.name)) for axis in findings.axes]
+    known = [(name, share) for name, share in shares if share is not None]
+    if not known:
+        return "Too few trials tell what mattered." if len(findings.axes) > 1 else ""
+    if len(known) == 1:
+        return ""
+    matters = [(name, share) for name, share in known if share >= HARDLY]
+    hardly = [name for name, share in known if share < HARDLY]
+    (first, share), *rest = matters
+    more = [f"{name} ({percent(part, 0)})" for name, part in rest]
+    sentence = f"What mattered most is {first} ({percent(share, 0)} of the differences)"
+    if more:
+        sentence += f", then {listed(more)}"
+    return f"{sentence}; {listed(hardly)} hardly mattered." if hardly else f"{sentence}."
+
+
+def _would_more_help(findings: Findings) -> str:
+    count = len(findings.judged)
+    if len(findings.running):
+        return f"{_sentence_count(len(findings.running))} still running."
+    if _every_combination(findings):
+        return "Every combination was tried, so this search has nothing left to find."
+    if count < FEW:
+        return f"{counted(count, 'trial')} are too few to say whether more would find better."
+    late = _late_progress(findings)
+    last = findings.best_so_far()[-1]
+    since = count - 1 - findings.judged.index(last)
+    if late is None:
+        return (
+            f"The last {counted(since, 'trial')} found nothing better, so more of the same "
+            "search would hardly help."
+        )
+    if late < PROGRESS:
+        return (
+            "The last third of the trials found hardly anything better, so more of the same "
+            "search would hardly help."
+        )
+    return (
+        "The last third of the trials still found better values, so more trials would probably "
+        "find better ones."
+    )
+
+
+def _late_progress(findings: Findings) -> float | None:
+    """What the last third of the trials won, as a part of the way from the middle to the best.
+
+    None where nothing.
+    """
+    early = findings.judged[: -(len(findings.judged) // 3)]
+    best = findings.best_so_far()[-1].value
+    before = [one.value for one in findings.best_so_far() if one in early][-1]
+    won = findings.objective.gain(best, before)
+    whole = findings.objective.gain(best, findings.median or best)
+    return won / whole if won > 0 and whole > 0 else None
+
+
+def _every_combination(findings: Findings) -> bool:
+    sizes = 1
+    for tuned in findings.record.ranges:
+        sizes *= len(tuned.values) if tuned.kind == "categorical" else 0
+    ended = len(findings.judged) + len(findings.failed) + len(findings.silent)
+    return findings.record.strategy == "Grid" and ended >= sizes > 0
+
+
+def _how_sure(findings: Findings, best: Judged) -> str:
+    if len(findings.judged) < FEW:
+        return ""
+    name = findings.objective.name.lower()
+    if "valid" in name or "val_" in name or "val:" in name:
+        pictures = "the validation pictures that chose it"
+    elif "test" in name:
+        pictures = "the test pictures, which thereby chose it"
+    else:
+        return ""
+    return (
+        f"As the best of {len(findings.judged)} on {pictures}, trial {best.trial.number} looks "
+        "a little better than it is: judge it on pictures that no trial saw."
+    )
+
+
+def _train_with_the_best(findings: Findings, best: Judged) -> Advice | None:
+    if findings.record.command is None:
+        return None
+    return Advice(
+        "Train with the best values",
+        f"The model of trial {best.trial.number} is kept as {best.trial.job}; this trains anew, "
+        "with a report.",
+        findings.record.command,
+    )
+
+
+def _look_beyond_the_edge(findings: Findings, best: Judged) -> Advice | None:
+    for axis in findings.axes:
+        if findings.record.importances.get(axis.name, 1.0) < HARDLY:
+            continue
+        found = widened(axis, best.trial.parameters.get(axis.name))
+        if found is not None:
+            return Advice(
+                f"Look beyond the {found.end} of {axis.name}",
+                f"The best value, {found.value}, lies at the {found.end} end of its range, "
+                f"{found.range}: better ones may lie beyond.",
+                _tune(findings, {axis.name: found.space}),
+            )
+    return None
+
+
+def _go_on(findings: Findings, best: Judged) -> Advice | None:
+    del best
+    record = findings.record
+    enough = len(findings.judged) >= FEW and not findings.running
+    if not enough or _every_combination(findings):
+        return None
+    late = _late_progress(findings)
+    if late is None or late < PROGRESS:
+        return None
+    return Advice(
+        "Go on searching",
+        "New trials learn from those of this tuning job.",
+        _go_on_command(record),
+    )
+
+
+def _go_on_command(record: TuningRecord) -> str | None:
+    if record.data is None:
+        return None
+    return f"clary tune {record.data} --resume {record.name} --trials {2 * len(record.trials)}"
+
+
+def _tune(findings: Findings, changed: dict[str, str]) -> str | None:
+    """The command that searches again, with other ranges for some parameters."""
+    if findings.record.data is None:
+        return None
+    spaces = [changed.get(axis.name) or space(axis.tuned) for axis in findings.axes]
+    trials = len(findings.record.trials)
+    return f"clary tune {findings.record.data} --trials {trials} --space {' '.join(spaces)}"
+
+
+def _leave_out(findings: Findings, best: Judged) -> Advice | None:
+    del best
+    shares = findings.record.importances
+    hardly = [axis.name for axis in findings.axes if shares.get(axis.name, 1.0) < HARDLY]
+    if not hardly or len(hardly) == len(findings.axes) or len(findings.judged) < 2 * FEW:
+        return None
+    return Advice(
+        f"Leave {listed(hardly)} as {'it is' if len(hardly) == 1 else 'they are'}",
+        f"{'It explains' if len(hardly) == 1 else 'Each explains'} less than "
+        f"{percent(HARDLY, 0)} of the differences: without {'it' if len(hardly) == 1 else 'them'} "
+        "the same number of trials searches the rest more closely.",
+    )
+
+
+def _failures(findings: Findings, best: Judged) -> Advice | None:
+    del best
+    if not findings.failed:
+        return None
+    return Advice(
+        f"Find out why {'a trial' if len(findings.failed) == 1 else f'{len(findings.failed)} trials'} failed",
+        _first_failure(findings),
+        f"clary jobs logs {findings.failed[0].job}",
+    )
+
+
+def _tune_something_else(findings: Findings, best: Judged) -> Advice | None:
+    spread = {one.value for one in findings.judged}
+    if len(spread) > 1 or len(findings.judged) < FEW:
+        return None
+    return Advice(
+        "Tune something else, or on more pictures",
+        f"{counted(len(findings.judged), 'trial')} ended with exactly "
+        f"{findings.objective.text(best.value)}: the objective does not tell them apart.",
+    )
+
+
+def _sentence_count(count: int) -> str:
+    return f"{'One trial is' if count == 1 else f'{count:,} trials are'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+RULES: tuple[Callable[[Findings, Judged], Advice | None], ...] = (
+    _train_with_the_best,
+    _tune_something_else,
+    _look_beyond_the_edge,
+    _go_on,
+    _failures,
+    _leave_out,
+)
