@@ -10,6 +10,7 @@
     ├── StorageError                     a folder that cannot be written, a full disk
     ├── ServiceError                     the service is not there, or refuses what is asked
     │   └── ServiceUnreachable           nobody answers, or no more
+    ├── SpaceExhausted                   every combination of hyperparameters has been tried
     ├── TrainingError                    a run that cannot go on
     │   ├── NonFiniteLoss                the loss became NaN or infinite
     │   ├── OutOfMemory                  the smallest batch still does not fit
@@ -74,6 +75,10 @@ class ServiceError(ClaryError):
 
 class ServiceUnreachable(ServiceError):
     """Nobody answers where the service was, or the connection was cut off."""
+
+
+class SpaceExhausted(ClaryError):
+    """Every combination of a space that can be counted has been tried."""
 
 
 class TrainingError(ClaryError):

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from random import Random
 
-from clary.errors import ClaryError
+from clary.errors import SpaceExhausted
 from clary.tuner.ranges import CategoricalRange, Space
 from clary.tuner.scaling import Value
 
 # Of a larger space, as many untried combinations are looked at.
-POOL = 2048
-
-
-class SpaceExhausted(ClaryError):
-    """Every combination of a space that can be counted has been tried."""
+POOL = 512
 
 
 class Tried:

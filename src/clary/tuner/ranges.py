@@ -6,12 +6,11 @@ can draw positions without knowing what stands behind them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 from clary.errors import UsageError
+from clary.tuner.bounds import check_bounds, check_name, is_whole, number
 from clary.tuner.scaling import Scaling, Value, forward, inverse, resolve
 
 MAX_RANGES = 30
@@ -35,14 +34,9 @@ class ContinuousRange:
     scaling: Scaling = "Auto"
 
     def __post_init__(self) -> None:
-        _check_bounds(self.name, self.low, self.high, self.scaling)
+        check_bounds(self.name, self.low, self.high, self.scaling)
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
-        if self.scaling == "ReverseLogarithmic" and not 0 <= self.low <= self.high < 1:
-            raise UsageError(
-                f"The range of {self.name} goes from {self.low:g} to {self.high:g}, but a reverse "
-                "logarithm needs numbers from 0 to below 1: change the range or its scaling"
-            )
 
     @property
     def scale(self) -> Scaling:
@@ -81,7 +75,7 @@ class ContinuousRange:
         Raises:
             UsageError: the text is not a finite number.
         """
-        return _number(self.name, text)
+        return number(self.name, text)
 
     def text(self, value: Value) -> str:
         """`value` as SageMaker writes it; no digit is lost."""
@@ -119,7 +113,7 @@ class IntegerRange:
                 f"The range of {self.name} holds whole numbers, but a reverse logarithm needs a "
                 "continuous range within 0 ≤ x < 1: choose another scaling"
             )
-        _check_bounds(self.name, self.low, self.high, self.scaling)
+        check_bounds(self.name, self.low, self.high, self.scaling)
 
     @property
     def scale(self) -> Scaling:
@@ -160,10 +154,10 @@ class IntegerRange:
         Raises:
             UsageError: the text is not a whole number.
         """
-        number = _number(self.name, text)
-        if number % 1:
+        value = number(self.name, text)
+        if value % 1:
             raise UsageError(f"{self.name} is {text!r}, which is not a whole number: round it")
-        return int(text) if text.strip().lstrip("+-").isdecimal() else int(number)
+        return int(text) if is_whole(text) else int(value)
 
     def text(self, value: Value) -> str:
         """`value` as SageMaker writes it."""
@@ -183,7 +177,7 @@ class CategoricalRange:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(self.values))
-        _check_name(self.name)
+        check_name(self.name)
         if not 1 <= len(self.values) <= MAX_VALUES:
             raise UsageError(
                 f"The range of {self.name} has {len(self.values)} values, but 1 to {MAX_VALUES} "
@@ -340,13 +334,13 @@ def parse_range(text: str) -> Range:
             f"{', '.join(list(_SCALINGS)[:-1])} or {list(_SCALINGS)[-1]}"
         )
     scaling: Scaling = _SCALINGS[word.strip()] if colon else "Auto"
-    bounds = _number(name, low), _number(name, high)
+    bounds = number(name, low), number(name, high)
     if bounds[0] == bounds[1]:
         raise UsageError(
             f"The range of {name} holds nothing but {low.strip()}: give it as a fixed value, or "
             "move a bound"
         )
-    if _is_whole(low) and _is_whole(high) and scaling != "ReverseLogarithmic":
+    if is_whole(low) and is_whole(high) and scaling != "ReverseLogarithmic":
         return IntegerRange(name, int(low), int(high), scaling)
     return ContinuousRange(name, *bounds, scaling)
 
@@ -367,44 +361,3 @@ def _parse_values(name: str, values: str) -> CategoricalRange:
             "values after commas"
         )
     return CategoricalRange(name, choices)
-
-
-def _is_whole(text: str) -> bool:
-    return text.strip().lstrip("+-").isdecimal()
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"{name} is {text.strip()!r}, which is not a number: write one as 0.01")
-    return number
-
-
-def _check_name(name: str) -> None:
-    if not name:
-        raise UsageError("A range has no name: name the hyperparameter that it is for")
-
-
-def _check_bounds(name: str, low: float, high: float, scaling: Scaling) -> None:
-    _check_name(name)
-    if scaling not in get_args(Scaling):
-        raise UsageError(
-            f"The range of {name} has the scaling {scaling!r}: choose one of "
-            f"{', '.join(get_args(Scaling))}"
-        )
-    if not math.isfinite(high - low):
-        raise UsageError(
-            f"The range of {name} goes from {low:g} to {high:g}: give bounds that are finite"
-        )
-    if low > high:
-        raise UsageError(
-            f"The range of {name} is empty, because {low:g} is above {high:g}: swap the bounds"
-        )
-    if scaling == "Logarithmic" and low <= 0:
-        raise UsageError(
-            f"The range of {name} begins at {low:g}, but a logarithm needs numbers above 0: raise "
-            "the lower bound or choose a linear scaling"
-        )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
 
-from clary.errors import UsageError
-from clary.tuner.novelty import SpaceExhausted, Tried
+from clary.errors import SpaceExhausted, UsageError
+from clary.tuner.novelty import Tried
 from clary.tuner.observations import observe
 from clary.tuner.ranges import Space
 from clary.tuner.scaling import Value

@@ -11,7 +11,7 @@ from clary.tuner.scaling import Value
 from clary.tuner.strategies import random_search, studies
 
 # Trials with an objective before the model is asked.
-STARTUP = 8
+STARTUP = 4
 
 
 def propose(

@@ -15,31 +15,37 @@ from clary.tuner.scaling import Value
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.study import Study
 
 
 def ask(
     space: Space, observations: Sequence[Observation], sampler: BaseSampler
 ) -> dict[str, Value]:
     """The combination that `sampler` proposes after `observations`."""
+    study = build(space, observations, sampler)
+    return _decode(space, study.ask(_distributions(space)).params)
+
+
+def build(
+    space: Space, observations: Sequence[Observation], sampler: BaseSampler | None = None
+) -> Study:
+    """A study that minimises, of the ranges that hold more than one value."""
     import optuna
+    from optuna.trial import TrialState, create_trial
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=sampler, direction="minimize")
     distributions = _distributions(space)
     study.add_trials(
-        optuna.trial.create_trial(
-            state=(
-                optuna.trial.TrialState.RUNNING
-                if observation.loss is None
-                else optuna.trial.TrialState.COMPLETE
-            ),
+        create_trial(
+            state=TrialState.RUNNING if observation.loss is None else TrialState.COMPLETE,
             value=observation.loss,
             params=_encode(space, observation.parameters, distributions),
             distributions=distributions,
         )
         for observation in observations
     )
-    return _decode(space, study.ask(distributions).params)
+    return study
 
 
 def _distributions(space: Space) -> dict[str, BaseDistribution]:
