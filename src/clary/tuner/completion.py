@@ -107,6 +107,13 @@ def completion(
     return _no_better(criteria, direction, ended)
 
 
+def not_improving(direction: Direction, trials: Sequence[Trial]) -> int:
+    """How many trials have ended since the best objective was last improved by 1 %."""
+    ended = [trial for trial in trials if trial.state != "running"]
+    since, best = _since_improvement(direction, sorted(ended, key=lambda trial: trial.number))
+    return 0 if best is None else len(since)
+
+
 # In SageMaker's words.
 _LOOK = (
     "For additional details, please take a look at the training job failures by listing training "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, replace
+from statistics import NormalDist, median
 
 from clary.tuner.ranges import Space
 from clary.tuner.scaling import Value
@@ -71,6 +72,32 @@ def observe(
             )
         )
     return observations
+
+
+def tame(observations: Sequence[Observation]) -> list[Observation]:
+    """The observations with the worse half of the losses drawn in, for models that take figures.
+
+    A run that diverged is worse than others by far more than they differ, and a Gaussian process
+    that has to follow it sees them all as equal. Losses above the median are therefore given the
+    upper half of a normal distribution by their ranks, as wide as the lower half: Song et al.,
+    "The Vizier Gaussian Process Bandit Algorithm" (2024), half-rank warping.
+    """
+    known = sorted(o.loss for o in observations if o.loss is not None)
+    if len(known) < 2:
+        return list(observations)
+    middle = median(known)
+    good = [loss for loss in known if loss <= middle]
+    width = math.sqrt(sum((loss - middle) ** 2 for loss in good) / len(good))
+    if width == 0:
+        return list(observations)
+    place = {
+        loss: middle + width * NormalDist().inv_cdf((known.index(loss) + 0.5) / len(known))
+        for loss in known
+        if loss > middle
+    }
+    return [
+        o if o.loss is None else replace(o, loss=place.get(o.loss, o.loss)) for o in observations
+    ]
 
 
 def _scores(

@@ -51,7 +51,7 @@ class ContinuousRange:
     def at(self, position: float) -> float:
         """The value at `position`, which lies between 0 (`low`) and 1 (`high`)."""
         start, end = forward(self.scale, self.low), forward(self.scale, self.high)
-        value = inverse(self.scale, start + position * (end - start))
+        value = inverse(self.scale, start * (1 - position) + end * position)
         return min(max(value, self.low), self.high)
 
     def position(self, value: Value) -> float:
@@ -132,7 +132,7 @@ class IntegerRange:
     def at(self, position: float) -> int:
         """The value at `position`, which lies between 0 (`low`) and 1 (`high`)."""
         start, end = self._ends()
-        value = round(inverse(self.scale, start + position * (end - start)))
+        value = round(inverse(self.scale, start * (1 - position) + end * position))
         return min(max(value, self.low), self.high)
 
     def position(self, value: Value) -> float:
