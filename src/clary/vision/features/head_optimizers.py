@@ -45,6 +45,20 @@ class HeadOptimizer:
             for head, option in enumerate(options)
         ]
 
+    def take(self, earlier: HeadOptimizer, heads: Sequence[int]) -> None:
+        """Go on where some heads of another optimizer are.
+
+        Args:
+            earlier: of a bank with the same layers.
+            heads: for each of these heads, its number there.
+        """
+        chosen = torch.tensor(heads, device=self._steps.device)
+        self.steps = earlier.steps
+        for own, others in ((self._first, earlier._first), (self._second, earlier._second)):
+            for mine, theirs in zip(own, others, strict=True):
+                if mine.dim():
+                    mine.copy_(theirs[chosen])
+
     def _group(
         self, head: int, parameters: Sequence[Tensor], places: list[int], weight_decay: float
     ) -> _Group:
@@ -106,12 +120,13 @@ class HeadOptimizer:
             maximize=False,
         )
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Step count and moments."""
+    def state_dict(self, heads: slice) -> dict[str, Tensor]:
+        """Step count and moments of some heads, as an optimizer of these alone has them."""
         state = {"steps": torch.tensor(self.steps)}
+        adaptive = any(option.optimizer != "sgd" for option in self._options[heads])
         for i, (first, second) in enumerate(zip(self._first, self._second, strict=True)):
-            state[f"first.{i}"] = first
-            state[f"second.{i}"] = second
+            state[f"first.{i}"] = first[heads]
+            state[f"second.{i}"] = second[heads] if adaptive else first.new_zeros(())
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

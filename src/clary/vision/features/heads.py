@@ -56,24 +56,38 @@ class HeadBank:
     ) -> None:
         if len(heads) != len(options) or not heads:
             raise ValueError(f"{len(heads)} heads were given with {len(options)} sets of options")
-        shapes = [{name: tuple(p.shape) for name, p in head.named_parameters()} for head in heads]
+        shapes = [[tuple(p.shape) for p in head.parameters()] for head in heads]
         if any(shape != shapes[0] for shape in shapes):
             raise ValueError("the heads of a bank must have the same layers")
         self.options = tuple(options)
         self.device = torch.device(device)
-        self._names = [name for name, layer in heads[0].named_children() if _is_linear(layer)]
-        layers = [[head.get_submodule(name) for head in heads] for name in self._names]
+        # Dropout layers, which not all heads have, count in the names.
+        self._names = [
+            [name for name, layer in head.named_children() if _is_linear(layer)] for head in heads
+        ]
+        layers = [
+            [
+                head.get_submodule(names[depth])
+                for head, names in zip(heads, self._names, strict=True)
+            ]
+            for depth in range(len(self._names[0]))
+        ]
         self._weights = [_stack(layer, "weight", self.device) for layer in layers]
         self._biases = [_stack(layer, "bias", self.device) for layer in layers]
         self._optimizer = HeadOptimizer(options, [*self._weights, *self._biases])
         self._averages: list[Tensor] | None = None
         if any(option.ema for option in options):
             self._averages = [tensor.clone() for tensor in self._parameters()]
+        self._stack_options()
+
+    def _stack_options(self) -> None:
+        """One tensor a hyperparameter, or None where no head asks for it."""
+        options = self.options
         self._average_rate = _per_head([1 - option.ema for option in options], self.device)
         self._dropout = any(option.dropout for option in options)
         self._smoothing = _per_head([option.label_smoothing for option in options], self.device)
         self._class_weights = self._stacked_class_weights()
-        self._clip = None
+        self._clip: Tensor | None = None
         if any(option.clip_grad is not None for option in options):
             bounds = [math.inf if o.clip_grad is None else o.clip_grad for o in options]
             self._clip = torch.tensor(bounds, device=self.device)
@@ -142,24 +156,53 @@ class HeadBank:
         """One head as it is judged, under the parameter names of the stacks that were given."""
         judged = self._judged()
         state: dict[str, Tensor] = {}
-        for layer, name in enumerate(self._names):
+        for layer, name in enumerate(self._names[head]):
             state[f"{name}.weight"] = judged[layer][head].clone()
-            state[f"{name}.bias"] = judged[len(self._names) + layer][head].clone()
+            state[f"{name}.bias"] = judged[len(self._weights) + layer][head].clone()
         return state
 
     def replace(self, head: int, state: dict[str, Tensor]) -> None:
         """Put weights that `export` gave into a head; its optimizer's state stays."""
-        values = [state[f"{name}.weight"] for name in self._names]
-        values += [state[f"{name}.bias"] for name in self._names]
+        values = [state[f"{name}.weight"] for name in self._names[head]]
+        values += [state[f"{name}.bias"] for name in self._names[head]]
         for tensors in (self._parameters(), self._judged()):
             for tensor, value in zip(tensors, values, strict=True):
                 tensor[head].copy_(value)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that a resumed training needs."""
-        state = {f"parameters.{i}": tensor for i, tensor in enumerate(self._parameters())}
-        state |= {f"averages.{i}": tensor for i, tensor in enumerate(self._averages or [])}
-        state |= {f"optimizer.{name}": t for name, t in self._optimizer.state_dict().items()}
+    def keep(self, heads: Sequence[int]) -> None:
+        """Go on with some of the heads only, in the order given; the others are forgotten.
+
+        Raises:
+            ValueError: there are none, or there is no such head.
+        """
+        if not heads or not all(0 <= head < len(self) for head in heads):
+            raise ValueError(f"heads {list(heads)} cannot be kept of a bank of {len(self)}")
+        chosen = torch.tensor(heads, device=self.device)
+        self.options = tuple(self.options[head] for head in heads)
+        self._names = [self._names[head] for head in heads]
+        self._weights = [tensor[chosen] for tensor in self._weights]
+        self._biases = [tensor[chosen] for tensor in self._biases]
+        if self._averages is not None:
+            averaged = any(option.ema for option in self.options)
+            self._averages = [tensor[chosen] for tensor in self._averages] if averaged else None
+        earlier = self._optimizer
+        self._optimizer = HeadOptimizer(self.options, self._parameters())
+        self._optimizer.take(earlier, heads)
+        self._stack_options()
+
+    def state_dict(self, head: int | None = None) -> dict[str, Tensor]:
+        """All that a resumed training needs.
+
+        Args:
+            head: one head, as a bank of it alone has it; None is the whole bank.
+        """
+        heads = slice(None) if head is None else slice(head, head + 1)
+        averages = self._averages or []
+        if not any(option.ema for option in self.options[heads]):
+            averages = []
+        state = {f"parameters.{i}": t[heads] for i, t in enumerate(self._parameters())}
+        state |= {f"averages.{i}": tensor[heads] for i, tensor in enumerate(averages)}
+        state |= {f"optimizer.{n}": t for n, t in self._optimizer.state_dict(heads).items()}
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -209,7 +252,7 @@ class HeadBank:
 
         An input that all heads share is (B, D), one of their own (K, B, width).
         """
-        depth = len(self._names)
+        depth = len(self._weights)
         inputs: list[Tensor] = []
         masks: list[Tensor | None] = []
         current = features
@@ -236,7 +279,7 @@ class HeadBank:
         self, gradient: Tensor, inputs: list[Tensor], masks: list[Tensor | None]
     ) -> list[Tensor]:
         """Gradients of weights and biases, from that of the logits (K, B, C)."""
-        depth = len(self._names)
+        depth = len(self._weights)
         gradients: list[Tensor] = [gradient] * (2 * depth)
         for layer in reversed(range(depth)):
             given = inputs[layer]

@@ -1,70 +1,26 @@
-"""Builds what a plan needs: the classifier, its loaders or features, and the way to train it."""
+"""Builds what a plan needs: its loaders or features, and the way to train."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from clary.errors import UsageError
-from clary.formats.model_archive import locate_model
 from clary.formats.preprocessing import Preprocessing
-from clary.settings import Settings
 from clary.vision.caching import CacheStore
 from clary.vision.datasets import ArraySource, PictureDataset, Split
 from clary.vision.device_loading import DeviceBatchLoader
 from clary.vision.finetuning.context import RunContext
+from clary.vision.finetuning.head_features import FeatureShelf
 from clary.vision.finetuning.heads import HeadTraining
 from clary.vision.finetuning.pictures import PictureTraining
 from clary.vision.finetuning.plan import Plan
 from clary.vision.finetuning.starting import StartingModel
 from clary.vision.finetuning.training import Training
 from clary.vision.loaders import BatchLoader
-from clary.vision.models import build_classifier, load_for_continuation
 from clary.vision.picture_cache import PictureCache
 from clary.vision.transforms import EvaluationTransform, TrainingTransform
 
 # Crops of a third of the area still have about the input's own resolution at this size.
 TRAINING_CACHE_SCALE = 1.25
-
-
-def build_model(plan: Plan, classes: tuple[str, ...], settings: Settings) -> StartingModel:
-    """The classifier that the options name, new or continued from an earlier model.
-
-    Raises:
-        UsageError: `model` names another one than `weight_path` holds.
-        ModelError: the model is unknown, or its weights do not fit.
-        FormatError: the earlier model is damaged.
-    """
-    options = plan.options
-    if options.weight_path is not None:
-        # What was not asked for stays as it was in the earlier model.
-        given = options.model_fields_set
-        location = locate_model(options.weight_path, settings.jobs_dir)
-        built = load_for_continuation(
-            location,
-            classes,
-            hidden=options.hidden if "hidden" in given else None,
-            dropout=options.dropout if "dropout" in given else None,
-            image_size=options.image_size,
-            seed=options.seed,
-        )
-        name = built[0].architecture.name
-        if "model" in given and options.model != name:
-            raise UsageError(
-                f"--model is {options.model} but --weight-path {options.weight_path} holds a "
-                f"{name}: leave --model out"
-            )
-        return StartingModel(*built)
-    built = build_classifier(
-        options.model,
-        classes,
-        weights=options.weights,
-        hidden=options.hidden,
-        dropout=options.dropout,
-        image_size=options.image_size,
-        trust_pickle=options.trust_pickle,
-        seed=options.seed,
-    )
-    return StartingModel(*built)
 
 
 def build_training(
@@ -77,7 +33,9 @@ def build_training(
         Interrupted: a stop was asked for while features were computed.
     """
     if plan.uses_features:
-        return HeadTraining(model, dataset, plan, context)
+        shelf = FeatureShelf(context.settings)
+        context.resources.callback(shelf.close)
+        return HeadTraining(model, dataset, plan, context, shelf=shelf)
     loaders = _loaders(plan, dataset, model.preprocessing, context)
     return PictureTraining(model, loaders, plan, context)
 

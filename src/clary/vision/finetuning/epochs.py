@@ -87,9 +87,15 @@ class EpochLoop:
             ClaryError: the run cannot go on; the checkpoint of the last good step is kept.
         """
         while not self.finished:
-            if self.observers:
-                self.observers.epoch_started(self.epoch)
-            self._one_epoch()
+            self.run_epoch()
+        return self.finish()
+
+    def finish(self) -> History:
+        """After the last epoch: keep the end as a checkpoint, put the best weights in place.
+
+        Raises:
+            StorageError: the folder cannot be written, or the disk is full.
+        """
         if self.out_of_patience and self.epoch <= self.identity.options.epochs:
             self.observers.message(
                 f"stopped after epoch {self.epoch - 1}: no better one for "
@@ -101,7 +107,15 @@ class EpochLoop:
             self.training.load_weights(self.best_weights)
         return self.history
 
-    def _one_epoch(self) -> None:
+    def run_epoch(self) -> None:
+        """Train one epoch, or what is left of it, and judge it.
+
+        Raises:
+            Interrupted: a stop was asked for; the checkpoint is kept.
+            ClaryError: the run cannot go on; the checkpoint of the last good step is kept.
+        """
+        if self.observers:
+            self.observers.epoch_started(self.epoch)
         started = time.monotonic()
         pictures_before = self.totals.values()[2]
         try:

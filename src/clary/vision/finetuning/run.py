@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,18 +14,16 @@ from clary.errors import UsageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
 from clary.settings import Settings
-from clary.vision.datasets import FileSource, InMemory, PictureDataset, open_dataset
-from clary.vision.finetuning.assembly import build_model, build_training
+from clary.vision.datasets import InMemory, PictureDataset, open_dataset
+from clary.vision.finetuning.assembly import build_training
+from clary.vision.finetuning.backbones import Backbones
 from clary.vision.finetuning.context import RunContext
-from clary.vision.finetuning.epochs import EpochLoop, RunIdentity
-from clary.vision.finetuning.history import History
 from clary.vision.finetuning.outcome import FinetuneResult, FinishedRun, conclude
-from clary.vision.finetuning.plan import make_plan
+from clary.vision.finetuning.preparing import prepare_run
 from clary.vision.finetuning.processes import Processes
-from clary.vision.finetuning.resuming import accept, find_checkpoint
 from clary.vision.finetuning.stopping import StopRequest
 from clary.vision.hardware import choose_hardware
-from clary.vision.observer import Observer, Observers, RunStarted
+from clary.vision.observer import Observer, Observers
 
 
 def finetune(
@@ -98,74 +95,15 @@ def _run(
 ) -> FinetuneResult:
     """The whole, in the order in which things happen."""
     started = time.monotonic()
-    observers, world_size = context.observers, context.processes.world_size
     dataset = data if isinstance(data, PictureDataset) else _open(data, options, context.settings)
-    directory.create()
     torch.manual_seed(options.seed)
-
-    plan = make_plan(options, dataset, context.hardware, world_size)
-    for note in plan.notes:
-        observers.message(note)
-    model = build_model(plan, dataset.classes, context.settings)
-    for note in model.weights.notes:
-        observers.message(note)
-    identity = RunIdentity(
-        options=plan.options.model_copy(update={"model": model.classifier.architecture.name}),
-        classes=dataset.classes,
-        data=dataset.train.fingerprint(),
-        held_out=_held_out(dataset),
-        weights=model.weights.fingerprint,
-        output_data=directory.output_data,
-        checkpoints=directory.checkpoints,
-    )
-    checkpoint = find_checkpoint(directory.checkpoints)
-    if checkpoint is not None:
-        for note in accept(checkpoint, identity, world_size):
-            observers.message(note)
-    training = build_training(model, plan, dataset, context)
-    loop = EpochLoop(training, identity, context)
-    if checkpoint is not None:
-        loop.resume(checkpoint)
-        if loop.finished:
-            more = "a larger --patience" if loop.out_of_patience else "more --epochs"
-            observers.message(
-                f"this run is finished ({len(loop.history.epochs)} of {plan.options.epochs} "
-                f"epochs): give {more} to train on"
-            )
-    history = _train(loop, model.classifier, dataset, observers)
-    finished = FinishedRun(model, training, plan, dataset, history, context)
+    backbones = Backbones(context.settings)
+    run = prepare_run(dataset, directory, options, context, backbones)
+    training = build_training(run.model, run.plan, dataset, context)
+    loop = run.begin(training)
+    history = loop.run()
+    finished = FinishedRun(run.model, training, run.plan, dataset, history, context)
     return conclude(finished, directory, started)
-
-
-def _train(
-    loop: EpochLoop, classifier: torch.nn.Module, dataset: PictureDataset, observers: Observers
-) -> History:
-    options = loop.identity.options
-    observers.run_started(
-        RunStarted(
-            model=classifier,
-            classes=dataset.classes,
-            first_epoch=loop.epoch,
-            epochs=options.epochs,
-            steps_per_epoch=loop.training.steps_per_epoch,
-            batch_size=options.batch_size,
-        )
-    )
-    return loop.run()
-
-
-def _held_out(dataset: PictureDataset) -> str:
-    """A digest of which pictures are held out, wherever the data lies."""
-    digest = hashlib.sha256()
-    for name in ("valid", "test"):
-        split = dataset.splits.get(name)
-        if split is not None:
-            source = split.source
-            label = source.relative_name if isinstance(source, FileSource) else source.name
-            digest.update(
-                "\n".join(sorted(map(label, range(len(split))))).encode("utf-8", "replace")
-            )
-    return digest.hexdigest()
 
 
 def _open(

@@ -41,6 +41,39 @@ class WeightsReport:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Foundation:
+    """A backbone with its weights, on which classifiers with heads of their own are built.
+
+    `random_state` is that of the generator after the backbone's random weights were drawn: a head
+    is drawn from there.
+    """
+
+    name: str
+    stem: Stem
+    backbone: nn.Module
+    preprocessing: Preprocessing
+    report: WeightsReport
+    random_state: torch.Tensor
+
+    def classifier(
+        self, classes: Sequence[str], hidden: Sequence[int] = (), dropout: float = 0.0
+    ) -> tuple[Classifier, Preprocessing, WeightsReport]:
+        """A classifier over this very backbone, with a new head; see `build_classifier`.
+
+        Raises:
+            ModelError: there are fewer than two classes.
+        """
+        _require_classes(classes)
+        with drawing() as generator:
+            generator.set_state(self.random_state)
+            head = build_head(feature_count(self.backbone), len(classes), hidden, dropout)
+        architecture = Architecture(
+            name=self.name, hidden=tuple(hidden), dropout=dropout, stem=self.stem
+        )
+        return Classifier(self.backbone, head, architecture), self.preprocessing, self.report
+
+
 def build_classifier(
     name: str,
     classes: Sequence[str],
@@ -68,32 +101,63 @@ def build_classifier(
         ModelError: the name is unknown, the weights don't fit or can't be had, or the network
             can't take pictures of this size.
     """
-    if len(classes) < 2:
-        raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
+    _require_classes(classes)
+    foundation = lay_foundation(
+        name, weights=weights, image_size=image_size, trust_pickle=trust_pickle, seed=seed
+    )
+    return foundation.classifier(classes, hidden, dropout)
+
+
+def lay_foundation(
+    name: str,
+    *,
+    weights: str | Path = "pretrained",
+    image_size: int | None = None,
+    trust_pickle: bool = False,
+    seed: int = 0,
+) -> Foundation:
+    """The backbone of classifiers; for the arguments see `build_classifier`.
+
+    Raises:
+        ModelError: the name is unknown, the weights don't fit or can't be had, or the network
+            can't take pictures of this size.
+    """
     require_known(name)
     preprocessing = preprocessing_of(name, image_size)
     size = preprocessing.image_size
     stem: Stem = stem_for(name, size) if weights == "none" else "standard"
-    with seeded(seed):
+    with drawing() as generator:
+        generator.manual_seed(seed)
         backbone = build_backbone(name, size, stem)
-        head = build_head(feature_count(backbone), len(classes), hidden, dropout)
+        random_state = generator.get_state()
     found, report = _load(
         name, backbone, weights, size=size, trust_pickle=trust_pickle, seed=seed, stem=stem
     )
-    architecture = Architecture(name=name, hidden=tuple(hidden), dropout=dropout, stem=stem)
-    return Classifier(backbone, head, architecture), found or preprocessing, report
+    return Foundation(name, stem, backbone, found or preprocessing, report, random_state)
+
+
+@contextmanager
+def drawing() -> Iterator[torch.Generator]:
+    """Give torch's generator of random weights, and put its state back afterwards."""
+    generator = torch.default_generator
+    state = generator.get_state()
+    try:
+        yield generator
+    finally:
+        generator.set_state(state)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw random weights from a seed, and leave torch's random state as it was."""
-    generator = torch.default_generator
-    state = generator.get_state()
-    generator.manual_seed(seed)
-    try:
+    with drawing() as generator:
+        generator.manual_seed(seed)
         yield
-    finally:
-        generator.set_state(state)
+
+
+def _require_classes(classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
 
 
 def fingerprint_of(*parts: object) -> str:

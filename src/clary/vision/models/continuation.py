@@ -3,18 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from clary.errors import ModelError
-from clary.formats.model_archive import Architecture
+from clary.formats.model_archive import Architecture, ModelDescription
 from clary.formats.preprocessing import Preprocessing
 from clary.vision.models.architectures import build_backbone
 from clary.vision.models.building import WeightsReport, fingerprint_of, seeded
-from clary.vision.models.classifier import Classifier, build_head
+from clary.vision.models.classifier import Classifier, build_head, feature_count
 from clary.vision.models.storage import load_model
+
+
+@dataclass(frozen=True)
+class EarlierModel:
+    """A Clary model to go on from, its backbone at the size of the new training's pictures."""
+
+    weight_path: Path
+    description: ModelDescription
+    backbone: nn.Module
+    head: nn.Sequential
+    preprocessing: Preprocessing
+    fingerprint: str
+
+    @classmethod
+    def load(cls, weight_path: Path, image_size: int | None = None) -> EarlierModel:
+        """Read a model; for the arguments see `load_for_continuation`.
+
+        Raises:
+            FormatError: the model is missing, damaged, or of a later version.
+            ModelError: the network cannot take pictures of this size.
+        """
+        earlier, description = load_model(weight_path)
+        before = description.architecture
+        preprocessing = _resized(description.preprocessing, image_size)
+        backbone = earlier.backbone
+        if preprocessing.image_size != description.preprocessing.image_size:
+            backbone = _moved_to(preprocessing.image_size, before, backbone)
+        mark = fingerprint_of(_digest(backbone), before.name, preprocessing.image_size)
+        return cls(weight_path, description, backbone, earlier.head, preprocessing, mark)
+
+    def continued(
+        self,
+        classes: Sequence[str],
+        *,
+        hidden: Sequence[int] | None = None,
+        dropout: float | None = None,
+        seed: int = 0,
+    ) -> tuple[Classifier, Preprocessing, WeightsReport]:
+        """A classifier over this very backbone; see `load_for_continuation`.
+
+        Raises:
+            ModelError: there are fewer than two classes.
+        """
+        if len(classes) < 2:
+            raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
+        description, before = self.description, self.description.architecture
+        wide = before.hidden if hidden is None else tuple(hidden)
+        rate = before.dropout if dropout is None else dropout
+        with seeded(seed):
+            head = build_head(feature_count(self.backbone), len(classes), wide, rate)
+        if sorted(classes) == sorted(description.classes) and wide == before.hidden:
+            _copy_linear(self.head, head, [description.classes.index(name) for name in classes])
+            kept = f" with its {len(classes)} classes: the head is kept"
+        else:
+            reason = (
+                f"{len(classes)} classes for {len(description.classes)}"
+                if len(classes) != len(description.classes)
+                else "other hidden layers"
+                if sorted(classes) == sorted(description.classes)
+                else "other classes"
+            )
+            kept = f": the backbone is kept, the head is new ({reason})"
+        note = f"goes on from {self.weight_path}{kept}"
+        architecture = Architecture(name=before.name, hidden=wide, dropout=rate, stem=before.stem)
+        report = WeightsReport(str(self.weight_path), self.fingerprint, None, (note,))
+        return Classifier(self.backbone, head, architecture), self.preprocessing, report
 
 
 def load_for_continuation(
@@ -40,36 +107,11 @@ def load_for_continuation(
 
     Raises:
         FormatError: the model is missing, damaged, or of a later version.
-        ModelError: the network cannot take pictures of this size.
+        ModelError: the network cannot take pictures of this size, or there are fewer than two
+            classes.
     """
-    if len(classes) < 2:
-        raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
-    earlier, description = load_model(weight_path)
-    before = description.architecture
-    wide = before.hidden if hidden is None else tuple(hidden)
-    rate = before.dropout if dropout is None else dropout
-    preprocessing = _resized(description.preprocessing, image_size)
-    backbone = earlier.backbone
-    if preprocessing.image_size != description.preprocessing.image_size:
-        backbone = _moved_to(preprocessing.image_size, before, backbone)
-    with seeded(seed):
-        head = build_head(earlier.feature_count, len(classes), wide, rate)
-    if sorted(classes) == sorted(description.classes) and wide == before.hidden:
-        _copy_linear(earlier.head, head, [description.classes.index(name) for name in classes])
-        note = f"goes on from {weight_path} with its {len(classes)} classes: the head is kept"
-    else:
-        reason = (
-            f"{len(classes)} classes for {len(description.classes)}"
-            if len(classes) != len(description.classes)
-            else "other hidden layers"
-            if sorted(classes) == sorted(description.classes)
-            else "other classes"
-        )
-        note = f"goes on from {weight_path}: the backbone is kept, the head is new ({reason})"
-    architecture = Architecture(name=before.name, hidden=wide, dropout=rate, stem=before.stem)
-    mark = fingerprint_of(_digest(backbone), before.name, preprocessing.image_size)
-    report = WeightsReport(str(weight_path), mark, None, (note,))
-    return Classifier(backbone, head, architecture), preprocessing, report
+    earlier = EarlierModel.load(weight_path, image_size)
+    return earlier.continued(classes, hidden=hidden, dropout=dropout, seed=seed)
 
 
 def _resized(preprocessing: Preprocessing, image_size: int | None) -> Preprocessing:
