@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import (
@@ -19,16 +14,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from clary.errors import ClaryError, ServiceError, ServiceUnreachable
+from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
+from clary.errors import ServiceError, ServiceUnreachable
 from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
 from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_SECONDS = 0.15
-_DESCRIBE_SECONDS = 0.5
-# A service that does not stay is not started for ever.
-_RECONNECTIONS = 5
 
 
 def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
@@ -46,7 +38,7 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
         ServiceError: the service does not answer any more; the job goes on.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    with _View(Console(), directory) as view, _counting_stops() as asked:
+    with _View(Console(), directory) as view, counting_stops() as asked:
         try:
             found = _shown_to_its_end(view, job, asked)
         except ServiceError as error:
@@ -63,12 +55,12 @@ def _shown_to_its_end(view: _View, job: TrainingJob, asked: list[int]) -> JobDes
     tail = LogTail(job)
     reconnections = 0
     while True:
-        watch = _Watch(job)
+        watch = Watch(job.description)
         try:
             _show(view, watch, tail, job, asked)
             return watch.result()
         except ServiceUnreachable:
-            if reconnections == _RECONNECTIONS:
+            if reconnections == RECONNECTIONS:
                 raise
         finally:
             watch.over.set()
@@ -77,7 +69,9 @@ def _shown_to_its_end(view: _View, job: TrainingJob, asked: list[int]) -> JobDes
         view.error("the service was lost for a moment, and the job has gone on without it")
 
 
-def _show(view: _View, watch: _Watch, tail: LogTail, job: TrainingJob, asked: list[int]) -> None:
+def _show(
+    view: _View, watch: Watch[JobDescription], tail: LogTail, job: TrainingJob, asked: list[int]
+) -> None:
     stopping = False
     while True:
         over = watch.over.is_set()
@@ -93,41 +87,6 @@ def _show(view: _View, watch: _Watch, tail: LogTail, job: TrainingJob, asked: li
             job.stop()
         view.update(watch.found)
         watch.over.wait(_LOOK_SECONDS)
-
-
-class _Watch:
-    """Asks how the job stands, on a thread of its own: the service may take its time to answer."""
-
-    def __init__(self, job: TrainingJob) -> None:
-        self.found: JobDescription | None = None
-        self._error: ClaryError | None = None
-        self.over = threading.Event()
-        self._job = job
-        threading.Thread(target=self._run, name="job-watch", daemon=True).start()
-
-    def result(self) -> JobDescription:
-        """The job at its end, once `over` is set.
-
-        Raises:
-            ClaryError: how it ended could not be asked.
-        """
-        if self._error is not None:
-            raise self._error
-        if self.found is None:
-            raise ServiceError(f"nothing is known about {self._job.name}")
-        return self.found
-
-    def _run(self) -> None:
-        try:
-            while not self.over.is_set():
-                self.found = self._job.description()
-                if self.found.ended:
-                    return
-                self.over.wait(_DESCRIBE_SECONDS)
-        except ClaryError as error:
-            self._error = error
-        finally:
-            self.over.set()
 
 
 class _View:
@@ -193,21 +152,3 @@ class _View:
             total=progress.total,
             figures=progress.figures,
         )
-
-
-@contextmanager
-def _counting_stops() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are counted, so that none of them tears a line out of the log."""
-    asked: list[int] = []
-
-    def count(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    # A shell ignores SIGINT for what it puts in the background, and that stays so.
-    numbers = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
-    earlier = {number: signal.signal(number, count) for number in numbers}
-    try:
-        yield asked
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
