@@ -16,7 +16,11 @@ from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
 from clary.settings import Settings
 
-__all__ = ["main", "print_report"]
+__all__ = ["FULL_CHECK_PICTURES", "main", "print_report"]
+
+# Beyond it, decoding all once more than training does would take longer than it tells: the headers
+# tell most.
+FULL_CHECK_PICTURES = 20_000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,6 +37,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("data", help="a folder, manifest, archive or known name")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--quick", action="store_true", help="decode only files that look cut off")
+    parser.add_argument(
+        "--as-training",
+        action="store_true",
+        help=f"look as closely as a training does: --quick beyond {FULL_CHECK_PICTURES} pictures",
+    )
     parser.add_argument("--valid-fraction", type=float, default=0.15, metavar="F")
     parser.add_argument("--test-fraction", type=float, default=0.15, metavar="F")
     parser.add_argument("--group-by", metavar="WHAT", help="keep groups together, see clary train")
@@ -62,9 +71,10 @@ def main(arguments: Sequence[str]) -> int:
             group_by=given.group_by,
             progress=progress,
         )
+        pictures = sum(len(split) for split in dataset.splits.values())
         report = check_dataset(
             dataset,
-            full=not given.quick,
+            full=not (given.quick or (given.as_training and pictures > FULL_CHECK_PICTURES)),
             workers=given.workers,
             progress=progress,
             batch_size=given.batch_size,

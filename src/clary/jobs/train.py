@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, "int | None"], None]
 CHECK_FILE = "data_check.json"
-FULL_CHECK_PICTURES = 20_000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -123,10 +122,9 @@ def _check(
     console: Console,
     watchable: ProgressFile,
 ) -> None:
-    from clary.jobs.check import print_report
+    from clary.jobs.check import FULL_CHECK_PICTURES, print_report
     from clary.vision.checks import check_dataset
 
-    # Decoding a large set once more would take longer than it tells; the headers tell most.
     full = sum(len(split) for split in dataset.splits.values()) <= FULL_CHECK_PICTURES
     with LiveProgress() as bar:
         found = check_dataset(

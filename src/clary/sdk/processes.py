@@ -96,6 +96,26 @@ def run_job_program(program: str, arguments: Sequence[str]) -> int:
     return end.exit_code
 
 
+def job_program_output(program: str, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run a job program that answers at once, and return its exit code and what it has printed.
+
+    What it says on stderr, its bar and its error, goes to the terminal.
+
+    Args:
+        program: a module of `clary.jobs`.
+        arguments: its arguments.
+    """
+    ended = subprocess.run(
+        job_command(program, arguments),
+        env={**PROGRAM_ENVIRONMENT, **os.environ},
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return ended.returncode, ended.stdout
+
+
 class _Received:
     """The signals that came in, and where they go once there is a child."""
 

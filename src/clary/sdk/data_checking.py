@@ -1,0 +1,46 @@
+"""A look at the pictures before many trainings on them, so that none of these needs its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from clary.errors import DataError, FormatError
+from clary.formats.data_check import CheckReport
+from clary.sdk.processes import job_program_output
+
+# The options that decide which pictures there are and how they are used.
+_OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by", "image_size", "batch_size")
+
+
+def check_pictures(data: str, options: Mapping[str, Any]) -> CheckReport | int:
+    """Check pictures as closely as a training does.
+
+    Args:
+        data: a path or a known name.
+        options: those of the training, as text; what the check has no use for is left out.
+
+    Returns:
+        What was found; or an exit code, when the program could not look and has said why.
+
+    Raises:
+        DataError: training would go wrong.
+        FormatError: the program has not printed a report.
+    """
+    given = [f"--{name.replace('_', '-')}={options[name]}" for name in _OPTIONS if name in options]
+    code, text = job_program_output("check", [data, "--json", "--as-training", *given])
+    if not text:
+        return code or 1
+    try:
+        report = CheckReport.model_validate_json(text)
+    except ValidationError as error:
+        raise FormatError(f"the check of {data} has printed something else: {error}") from error
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    if errors:
+        raise DataError(
+            f"training would go wrong for {len(errors)} reason(s): {errors[0].message} "
+            "`clary check` lists all; --skip-check trains nevertheless"
+        )
+    return report
