@@ -72,6 +72,11 @@ class Settings(BaseModel):
         return self.home / "jobs"
 
     @property
+    def tuning_dir(self) -> Path:
+        """Holds a folder per tuning job, with its record and its report."""
+        return self.home / "tuning"
+
+    @property
     def buckets_dir(self) -> Path:
         """Holds a folder per S3 bucket."""
         return self.home / "buckets"

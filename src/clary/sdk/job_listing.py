@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from clary.errors import ClaryError, UsageError
 from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
@@ -15,16 +14,24 @@ from clary.settings import Settings
 _PAGE = 100
 
 
-def list_jobs(session: Session, *, status: str | None = None) -> Iterator[JobDescription]:
-    """All jobs, or those of a status, page by page.
+def list_jobs(
+    session: Session, *, status: str | None = None, name_contains: str | None = None
+) -> Iterator[JobDescription]:
+    """All jobs, or those of a status and with a text in their names, page by page.
 
     Raises:
         ServiceError: the service refuses or does not answer.
     """
-    filters: dict[str, Any] = {}
-    if status is not None:
-        condition = {"Name": "TrainingJobStatus", "Operator": "Equals", "Value": status}
-        filters["SearchExpression"] = {"Filters": [condition]}
+    wanted = (
+        ("TrainingJobStatus", "Equals", status),
+        ("TrainingJobName", "Contains", name_contains),
+    )
+    conditions = [
+        {"Name": name, "Operator": operator, "Value": value}
+        for name, operator, value in wanted
+        if value is not None
+    ]
+    filters = {"SearchExpression": {"Filters": conditions}} if conditions else {}
     token: dict[str, str] = {}
     while True:
         with spoken_faults():

@@ -96,10 +96,23 @@ class PictureTraining:
             ServiceError: the service refuses the job.
         """
         name = self.name or made_up_name(self.location)
+        kept = self.checkpoint_uri or f"s3://{session.default_bucket}/{name}/checkpoints"
+        estimator = replace(self.estimator(session), checkpoint_uri=kept)
+        return start_job(session, estimator.request(self.inputs, name))
+
+    @property
+    def inputs(self) -> dict[str, str | Path] | None:
+        """The folder as a channel; None where the data is named among the hyperparameters."""
         folder = Path(self.location)
         linked = self.location not in KNOWN_DATASETS and folder.is_dir()
-        request = self.request if linked else replace(self.request, dataset=self.location)
-        estimator = Estimator(
+        return {TRAINING_CHANNEL: folder} if linked else None
+
+    def estimator(self, session: Session) -> Estimator:
+        """What trains like this, without checkpoints."""
+        request = self.request
+        if self.inputs is None:
+            request = replace(request, dataset=self.location)
+        return Estimator(
             session,
             image=IMAGE,
             hyperparameters=request.to_hyperparameters(),
@@ -111,11 +124,7 @@ class PictureTraining:
             instance_type="ml.g5.xlarge" if count_gpus() else "ml.m5.xlarge",
             instance_count=self.hosts,
             max_run_seconds=MAX_RUN_SECONDS,
-            checkpoint_uri=self.checkpoint_uri
-            or f"s3://{session.default_bucket}/{name}/checkpoints",
         )
-        inputs = {TRAINING_CHANNEL: folder} if linked else None
-        return start_job(session, estimator.request(inputs, name))
 
 
 def resume_training(
