@@ -1,4 +1,4 @@
-"""`clary jobs`: list, show, logs, stop, delete, compare."""
+"""`clary jobs`: list, show, logs, metrics, stop, delete, compare."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.sdk.job_comparison import compare_jobs
 from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job
+from clary.sdk.objective_search import LAST_LINES, find_metric, require_pattern
 from clary.sdk.picture_training import trained_on
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
+from clary.sdk.tuning_job import find_tuning_job
 from clary.settings import Settings
 
 app = App(name="jobs", help="List, show, follow, stop and compare trainings.")
@@ -112,8 +114,28 @@ def logs(
 
 
 @app.command
+def metrics(job: str = LATEST, /, *, regex: str | None = None) -> int:
+    """Show the last values of a training's metrics, or try an expression on its log.
+
+    Args:
+        job: A job's name, or latest.
+        regex: A regular expression whose first group is the number: the lines in which it finds
+            one are listed, each with the number, as the service would find them.
+
+    Raises:
+        UsageError: there is no such job, or the expression cannot be used.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    if regex is not None:
+        require_pattern(regex)
+    named = _job(job, Settings.from_environment())
+    return _show_metrics(named) if regex is None else _try_expression(named, regex)
+
+
+@app.command
 def stop(*jobs: str) -> int:
-    """Stop trainings; what they have learned is kept, and `clary train --resume` goes on with it.
+    """Stop trainings and tuning jobs; what they have learned is kept, and `clary train --resume` or
+    `clary tune --resume` goes on with it.
 
     Args:
         jobs: Names, or latest.
@@ -122,7 +144,8 @@ def stop(*jobs: str) -> int:
         UsageError: there is no such job, or none is named.
         ServiceError: the service cannot be started or does not answer.
     """
-    for named in _jobs(jobs, "stop"):
+    for job in _jobs(jobs, "stop"):
+        named = find_tuning_job(job.session, job.name) or job
         ended = named.description().ended
         if not ended:
             named.stop()
@@ -169,6 +192,36 @@ def compare(*jobs: str) -> int:
         table.add_row(row.name, *row.values)
     Console(highlight=False).print(table)
     return 0
+
+
+def _show_metrics(job: TrainingJob) -> int:
+    found = job.description()
+    if not found.metrics:
+        when = "" if found.ended else " yet"
+        print(f"{job.name} has no metrics{when}: `clary jobs logs {job.name}` shows what it says")
+        return 0
+    width = max(map(len, found.metrics))
+    for name, value in found.metrics.items():
+        print(f"{name:<{width}}  {value:g}")
+    return 0
+
+
+def _try_expression(job: TrainingJob, pattern: str) -> int:
+    """List what an expression finds; exit code 1 when it finds nothing."""
+    lines = list(job.lines())
+    matches = list(find_metric(lines, pattern))
+    console = Console(highlight=False, soft_wrap=True)
+    for match in matches:
+        console.print(f"{match.value:<12g} {match.line.message}", markup=False)
+    if matches:
+        console.print(
+            f"{len(matches)} of {len(lines)} lines; the last value is {matches[-1].value:g}"
+        )
+        return 0
+    console.print(f"none of {len(lines)} lines; the last are", markup=False)
+    for line in lines[-LAST_LINES:]:
+        console.print(f"  | {line.message}", markup=False)
+    return 1
 
 
 def _jobs(names: tuple[str, ...], verb: str) -> list[TrainingJob]:
