@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.jobs.program import exit_code
 from clary.jobs.report import write_report
 from clary.jobs.report.__main__ import main
+from tests.jobs.pages.page_reader import Page
 
 SECTIONS = (
     "verdict",
@@ -25,42 +25,6 @@ SECTIONS = (
     "check",
     "card",
 )
-LEFT_OPEN = {"meta", "link", "img", "br"}
-
-
-class Page(HTMLParser):
-    """A page's tags, attributes and text; fails on tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in LEFT_OPEN:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def values(self, attribute: str) -> list[str]:
-        return [attrs[attribute] or "" for _, attrs in self.tags if attribute in attrs]
 
 
 def page_of(directory: JobDirectory, settings) -> Page:

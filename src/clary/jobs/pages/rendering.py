@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from clary.jobs.pages import wording
 
@@ -24,6 +27,15 @@ def page_environment(package: str) -> Environment:
         percent=wording.percent,
         readable=wording.readable,
         duration=wording.duration,
+        command=command_line,
     )
     environment.globals.update(counted=wording.counted, interval=wording.interval)
     return environment
+
+
+def command_line(text: str) -> Markup:
+    """A command line that wraps between its words and not at the hyphens of its options."""
+    parts = re.split(r"(\s+)", text)
+    return Markup("").join(
+        part if part.isspace() else Markup("<span>{}</span>").format(part) for part in parts if part
+    )

@@ -39,6 +39,13 @@ class Axis:
             return None
         return resolve(self.tuned.scaling, self.tuned.low, self.tuned.high)
 
+    @property
+    def varies(self) -> bool:
+        """Whether the range holds more than one value."""
+        if isinstance(self.tuned, CategoricalRange):
+            return len(self.tuned.values) > 1
+        return self.tuned.low < self.tuned.high
+
     def fraction(self, value: Value) -> float | None:
         """Where a value lies within the range on its scale; None where it lies outside.
 

@@ -42,6 +42,10 @@ def learning_curves(findings: Findings) -> LearningCurves | None:
         return None
     values = [value for trial in drawn for value in trial.curve if value is not None]
     low, high = shown_span(values, findings.objective.direction)
+    whole = [
+        v for t in drawn for v in t.curve if v is not None and t.number == findings.record.best
+    ]
+    low, high = min([low, *whole]), max([high, *whole])
     pad = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     low, high = max(low - pad, 0.0) if low >= 0 else low - pad, high + pad
     if findings.objective.as_percent:

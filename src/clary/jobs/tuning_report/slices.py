@@ -73,7 +73,7 @@ def _slice(findings: Findings, axis: Axis) -> Slice:
         medians=tuple(
             (across(t.place) - 0.36 * band, across(t.place) + 0.36 * band, median(heights[t.text]))
             for t in axis.ticks()
-            if band and t.text in heights
+            if band and len(heights.get(t.text, ())) > 1
         ),
         x_ticks=without_overlap(ticks),
         y_ticks=tuple(Tick(y(value), objective.tick(value)) for value in objective.ticks()),

@@ -135,8 +135,10 @@ def _against(findings: Findings, best: Judged, value: float, whom: str) -> str:
 def _what_mattered(findings: Findings) -> str:
     shares = [(axis.name, findings.record.importances.get(axis.name)) for axis in findings.axes]
     known = [(name, share) for name, share in shares if share is not None]
+    if not known and len(findings.axes) > 1 and 1 < len(findings.judged) < FEW:
+        return "Too few trials tell what mattered."
     if not known:
-        return "Too few trials tell what mattered." if len(findings.axes) > 1 else ""
+        return ""
     if len(known) == 1:
         return ""
     matters = [(name, share) for name, share in known if share >= HARDLY]
@@ -151,10 +153,12 @@ def _what_mattered(findings: Findings) -> str:
 
 def _would_more_help(findings: Findings) -> str:
     count = len(findings.judged)
-    if len(findings.running):
+    if findings.running:
         return f"{_sentence_count(len(findings.running))} still running."
     if _every_combination(findings):
         return "Every combination was tried, so this search has nothing left to find."
+    if count == 1:
+        return ""
     if count < FEW:
         return f"{counted(count, 'trial')} are too few to say whether more would find better."
     late = _late_progress(findings)
@@ -225,13 +229,15 @@ def _train_with_the_best(findings: Findings, best: Judged) -> Advice | None:
 
 
 def _look_beyond_the_edge(findings: Findings, best: Judged) -> Advice | None:
+    if len(findings.judged) < FEW:
+        return None
     for axis in findings.axes:
         if findings.record.importances.get(axis.name, 1.0) < HARDLY:
             continue
         found = widened(axis, best.trial.parameters.get(axis.name))
         if found is not None:
             return Advice(
-                f"Look beyond the {found.end} of {axis.name}",
+                f"Look beyond the {found.end} end of {axis.name}",
                 f"The best value, {found.value}, lies at the {found.end} end of its range, "
                 f"{found.range}: better ones may lie beyond.",
                 _tune(findings, {axis.name: found.space}),
@@ -265,7 +271,7 @@ def _tune(findings: Findings, changed: dict[str, str]) -> str | None:
     """The command that searches again, with other ranges for some parameters."""
     if findings.record.data is None:
         return None
-    spaces = [changed.get(axis.name) or space(axis.tuned) for axis in findings.axes]
+    spaces = [changed.get(axis.name) or space(axis.tuned) for axis in findings.axes if axis.varies]
     trials = len(findings.record.trials)
     return f"clary tune {findings.record.data} --trials {trials} --space {' '.join(spaces)}"
 
@@ -288,8 +294,9 @@ def _failures(findings: Findings, best: Judged) -> Advice | None:
     del best
     if not findings.failed:
         return None
+    count = len(findings.failed)
     return Advice(
-        f"Find out why {'a trial' if len(findings.failed) == 1 else f'{len(findings.failed)} trials'} failed",
+        f"Find out why {'a trial' if count == 1 else f'{count:,} trials'} failed",
         _first_failure(findings),
         f"clary jobs logs {findings.failed[0].job}",
     )

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from clary.formats.tuning_record import CategoricalRange, Objective, TuningRecord
+from clary.jobs.tuning_report.findings import look
+from clary.jobs.tuning_report.verdict import Verdict, judge
+from tests.jobs.tuning_report.records import RANGES, build_record
+
+
+def verdict(record: TuningRecord) -> Verdict:
+    return judge(look(record))
+
+
+def sentences(record: TuningRecord) -> str:
+    return " ".join(verdict(record).sentences).replace("\u202f", " ")
+
+
+def advice(record: TuningRecord) -> list[str]:
+    return [one.what for one in verdict(record).advice]
+
+
+def test_it_says_what_won_and_by_how_much() -> None:
+    record = build_record(5, values=[0.8, 0.9, 0.85, 0.95, 0.7])
+    assert verdict(record).headline == "Valid accuracy 95.0\u202f%: trial 4 of 5"
+    assert (
+        "10.0 points better than the trial in the middle (85.0 %) and 15.0 points better than "
+        "trial 1 (80.0 %)"
+    ) in sentences(record)
+
+
+def test_a_loss_is_better_when_it_is_lower() -> None:
+    record = build_record(
+        5,
+        values=[0.5, 0.25, 0.4, 0.3, 0.6],
+        best=2,
+        objective=Objective(name="average test loss", direction="Minimize"),
+    )
+    assert verdict(record).headline == "Average test loss 0.2500: trial 2 of 5"
+    assert "0.1500 better than the trial in the middle (0.4000)" in sentences(record)
+
+
+def test_equal_trials_are_called_so() -> None:
+    record = build_record(6, values=[0.9] * 6)
+    assert "All trials came out equal" in sentences(record)
+    assert "Tune something else, or on more pictures" in advice(record)
+    shared = build_record(4, values=[0.9, 0.8, 0.9, 0.7])
+    assert "One trial is as good as it." in sentences(shared)
+
+
+def test_it_says_what_mattered() -> None:
+    importances = {"lr": 0.7, "dropout": 0.2, "batch_size": 0.07, "epochs": 0.03}
+    record = build_record(12, importances=importances)
+    assert (
+        "What mattered most is lr (70 % of the differences), then dropout (20 %) and batch_size "
+        "(7 %); epochs hardly mattered."
+    ) in sentences(record)
+    assert "Leave epochs as it is" in advice(record)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([0.5, 0.6, 0.7], "3 trials are too few to say"),
+        ([0.5, 0.6, 0.7, 0.8, 0.9, 0.95], "would probably find better ones"),
+        ([0.9, 0.6, 0.7, 0.8, 0.5, 0.6], "The last 5 trials found nothing better"),
+        ([0.5, 0.6, 0.5, 0.9, 0.5, 0.901], "hardly anything better"),
+    ],
+)
+def test_it_says_whether_more_trials_would_help(values: list[float], says: str) -> None:
+    record = build_record(len(values), values=values)
+    assert says in sentences(record)
+    assert ("Go on searching" in advice(record)) == ("probably" in says)
+
+
+def test_a_grid_has_an_end() -> None:
+    ranges = [CategoricalRange(name="batch_size", values=("16", "32", "64"))]
+    record = build_record(3, strategy="Grid", ranges=ranges)
+    assert "Every combination was tried" in sentences(record)
+
+
+def test_the_best_of_many_is_not_oversold() -> None:
+    assert "looks a little better than it is" in sentences(build_record(9))
+    on_a_script = build_record(9, objective=Objective(name="score", direction="Maximize"))
+    assert "looks a little better" not in sentences(on_a_script)
+
+
+@pytest.mark.parametrize(
+    ("lr", "ranges", "command"),
+    [
+        (0.099, RANGES, "lr=0.0001..1.0:log"),
+        (0.000101, RANGES, "lr=1e-05..0.1:log"),
+        (0.01, RANGES, None),
+    ],
+)
+def test_a_best_value_at_an_end_of_its_range_asks_for_more(
+    lr: float, ranges: tuple[object, ...], command: str | None
+) -> None:
+    record = build_record(6, ranges=ranges)
+    assert record.best_trial
+    middle = {"lr": lr, "dropout": 0.25, "batch_size": "16", "epochs": 6}
+    trials = [
+        trial.model_copy(update={"parameters": middle}) if trial.number == record.best else trial
+        for trial in record.trials
+    ]
+    found = [
+        one.command
+        for one in verdict(record.model_copy(update={"trials": tuple(trials)})).advice
+        if one.what.startswith("Look beyond")
+    ]
+    if command is None:
+        assert found == []
+    else:
+        (line,) = found
+        words = shlex.split(line or "")
+        assert words[:3] == ["clary", "tune", "photos"]
+        assert command in words
+        assert {"dropout=0.0..0.5", "batch_size=16,32,64", "epochs=2..10"} <= set(words)
+
+
+def test_failures_are_named_with_their_log() -> None:
+    record = build_record(6, failed={2, 5})
+    (failure,) = [one for one in verdict(record).advice if "failed" in one.what]
+    assert failure.what == "Find out why 2 trials failed"
+    assert failure.why == "Trial 2 ended with: RuntimeError: out of memory."
+    assert failure.command == "clary jobs logs tuning-002-0badf00d"
+
+
+def test_without_a_best_trial_the_cause_comes_first() -> None:
+    nothing = verdict(build_record(0, completion="it was stopped"))
+    assert (nothing.headline, nothing.sentences) == ("No trial has begun", ("It was stopped.",))
+    assert verdict(build_record(3, failed={1, 2, 3})).headline == "All trials failed"
+    silent = verdict(build_record(2, silent={1, 2}))
+    assert silent.headline == "No trial said its valid accuracy"
+    assert "clary jobs metrics tuning-001-0badf00d --regex" in (silent.advice[0].command or "")
+    running = build_record(2, values=[0.5, 0.6])
+    still = [trial.model_copy(update={"status": "InProgress"}) for trial in running.trials]
+    unfinished = running.model_copy(update={"trials": tuple(still), "best": None})
+    assert verdict(unfinished).sentences == ("2 trials are still running.",)
