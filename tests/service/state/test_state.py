@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clary.service.state.log_streams import LogStream
 from clary.service.state.metric_data import Datum, Metric
 from clary.service.state.state import State
-from clary.service.state.training_jobs import FinalMetric, TrainingJob, Transition
+from clary.service.state.training_jobs import FinalMetric, TrainingJob, Transition, TrialOf
 from tests.service.supervisor.conftest import new_job
 
 
@@ -52,6 +52,16 @@ jobs = st.builds(
         texts, st.builds(FinalMetric, st.floats(allow_nan=False), st.integers(0, 2**53))
     ),
     log_offsets=st.dictionaries(texts, st.integers(0, 2**53)),
+    trial=st.none()
+    | st.builds(
+        TrialOf,
+        tuning_job=texts,
+        tuning_arn=texts,
+        tuning_number=st.integers(1, 2**53),
+        number=st.integers(1, 2**53),
+        definition=st.none() | texts,
+        tuned=st.dictionaries(texts, texts),
+    ),
 )
 
 

@@ -37,6 +37,8 @@ def description(job: TrainingJob) -> dict[str, Any]:
     channels = request.get("InputDataConfig")
     if channels:
         described["InputDataConfig"] = [{**_CHANNEL_DEFAULTS, **channel} for channel in channels]
+    if job.trial is not None:
+        described["TuningJobArn"] = job.trial.tuning_arn
     if job.status == "Failed" and job.failure is not None:
         described["FailureReason"] = job.failure
     if job.started_ms is not None:

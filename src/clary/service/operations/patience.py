@@ -1,4 +1,4 @@
-"""How long a DescribeTrainingJob may wait for the end that its caller waits for.
+"""How long a Describe of a job may wait for the end that its caller waits for.
 
 Clients poll: the SageMaker SDK 2 asks five seconds after the creation and every thirty seconds
 from then on, botocore's waiters every two minutes. An answer that comes a little late, when the
@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 
 from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.tuning_jobs import TuningJob
+from clary.service.supervisor.tuning.transitions import WINDING_UP, state_of
 
 # Below the 60 s after which botocore gives a request up.
 WAITER_S = 45.0
@@ -19,9 +21,12 @@ WAITER_S = 45.0
 YOUNG_S = 20.0
 UPLOADING_S = 20.0
 STOPPING_S = 5.0
+# The SDKs ask for a tuning job every five seconds: with it, they hear of the end at once.
+LAST_TRIALS_S = 5.0
 
 # botocore's waiters tell of themselves by the feature B among the features of their metrics.
 _WAITER = re.compile(r"(?:^| )m/(?:[A-Za-z0-9]+,)*B(?:,|$| )")
+_SDK = re.compile(r"AWS-SageMaker-Python-SDK[#/]")
 _SDK_2 = re.compile(r"AWS-SageMaker-Python-SDK[#/]2\.")
 
 
@@ -45,3 +50,22 @@ def patience_s(job: TrainingJob, headers: Mapping[str, str], now_ms: int) -> flo
     if _SDK_2.search(caller):
         return max(0.0, YOUNG_S - (now_ms - job.created_ms) / 1000)
     return 0.0
+
+
+def tuning_patience_s(job: TuningJob, headers: Mapping[str, str]) -> float:
+    """How many seconds to wait for a tuning job's end; 0 for one that has ended.
+
+    Args:
+        job: the tuning job as it is.
+        headers: of the request, in lower case.
+    """
+    if not job.active:
+        return 0.0
+    if state_of(job) in WINDING_UP:
+        return STOPPING_S
+    most = job.request["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
+        "MaxNumberOfTrainingJobs"
+    )
+    last_trials_run = most is not None and job.trials >= most
+    waits = last_trials_run and _SDK.search(headers.get("user-agent", ""))
+    return LAST_TRIALS_S if waits else 0.0

@@ -18,12 +18,16 @@ from clary.service.operations import (
     tags,
     training_job_lists,
     training_jobs,
+    tuning_job_lists,
+    tuning_jobs,
 )
 
 OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "sagemaker": {
         **training_jobs.OPERATIONS,
         **training_job_lists.OPERATIONS,
+        **tuning_jobs.OPERATIONS,
+        **tuning_job_lists.OPERATIONS,
         **tags.OPERATIONS,
         **search.OPERATIONS,
     },
@@ -36,7 +40,9 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
 }
 
 # Those that may hold their answer back until a job changes.
-PATIENT = frozenset({("sagemaker", "DescribeTrainingJob")})
+PATIENT = frozenset(
+    {("sagemaker", "DescribeTrainingJob"), ("sagemaker", "DescribeHyperParameterTuningJob")}
+)
 
 # Those that copy objects, however large, from disk to disk.
 COPYING = frozenset(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
 from clary.service.operations.pages import page
+from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.tuning_jobs import TuningJob
 
 TAG_LIMIT = 50
 
@@ -47,7 +49,11 @@ def delete_tags(office: Office, call: Call) -> Mapping[str, Any]:
 def _existing(office: Office, call: Call) -> str:
     arn: str = call.parameters["ResourceArn"]
     kind, _, name = arn.split(":", 5)[5].partition("/")
-    job = office.state.training_jobs.find(name) if kind == "training-job" else None
+    find: Mapping[str, Callable[[str], TrainingJob | TuningJob | None]] = {
+        "training-job": office.state.training_jobs.find,
+        "hyper-parameter-tuning-job": office.state.tuning_jobs.find,
+    }
+    job = find[kind](name) if kind in find else None
     if job is None or job.arn != arn:
         raise validation(f"Could not find a resource with ARN {arn}.")
     return arn

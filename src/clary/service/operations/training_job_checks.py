@@ -19,16 +19,18 @@ def check_request(request: Mapping[str, Any]) -> None:
     Raises:
         Fault: a ValidationException.
     """
-    problems = [
-        *_not_offered(request),
-        *_algorithm(request["AlgorithmSpecification"]),
-        *_resources(request),
-        *_stopping(request),
-        *_channels(request),
-        *_tags(request.get("Tags") or ()),
-    ]
-    if problems:
-        raise validation(" ".join(problems))
+    found = [*problems(request), *duplicate_tags(request.get("Tags") or ())]
+    if found:
+        raise validation(" ".join(found))
+
+
+def problems(request: Mapping[str, Any]) -> Iterator[str]:
+    """All that is wrong with a request, its tags aside: a sentence each."""
+    yield from _not_offered(request)
+    yield from _algorithm(request["AlgorithmSpecification"])
+    yield from _resources(request)
+    yield from _stopping(request)
+    yield from _channels(request)
 
 
 def _not_offered(request: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +134,8 @@ def _channels(request: Mapping[str, Any]) -> Iterator[str]:
             yield f"CompressionType is not supported in FastFile mode; see channel {name!r}."
 
 
-def _tags(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def duplicate_tags(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """A sentence for each key that is given twice."""
     keys = [tag["Key"] for tag in tags]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         yield f"Duplicate tag keys found: {key}."

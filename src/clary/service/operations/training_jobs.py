@@ -13,9 +13,9 @@ from clary.service.operations.describing import description
 from clary.service.operations.patience import patience_s
 from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_request
-from clary.service.state.training_jobs import TrainingJob, Transition
+from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
-from clary.service.supervisor.transitions import FIRST_MESSAGE, STARTING
+from clary.service.supervisor.transitions import submitted
 
 _UPDATABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "ResourceConfig", "RemoteDebugConfig")
 
@@ -28,17 +28,7 @@ def create_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     request["StoppingCondition"] = condition
     tags = {tag["Key"]: tag["Value"] for tag in request.pop("Tags", ())}
     name, created_ms = request["TrainingJobName"], now_ms()
-    status, secondary = STARTING
-    job = TrainingJob(
-        name=name,
-        arn=office.arn(f"training-job/{name}"),
-        request=request,
-        status=status,
-        secondary=secondary,
-        transitions=(Transition(secondary, FIRST_MESSAGE, created_ms),),
-        created_ms=created_ms,
-        modified_ms=created_ms,
-    )
+    job = submitted(name, office.arn(f"training-job/{name}"), request, created_ms)
     earlier = office.state.create_training_job(job, tags)
     if earlier is not None:
         raise resource_in_use(
@@ -106,6 +96,7 @@ def update_training_job(office: Office, call: Call) -> Mapping[str, Any]:
 def delete_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     """Forget an ended job: its folder, log, metrics and tags; what is in S3 stays."""
     name = call.parameters["TrainingJobName"]
+    _check_tuning_has_ended(office, name)
     if not office.supervisor.delete_job(name):
         job = office.state.training_jobs.find(name)
         if job is None:
@@ -115,6 +106,23 @@ def delete_training_job(office: Office, call: Call) -> Mapping[str, Any]:
                 f"The training job {job.arn} is {job.status}: stop it before it is deleted."
             )
     return {}
+
+
+def _check_tuning_has_ended(office: Office, name: str) -> None:
+    """A tuning job learns from its trials until it has ended."""
+    job = office.state.training_jobs.find(name)
+    if job is None or job.trial is None:
+        return
+    tuning_job = office.state.tuning_jobs.find(job.trial.tuning_job)
+    if (
+        tuning_job is not None
+        and tuning_job.number == job.trial.tuning_number
+        and tuning_job.active
+    ):
+        raise resource_in_use(
+            f"The training job {job.arn} belongs to the hyperparameter tuning job "
+            f"{tuning_job.name}, which is {tuning_job.status}: stop that before it is deleted."
+        )
 
 
 def _no_such_job(name: str) -> Fault:

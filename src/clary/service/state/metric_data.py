@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from clary.service.state.database import Database
@@ -82,7 +82,8 @@ class MetricData:
                 metric_values.c.timestamp_ms >= start_ms,
                 metric_values.c.timestamp_ms < end_ms,
             )
-            .order_by(metric_values.c.timestamp_ms)
+            # Values of one millisecond stay in the order in which they came.
+            .order_by(metric_values.c.timestamp_ms, literal_column("metric_values.rowid"))
         )
         if unit is not None:
             query = query.where(metric_values.c.unit == unit)

@@ -93,4 +93,33 @@ _TRAINING_JOBS_TAGS_METRICS_LOGS = (
     """,
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_TRAINING_JOBS_TAGS_METRICS_LOGS,)
+_TUNING_JOBS = (
+    """
+    CREATE TABLE tuning_jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        request TEXT NOT NULL,
+        status TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        ended_ms INTEGER,
+        trials INTEGER NOT NULL,
+        completion TEXT,
+        failure TEXT,
+        parents TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX tuning_jobs_by_status ON tuning_jobs (status, number)",
+    "ALTER TABLE training_jobs ADD COLUMN tuning_number INTEGER",
+    "ALTER TABLE training_jobs ADD COLUMN trial_number INTEGER",
+    "ALTER TABLE training_jobs ADD COLUMN trial TEXT",
+    # A trial outlives its tuning job; numbers of tuning jobs are never given twice.
+    """
+    CREATE UNIQUE INDEX training_jobs_by_trial ON training_jobs (tuning_number, trial_number)
+        WHERE tuning_number IS NOT NULL
+    """,
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_TRAINING_JOBS_TAGS_METRICS_LOGS, _TUNING_JOBS)

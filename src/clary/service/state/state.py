@@ -7,13 +7,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from clary.service.state import log_streams, metric_data, tags
+from clary.service.state import log_streams, metric_data, tags, training_jobs, tuning_jobs
 from clary.service.state.database import Database
 from clary.service.state.log_streams import LogStream, LogStreams
 from clary.service.state.metric_data import Datum, MetricData
 from clary.service.state.step_metrics import StepMetrics
 from clary.service.state.tags import Tags
-from clary.service.state.training_jobs import TrainingJob, TrainingJobs, change_within
+from clary.service.state.training_jobs import TrainingJob, TrainingJobs
+from clary.service.state.tuning_jobs import TuningJob, TuningJobs
 
 
 class State:
@@ -30,6 +31,7 @@ class State:
         """
         self._database = Database(path)
         self.training_jobs = TrainingJobs(self._database)
+        self.tuning_jobs = TuningJobs(self._database)
         self.tags = Tags(self._database)
         self.metrics = MetricData(self._database)
         self.step_metrics = StepMetrics(self._database)
@@ -68,6 +70,58 @@ class State:
 
         self.training_jobs.remove(job.name, also)
 
+    def create_tuning_job(self, job: TuningJob, tagged: Mapping[str, str]) -> TuningJob | None:
+        """Store a new tuning job with its tags; give the one that bears its name already, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def tag(connection: Connection) -> None:
+            tags.add_within(connection, job.arn, tagged)
+
+        return self.tuning_jobs.add(job, tag)
+
+    def begin_trial(
+        self,
+        tuning_job: str,
+        count: Callable[[TuningJob], TuningJob | None],
+        trial: TrainingJob,
+        tagged: Mapping[str, str],
+    ) -> bool:
+        """Store a trial and count it in its tuning job, at once: no number is given twice.
+
+        Args:
+            tuning_job: whose trial it is.
+            count: gives the tuning job with the trial counted; None when it must not begin.
+            trial: a new training job.
+            tagged: its tags.
+
+        Returns:
+            Whether the trial was stored.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            if tuning_jobs.change_within(connection, tuning_job, count) is None:
+                return False
+            training_jobs.add_within(connection, trial)
+            tags.add_within(connection, trial.arn, tagged)
+            return True
+
+    def forget_tuning_job(self, name: str, allowed: Callable[[TuningJob], bool]) -> bool:
+        """Remove a tuning job that `allowed` lets go, and its tags; its trials stay.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def also(connection: Connection, job: TuningJob) -> None:
+            tags.remove_all_within(connection, job.arn)
+
+        return self.tuning_jobs.remove(name, allowed, also)
+
     def record_logs(
         self,
         name: str,
@@ -81,7 +135,7 @@ class State:
             StorageError: the database cannot be written.
         """
         with self._database.writing() as connection:
-            if change_within(connection, name, change) is not None:
+            if training_jobs.change_within(connection, name, change) is not None:
                 metric_data.add_within(connection, data)
                 for stream in streams:
                     log_streams.add_within(connection, stream)

@@ -30,6 +30,27 @@ training_jobs = Table(
     Column("output_artifacts", Text),
     Column("final_metrics", Text),
     Column("log_offsets", Text),
+    Column("tuning_number", Integer),
+    Column("trial_number", Integer),
+    Column("trial", Text),
+)
+
+tuning_jobs = Table(
+    "tuning_jobs",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("request", Text),
+    Column("status", Text),
+    Column("phase", Text),
+    Column("created_ms", Integer),
+    Column("modified_ms", Integer),
+    Column("ended_ms", Integer),
+    Column("trials", Integer),
+    Column("completion", Text),
+    Column("failure", Text),
+    Column("parents", Text),
 )
 
 tags = Table(

@@ -35,12 +35,30 @@ class FinalMetric:
 
 
 @dataclass(frozen=True)
+class TrialOf:
+    """What makes a training job a trial: whose it is, and what was chosen for it.
+
+    `tuning_number` is the tuning job's own among all tuning jobs, `number` counts its trials from
+    1. `definition` names the training job definition where there are several; `tuned` holds the
+    chosen hyperparameters as the job gets them.
+    """
+
+    tuning_job: str
+    tuning_arn: str
+    tuning_number: int
+    number: int
+    definition: str | None
+    tuned: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One training job. Times are milliseconds since 1970.
 
     `request` is CreateTrainingJob's, verbatim but for its tags; `updates` holds the members that
     UpdateTrainingJob changed. `number` counts jobs in the order of their creation, 0 before a job
     is stored. `failure` is known when the user's code has ended and shown when the job has.
+    `trial` is there when a tuning job made the job.
     """
 
     name: str
@@ -63,6 +81,7 @@ class TrainingJob:
     updates: Mapping[str, Any] = field(default_factory=dict)
     final_metrics: Mapping[str, FinalMetric] = field(default_factory=dict)
     log_offsets: Mapping[str, int] = field(default_factory=dict)
+    trial: TrialOf | None = None
     number: int = 0
 
     @property
@@ -88,6 +107,12 @@ class JobSummary:
     created_ms: int
     modified_ms: int
     ended_ms: int | None
+    tuning_number: int | None
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether a tuning job made it."""
+        return self.tuning_number is not None
 
     @property
     def active(self) -> bool:
@@ -110,7 +135,7 @@ class TrainingJobs:
         with self._database.writing() as connection:
             earlier = _find(connection, job.name)
             if earlier is None:
-                connection.execute(insert(training_jobs).values(_columns(job)))
+                add_within(connection, job)
                 tags(connection)
             return earlier
 
@@ -148,6 +173,21 @@ class TrainingJobs:
         with self._database.reading() as connection:
             return [JobSummary(*row) for row in connection.execute(query)]
 
+    def trials_of(self, tuning_number: int, after: int = 0) -> list[TrainingJob]:
+        """The trials of a tuning job whose numbers are above `after`, in the order of the numbers.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        columns = training_jobs.c
+        query = (
+            select(training_jobs)
+            .where(columns.tuning_number == tuning_number, columns.trial_number > after)
+            .order_by(columns.trial_number)
+        )
+        with self._database.reading() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
     def change(
         self, name: str, change: Callable[[TrainingJob], TrainingJob | None]
     ) -> TrainingJob | None:
@@ -170,6 +210,11 @@ class TrainingJobs:
         with self._database.writing() as connection:
             connection.execute(delete(training_jobs).where(training_jobs.c.name == name))
             also(connection)
+
+
+def add_within(connection: Connection, job: TrainingJob) -> None:
+    """Store a new job, whose name nobody bears, as a part of a transaction."""
+    connection.execute(insert(training_jobs).values(_columns(job)))
 
 
 def change_within(
@@ -206,11 +251,16 @@ def _columns(job: TrainingJob) -> dict[str, Any]:
         {name: dataclasses.astuple(metric) for name, metric in job.final_metrics.items()}
     )
     values["launched"] = int(job.launched)
+    trial = job.trial
+    values["trial"] = None if trial is None else json.dumps(dataclasses.asdict(trial))
+    values["tuning_number"] = None if trial is None else trial.tuning_number
+    values["trial_number"] = None if trial is None else trial.number
     return values
 
 
 def _job(row: Row[Any]) -> TrainingJob:
     values = dict(row._mapping)
+    del values["tuning_number"], values["trial_number"]
     for name in ("request", "updates", "log_offsets"):
         values[name] = json.loads(values[name])
     values["transitions"] = tuple(Transition(*one) for one in json.loads(values["transitions"]))
@@ -218,4 +268,6 @@ def _job(row: Row[Any]) -> TrainingJob:
         name: FinalMetric(*metric) for name, metric in json.loads(values["final_metrics"]).items()
     }
     values["launched"] = bool(values["launched"])
+    if values["trial"] is not None:
+        values["trial"] = TrialOf(**json.loads(values["trial"]))
     return TrainingJob(**values)

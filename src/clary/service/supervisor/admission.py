@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 import psutil
 
+from clary.formats.builtin_algorithm import lane_key
 from clary.gpus import count_gpus
 from clary.service.executors.executor import host_names
 from clary.service.executors.gpus import is_gpu_type
@@ -44,10 +45,15 @@ class Admission:
 
     At most `max_jobs` run; on a machine with GPUs, jobs on GPU instances wait until there are
     GPUs for their hosts; a job waits while memory is short. A machine on which nothing runs takes
-    any job. A job that has waited long is not overtaken by those that want the same.
+    any job. A job that has waited long is not overtaken by those that want the same. Trials that
+    train together in one process count as one, and take nothing more than the first of them.
     """
 
     max_jobs: int
+
+    def is_full(self, running: Iterable[TrainingJob]) -> bool:
+        """Whether nothing starts that takes a place of its own."""
+        return len(_places(running)) >= self.max_jobs
 
     def obstacle(
         self, job: TrainingJob, running: Iterable[TrainingJob], first: Mapping[Lack, str]
@@ -59,9 +65,10 @@ class Admission:
             running: those that run.
             first: the older job whose turn it is to get what has been lacking.
         """
-        others = list(running)
-        if not others:
+        taken = _places(running)
+        if not taken or _place(job) in taken:
             return None
+        others = list(taken.values())
         if len(others) >= self.max_jobs:
             return Obstacle(
                 Lack.ROOM,
@@ -80,11 +87,11 @@ class Admission:
                 Lack.MACHINE,
                 f"Waiting for the whole machine: the job wants {wanted} GPUs, and it has {gpus}",
             )
-        taken = sum(_gpu_hosts(other) for other in others)
-        if wanted and taken + wanted > gpus:
+        used = sum(_gpu_hosts(other) for other in others)
+        if wanted and used + wanted > gpus:
             return Obstacle(
                 Lack.GPU,
-                f"Waiting for a GPU: {taken} of {gpus} are taken, and the job wants {wanted}",
+                f"Waiting for a GPU: {used} of {gpus} are taken, and the job wants {wanted}",
             )
         needed_bytes = _HOST_BYTES * len(host_names(job.request))
         if psutil.virtual_memory().available < needed_bytes:
@@ -93,6 +100,20 @@ class Admission:
                 f"Waiting for memory: the job wants {needed_bytes >> 20} MB, and less is free",
             )
         return None
+
+
+def _places(jobs: Iterable[TrainingJob]) -> dict[Hashable, TrainingJob]:
+    """What takes room, each by the first job that does."""
+    found: dict[Hashable, TrainingJob] = {}
+    for job in jobs:
+        found.setdefault(_place(job), job)
+    return found
+
+
+def _place(job: TrainingJob) -> Hashable:
+    """What a job shares with those that train in the same process, and with no others."""
+    lane = lane_key(job.request, count_gpus()) if job.trial is not None else None
+    return job.name if lane is None or job.trial is None else (job.trial.tuning_number, lane)
 
 
 def _gpu_hosts(job: TrainingJob) -> int:

@@ -1,4 +1,4 @@
-"""One look at all training jobs after the other: who may start, and a step for each."""
+"""One look at all jobs: tuning jobs first, then who may start, then a step for each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from clary.service.supervisor.admission import SHARED, Admission, Lack
 from clary.service.supervisor.conducting import Conductor
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import PENDING, STARTING, Event
+from clary.service.supervisor.tuning.rounds import TuningRounds
 from clary.settings import Settings
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ class Rounds:
         self._timing = timing
         self._changed = changed
         self._admission = Admission(settings.max_jobs)
+        self._tuning = TuningRounds(state, pool, timing=timing, changed=changed)
         # By number: a deleted job's name may be another's by the next round.
         self._conductors: dict[int, Conductor] = {}
         self._failures: dict[int, _Failure] = {}
@@ -82,6 +84,10 @@ class Rounds:
         Raises:
             StorageError: the database cannot be read or written.
         """
+        pauses = (self._tuning.next(), self._next_of_training_jobs())
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _next_of_training_jobs(self) -> float | None:
         jobs = self._state.training_jobs.summaries(ACTIVE)
         active = {job.number for job in jobs}
         self._conductors = {
@@ -131,8 +137,8 @@ class Rounds:
         running = [job for name in names if queued and (job := find(name)) is not None]
         first: dict[Lack, str] = {}
         for summary in queued:
-            full = len(running) >= self._settings.max_jobs or not first.keys().isdisjoint(SHARED)
-            if full and (summary.status, summary.secondary) == PENDING:
+            full = self._admission.is_full(running) or not first.keys().isdisjoint(SHARED)
+            if full and (summary.status, summary.secondary) == PENDING and not summary.is_trial:
                 continue
             admitted = self._attempt(summary, lambda job: self._admit(job, running, first))
             if admitted is not None:
@@ -163,6 +169,7 @@ class Rounds:
                 directory=JobDirectory(self._settings.jobs_dir / job.name),
                 environment=self._job_environment(),
                 created_ms=job.created_ms,
+                tuning_job=None if job.trial is None else job.trial.tuning_job,
             )
             conductor = self._conductors[job.number] = Conductor(
                 self._state,

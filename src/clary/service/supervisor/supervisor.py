@@ -1,4 +1,4 @@
-"""Moves training jobs from state to state; the only writer of their status."""
+"""Moves training and tuning jobs from state to state; the only writer of their status."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from clary.service.executors.executor import Executor
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.daemon_pool import DaemonPool
 from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import Event, advance, state_of
+from clary.service.supervisor.tuning import transitions as tuning
 from clary.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Job = TypeVar("Job", TrainingJob, TuningJob)
 
 # Each waits on a thread of its own.
 WAITER_LIMIT = 128
@@ -25,7 +30,7 @@ _CLOSING_S = 5.0
 
 
 class Supervisor:
-    """Takes every training job from its creation to its end.
+    """Takes every training job and every tuning job from its creation to its end.
 
     Owned by the service. One thread of its own decides, work that may take long runs beside it.
     Every public method may be called from any thread. After a crash a new supervisor takes up
@@ -105,6 +110,28 @@ class Supervisor:
         """
         return self._apply(name, Event.DELETED)
 
+    def stop_tuning_job(self, name: str) -> bool:
+        """Ask for a tuning job's end, its trials with it; False when there is nothing to stop.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        at_ms = int(time.time() * 1000)
+        changed = self._state.tuning_jobs.change(
+            name, lambda job: tuning.advance(job, tuning.Event.STOP_ASKED, at_ms)
+        )
+        if changed is not None:
+            self._changed()
+        return changed is not None
+
+    def delete_tuning_job(self, name: str) -> bool:
+        """Forget an ended tuning job; its training jobs stay. False when it has not ended.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self._state.forget_tuning_job(name, lambda job: not job.active)
+
     def wait_until(
         self, name: str, satisfied: Callable[[TrainingJob], bool], seconds: float
     ) -> TrainingJob | None:
@@ -115,28 +142,43 @@ class Supervisor:
         Raises:
             StorageError: the database cannot be read.
         """
-        if not self._waiters.acquire(blocking=False):
-            return self._state.training_jobs.find(name)
-        try:
-            return self._wait_until(name, satisfied, time.monotonic() + seconds)
-        finally:
-            self._waiters.release()
+        return self._wait_until(self._state.training_jobs.find, name, satisfied, seconds)
+
+    def wait_until_tuning(
+        self, name: str, satisfied: Callable[[TuningJob], bool], seconds: float
+    ) -> TuningJob | None:
+        """`wait_until` for a tuning job.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        return self._wait_until(self._state.tuning_jobs.find, name, satisfied, seconds)
 
     def _wait_until(
-        self, name: str, satisfied: Callable[[TrainingJob], bool], deadline: float
-    ) -> TrainingJob | None:
-        while True:
-            with self._condition:
-                seen = self._changes
-            job = self._state.training_jobs.find(name)
-            if job is None or satisfied(job):
-                return job
-            with self._condition:
-                remaining = deadline - time.monotonic()
-                if self._changes == seen and remaining > 0 and not self._closing:
-                    self._condition.wait(remaining)
-                if self._closing or time.monotonic() >= deadline:
-                    return self._state.training_jobs.find(name)
+        self,
+        find: Callable[[str], Job | None],
+        name: str,
+        satisfied: Callable[[Job], bool],
+        seconds: float,
+    ) -> Job | None:
+        if not self._waiters.acquire(blocking=False):
+            return find(name)
+        try:
+            deadline = time.monotonic() + seconds
+            while True:
+                with self._condition:
+                    seen = self._changes
+                job = find(name)
+                if job is None or satisfied(job):
+                    return job
+                with self._condition:
+                    remaining = deadline - time.monotonic()
+                    if self._changes == seen and remaining > 0 and not self._closing:
+                        self._condition.wait(remaining)
+                    if self._closing or time.monotonic() >= deadline:
+                        return find(name)
+        finally:
+            self._waiters.release()
 
     def wait_for_change(self, name: str, seconds: float) -> TrainingJob | None:
         """Wait until a job is in another state than now, at most so long.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from clary.service.state.training_jobs import TrainingJob, Transition
+from clary.service.state.training_jobs import TrainingJob, Transition, TrialOf
 
 FAILURE_LIMIT = 1024
 
@@ -135,6 +135,24 @@ STOP_CAUSES: Mapping[Event, Event] = MappingProxyType(
         Event.WAIT_EXCEEDED: Event.STOPPED_FOR_WAIT,
     }
 )
+
+
+def submitted(
+    name: str, arn: str, request: Mapping[str, Any], at_ms: int, trial: TrialOf | None = None
+) -> TrainingJob:
+    """A job in its first state; `trial` is given when a tuning job makes it."""
+    status, secondary = STARTING
+    return TrainingJob(
+        name=name,
+        arn=arn,
+        request=request,
+        status=status,
+        secondary=secondary,
+        transitions=(Transition(secondary, FIRST_MESSAGE, at_ms),),
+        created_ms=at_ms,
+        modified_ms=at_ms,
+        trial=trial,
+    )
 
 
 def state_of(job: TrainingJob) -> State:

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning jobs: their trials are begun, stopped and counted here."""

@@ -1,0 +1,187 @@
+"""Takes one tuning job a step further: looks at its trials, begins some and stops some."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+
+from clary.service.state.state import State
+from clary.service.state.tuning_jobs import Ending, TuningJob
+from clary.service.supervisor import transitions as training
+from clary.service.supervisor.timing import Timing
+from clary.service.supervisor.tuning.beginning import Beginner
+from clary.service.supervisor.tuning.definitions import (
+    Definition,
+    read_criteria,
+    read_definitions,
+    seed_of,
+)
+from clary.service.supervisor.tuning.observing import SeenTrial, TrialObserver
+from clary.service.supervisor.tuning.transitions import WINDING_UP, Event, advance, state_of
+from clary.tuner.completion import completion
+from clary.tuner.early_stopping import stops_early
+from clary.tuner.hyperband import stops_at_rung
+from clary.tuner.trials import Trial
+
+logger = logging.getLogger(__name__)
+
+
+class TuningConductor:
+    """What one service process knows of one tuning job besides what is stored.
+
+    Owned by the tuning rounds; `step` is called on the supervisor's thread alone. Everything here
+    may be lost: a new conductor finds it out again from the state.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        pool: Pool,
+        job: TuningJob,
+        *,
+        timing: Timing,
+        changed: Callable[[], None],
+    ) -> None:
+        """Take over a tuning job, whatever state it is in.
+
+        Args:
+            state: where jobs are stored.
+            pool: runs the tuner, which may take long.
+            job: the tuning job.
+            timing: how long to wait.
+            changed: called after every change, from any thread.
+        """
+        self._state = state
+        self._pool = pool
+        self._name = job.name
+        self._timing = timing
+        self._changed = changed
+        config = job.request["HyperParameterTuningJobConfig"]
+        definitions = read_definitions(job.request, seed_of(job))
+        self._definitions = {one.name: one for one in definitions}
+        self._criteria = read_criteria(job.request, definitions)
+        self._direction = definitions[0].search.direction
+        self._parallel = int(config["ResourceLimits"]["MaxParallelTrainingJobs"])
+        self._hyperband = config["Strategy"] == "Hyperband"
+        self._median_rule = config.get("TrainingJobEarlyStoppingType") == "Auto"
+        self._observer = TrialObserver(
+            state, job.number, definitions, curves=self._hyperband or self._median_rule
+        )
+        self._beginner = Beginner(state, job, definitions, changed)
+        self._beginning: Future[None] | None = None
+        self._judged: dict[int, int] = {}
+        self._failing_since: float | None = None
+        self._retry_at = 0.0
+
+    def step(self, job: TuningJob) -> None:
+        """Do what the tuning job's state asks for.
+
+        Raises:
+            StorageError: the database cannot be read or written.
+        """
+        seen = self._observer.look()
+        active = [one for one in seen if one.active]
+        if state_of(job) in WINDING_UP:
+            for one in active:
+                self._stop(one)
+            if not active:
+                self._tell(Event.TRIALS_ENDED)
+            return
+        if self._end(job, seen):
+            return
+        for one in active:
+            if self._falls_behind(one, seen):
+                self._stop(one)
+        self._begin(job, seen, self._parallel - len(active))
+
+    def _end(self, job: TuningJob, seen: Sequence[SeenTrial]) -> bool:
+        now_ms = _now_ms()
+        over = completion(
+            self._criteria,
+            self._direction,
+            [one.trial for one in seen],
+            (now_ms - job.created_ms) / 1000,
+            self._beginner.exhausted,
+        )
+        if over is None:
+            return False
+        event = Event.GIVEN_UP if over.reason == "failures" else Event.CRITERION_MET
+        return self._tell(event, Ending(over.reason, over.message, now_ms))
+
+    def _falls_behind(self, one: SeenTrial, seen: Sequence[SeenTrial]) -> bool:
+        """Whether a trial is to be stopped before its end; judged once for each epoch."""
+        epochs = len(one.trial.curve)
+        if one.status != "InProgress" or self._judged.get(one.trial.number) == epochs:
+            return False
+        self._judged[one.trial.number] = epochs
+        definition = self._definitions[one.definition]
+        others = [other for other in seen if other.definition == one.definition]
+        if self._hyperband:
+            if _ends_by_itself(definition, one.trial):
+                return False
+            return stops_at_rung(definition.search, one.trial, [other.trial for other in others])
+        peers = [other.trial.curve for other in others if other.status == "Completed"]
+        return self._median_rule and stops_early(one.trial.curve, peers, self._direction)
+
+    def _begin(self, job: TuningJob, seen: Sequence[SeenTrial], room: int) -> None:
+        if self._beginning is not None:
+            if not self._beginning.done():
+                return
+            error = self._beginning.exception()
+            self._beginning = None
+            if error is not None:
+                self._give_way(error)
+                return
+            self._failing_since = None
+        assert self._criteria.max_trials is not None
+        room = min(room, self._criteria.max_trials - len(seen))
+        # What was begun since the look is looked at first.
+        if (
+            room > 0
+            and len(seen) == job.trials
+            and not self._beginner.exhausted
+            and time.monotonic() >= self._retry_at
+        ):
+            self._beginning = self._pool.submit(self._beginner.begin, seen, room)
+            self._beginning.add_done_callback(lambda _: self._changed())
+
+    def _give_way(self, error: BaseException) -> None:
+        """Try again later what may pass; a tuner that keeps failing ends the tuning job."""
+        now = time.monotonic()
+        self._retry_at = now + self._timing.retry_s
+        if self._failing_since is None:
+            self._failing_since = now
+            logger.error("No trial of %s can be begun; tried again", self._name, exc_info=error)
+        elif now - self._failing_since >= self._timing.unseen_s:
+            reason = f"InternalServerError: no trial can be begun: {error}. `clary logs` shows why."
+            self._tell(Event.GIVEN_UP, Ending("failures", reason, _now_ms()))
+
+    def _stop(self, one: SeenTrial) -> None:
+        at_ms = _now_ms()
+        stopped = self._state.training_jobs.change(
+            one.name, lambda job: training.advance(job, training.Event.STOP_ASKED, at_ms)
+        )
+        if stopped is not None:
+            self._changed()
+
+    def _tell(self, event: Event, ending: Ending | None = None) -> bool:
+        at_ms = _now_ms()
+        changed = self._state.tuning_jobs.change(
+            self._name, lambda job: advance(job, event, at_ms, ending)
+        )
+        if changed is not None:
+            self._changed()
+        return changed is not None
+
+
+def _ends_by_itself(definition: Definition, trial: Trial) -> bool:
+    """Whether a trial at Hyperband's last epoch is about to end: its model is not cut off."""
+    most, own = definition.search.max_resource, definition.own_epochs
+    return most is not None and own is not None and len(trial.curve) >= most >= own
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
