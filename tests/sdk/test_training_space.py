@@ -1,0 +1,111 @@
+"""What `clary tune` searches: spaces that fit, and sentences for those that do not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clary.errors import UsageError
+from clary.formats.training_options import TrainingOptions
+from clary.sdk.training_space import default_grid, default_space, fit_batches, own_space
+from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Space
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+LEARNING = ({}, {"trainable_layers": "all"}, {"weights": "none"})
+
+
+@given(
+    optimizer=st.sampled_from(OPTIMIZERS),
+    learning=st.sampled_from(LEARNING),
+    gpus=st.integers(0, 2),
+    positions=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    grid=st.booleans(),
+)
+def test_training_takes_every_point_of_a_space_that_was_chosen(
+    optimizer: str, learning: dict[str, str], gpus: int, positions: list[float], grid: bool
+) -> None:
+    given = {"optimizer": optimizer, **learning}
+    space = default_space(given, gpus)
+    space = default_grid(space) if grid else space
+    assert ("momentum" in space.names) == (optimizer == "sgd")
+    values = {
+        tuned.name: tuned.at(place) for tuned, place in zip(space.ranges, positions, strict=False)
+    }
+    TrainingOptions.parse({**given, **space.to_text(values)})
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_head_alone_takes_larger_steps_than_a_whole_network(optimizer: str) -> None:
+    def highest(gpus: int) -> float:
+        rate = default_space({"optimizer": optimizer}, gpus).ranges[0]
+        assert isinstance(rate, ContinuousRange)
+        assert rate.name == "lr"
+        return rate.high
+
+    assert highest(gpus=0) > highest(gpus=1)
+
+
+def test_what_has_a_value_is_not_tuned() -> None:
+    assert default_space({"lr": "0.1"}, 0).names == ("weight_decay", "batch_size")
+    with pytest.raises(UsageError, match="has fixed values: leave one out"):
+        default_space({"lr": "0.1", "weight_decay": "0", "batch_size": "8"}, 0)
+
+
+def test_ranges_are_those_of_their_options() -> None:
+    space = own_space(
+        ["batch-size=8..64", "weight_decay=0..1", "hidden=16,64", "dropout=0..0.5"], {}
+    )
+    assert space.ranges == (
+        IntegerRange("batch_size", 8, 64),
+        ContinuousRange("weight_decay", 0.0, 1.0),
+        CategoricalRange("hidden", ("16", "64")),
+        ContinuousRange("dropout", 0.0, 0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "given", "sentence"),
+    [
+        (["lr=0.1..0.01"], {}, "range of lr is empty"),
+        (["lr=0..0.1:log"], {}, "a logarithm needs numbers above 0"),
+        (["lr"], {}, "'lr' is not a range: write one as lr=1e-4..1e-1:log"),
+        (["lr=1e-3..1e-1", "lr=1,2"], {}, "lr has two ranges"),
+        (["epocs=1..3"], {}, "there is no option --epocs: did you mean --epochs?"),
+        (["lr=-1..1.0"], {}, "in the range of lr, --lr is '-1.0' but must be greater than 0"),
+        (["epochs=1.5..3"], {}, "in the range of epochs, --epochs is '1.5' but must be a whole"),
+        (["epochs=1.0..9.0"], {}, "in the range of epochs, --epochs is '4"),
+        (["dropout=0..1"], {}, "in the range of dropout, --dropout is '1.0' but must be less"),
+        (["batch_size=8,70000"], {}, "--batch-size is '70000' but must be less than or equal"),
+        (["optimizer=adamw,sdg"], {}, "--optimizer is 'sdg' but must be 'adamw'"),
+        (["lr=1e-3..1e-1"], {"lr": "0.1"}, "lr has the fixed value 0.1 and a range"),
+        (["seed=1..9"], {}, "--seed cannot be tuned: it decides on which pictures"),
+        (["momentum=0.1..0.9"], {}, "momentum has no effect with --optimizer adamw"),
+        (["step_epochs=1..9"], {}, "step_epochs has no effect with --schedule cosine"),
+        (["freeze_epochs=1..9", "epochs=5..20"], {}, "freeze_epochs is 9 of 5 epochs"),
+    ],
+)
+def test_one_sentence_for_each_mistake(
+    texts: list[str], given: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        own_space(texts, given)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_has_an_effect_with_another_tuned_option_may_be_tuned() -> None:
+    assert own_space(["momentum=0.1..0.9", "optimizer=adamw,sgd"], {}).names
+    assert own_space(["momentum=0.1..0.9"], {"optimizer": "sgd"}).names
+
+
+def test_batches_fit_the_pictures() -> None:
+    chosen = default_space({}, 0)
+    assert fit_batches(chosen, 100, own=False).ranges[-1] == CategoricalRange(
+        "batch_size", ("16", "32")
+    )
+    assert fit_batches(chosen, 40, own=False).names == ("lr", "weight_decay")
+    own = Space((IntegerRange("batch_size", 8, 64),))
+    assert fit_batches(own, 64, own=True) == own
+    with pytest.raises(UsageError, match="goes up to 64, but there are 63 pictures to train on"):
+        fit_batches(own, 63, own=True)
