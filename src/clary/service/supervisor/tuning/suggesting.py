@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 from collections.abc import Sequence
 
+from clary.errors import ClaryError
+from clary.service.executors.surroundings import inherited_environment
+from clary.tuner.exchange import Question, read_answer, write_question
 from clary.tuner.scaling import Value
-from clary.tuner.search import Search, suggest
+from clary.tuner.search import Search, SpaceExhausted, engine, suggest
 from clary.tuner.trials import Trial
+
+logger = logging.getLogger(__name__)
+
+# The Gaussian process takes seconds, torch's import included; trials that are worth it take more.
+_GAUSSIAN_PROCESS_S = 120.0
 
 
 def next_parameters(
@@ -15,9 +26,45 @@ def next_parameters(
     parents: Sequence[Trial],
     seconds_per_trial: float | None,
 ) -> dict[str, Value]:
-    """What to try after `trials`, which are numbered from 1.
+    """What to try after `trials`. Takes milliseconds, or seconds where trials are costly.
+
+    Args:
+        search: what is searched and how.
+        trials: all before, numbered from 1 without a gap.
+        parents: those of the tuning jobs that this one starts from.
+        seconds_per_trial: what a trial takes; None while none has ended.
 
     Raises:
         SpaceExhausted: everything has been tried.
     """
-    return suggest(search, trials, len(trials) + 1, parents)
+    question = Question(search, trials, len(trials) + 1, parents)
+    if engine(search, [*parents, *trials], seconds_per_trial) == "gp":
+        try:
+            return _ask_process(question)
+        except SpaceExhausted:
+            raise
+        except ClaryError as error:
+            logger.warning("The Gaussian process failed, TPE chooses instead: %s", error)
+    return suggest(search, trials, question.number, parents)
+
+
+def _ask_process(question: Question) -> dict[str, Value]:
+    """Let the program answer that may import torch."""
+    command = [sys.executable, "-m", "clary.jobs.suggest"]
+    try:
+        done = subprocess.run(
+            command,
+            input=write_question(question),
+            capture_output=True,
+            text=True,
+            timeout=_GAUSSIAN_PROCESS_S,
+            env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
+            cwd="/",
+            start_new_session=True,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ClaryError(f"{' '.join(command[1:])} gave no answer: {error}") from error
+    if done.returncode != 0:
+        raise ClaryError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr}")
+    return read_answer(done.stdout)
