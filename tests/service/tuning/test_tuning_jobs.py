@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from tests.service.tuning.conftest import Tuning, configuration, definition
+from tests.service.tuning.conftest import HEAD, Tuning, configuration, definition
+
+KINDS = HEAD + 'print(f"objective={arguments.x + 10 * (arguments.kind == chr(98))}", flush=True)\n'
 
 
 def test_a_tuning_job_finds_the_best_of_its_trials(tuning: Tuning) -> None:
@@ -46,3 +48,118 @@ def test_a_tuning_job_finds_the_best_of_its_trials(tuning: Tuning) -> None:
     assert [one["TrainingJobName"] for one in by_value] == [
         trials[values.index(value)]["TrainingJobName"] for value in sorted(values)
     ]
+
+
+def test_a_grid_tries_every_combination_of_quoted_values_once(tuning: Tuning) -> None:
+    kinds = ['"a"', '"b"']
+    config = configuration(
+        None,
+        Strategy="Grid",
+        HyperParameterTuningJobObjective={"Type": "Maximize", "MetricName": "objective"},
+        ParameterRanges={
+            "CategoricalParameterRanges": [
+                {"Name": "kind", "Values": kinds},
+                {"Name": "x", "Values": ["1", "2"]},
+            ]
+        },
+    )
+    tuning.put("kinds", KINDS)
+    tuning.create("grid", config, definition("kinds"))
+    job = tuning.wait("grid")
+    assert job["HyperParameterTuningJobStatus"] == "Completed", job.get("FailureReason")
+    limits = job["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert limits["MaxNumberOfTrainingJobs"] == 4
+    tuned = [trial["TunedHyperParameters"] for trial in tuning.trials("grid")]
+    assert sorted((one["kind"], one["x"]) for one in tuned) == [
+        (kind, x) for kind in kinds for x in ("1", "2")
+    ]
+    assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": '"b"', "x": "2"}
+
+
+def test_several_definitions_share_the_trials(tuning: Tuning) -> None:
+    objective = {"Type": "Minimize", "MetricName": "objective"}
+    high = {"IntegerParameterRanges": [{"Name": "x", "MinValue": "5", "MaxValue": "6"}]}
+    low = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "2.9", "MaxValue": "3.1"}]}
+    config = configuration(4)
+    del config["HyperParameterTuningJobObjective"], config["ParameterRanges"]
+    tuning.create(
+        "several",
+        config,
+        [
+            definition(
+                "bowl", DefinitionName=name, TuningObjective=objective, HyperParameterRanges=ranges
+            )
+            for name, ranges in (("high", high), ("low", low))
+        ],
+    )
+    job = tuning.wait("several")
+    assert job["HyperParameterTuningJobStatus"] == "Completed", job.get("FailureReason")
+    trials = tuning.trials("several")
+    names = [trial["TrainingJobDefinitionName"] for trial in trials]
+    assert sorted(names) == ["high", "high", "low", "low"]
+    by_definition = {
+        name: [
+            trial["TunedHyperParameters"]["x"]
+            for trial in trials
+            if trial["TrainingJobDefinitionName"] == name
+        ]
+        for name in names
+    }
+    assert sorted(by_definition["high"]) == ["5", "6"]
+    assert all(2.9 <= float(x) <= 3.1 for x in by_definition["low"])
+    assert job["BestTrainingJob"]["TrainingJobDefinitionName"] == "low"
+
+
+def test_trials_that_never_print_the_objective_fail_it_and_not_themselves(tuning: Tuning) -> None:
+    tuning.put("silent", HEAD + 'print("nothing to see")\n')
+    tuning.create("silent", configuration(2), definition("silent"))
+    job = tuning.wait("silent")
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("All training jobs failed.")
+    assert job["TrainingJobStatusCounters"]["Completed"] == 2
+    assert job["ObjectiveStatusCounters"] == {"Succeeded": 0, "Pending": 0, "Failed": 2}
+    assert "BestTrainingJob" not in job
+    for trial in tuning.trials("silent"):
+        assert trial["TrainingJobStatus"] == "Completed"
+        assert trial["ObjectiveStatus"] == "Failed"
+        assert "FinalHyperParameterTuningJobObjectiveMetric" not in trial
+    assert tuning.trials("silent", SortBy="FinalObjectiveMetricValue") == []
+
+
+def test_five_failures_end_a_tuning_job_in_aws_s_words(tuning: Tuning) -> None:
+    tuning.put("fails", HEAD + 'print("objective=1")\nsys.exit("no such file")\n')
+    tuning.create("fails", configuration(20), definition("fails"))
+    job = tuning.wait("fails")
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("No training job succeeded after 5 attempts.")
+    counters = job["TrainingJobStatusCounters"]
+    assert counters["NonRetryableError"] >= 5
+    assert counters["InProgress"] == 0
+    assert len(tuning.trials("fails")) <= 7
+    failed = tuning.trials("fails", StatusEquals="Failed")
+    # What a failed job printed is no objective.
+    assert {trial["ObjectiveStatus"] for trial in failed} == {"Failed"}
+    assert all("ExitCode 1" in trial["FailureReason"] for trial in failed)
+
+
+def test_debugger_and_profiler_reach_the_trials_on_request(tuning: Tuning) -> None:
+    hook = {"S3OutputPath": "s3://tuning/debug", "CollectionConfigurations": []}
+    rules = [{"RuleConfigurationName": "overfit", "RuleEvaluatorImage": "image"}]
+    profiler = {"ProfilingIntervalInMilliseconds": 500, "S3OutputPath": "s3://tuning/profile"}
+    environment = {
+        "CLARY_DEBUG_HOOK_CONFIG": json.dumps(hook),
+        "CLARY_DEBUG_RULE_CONFIGURATIONS": json.dumps(rules),
+        "CLARY_PROFILER_CONFIG": json.dumps(profiler),
+        "MODE": "quick",
+    }
+    checkpoints = {"S3Uri": "s3://tuning/checkpoints/"}
+    training = definition("bowl", Environment=environment, CheckpointConfig=checkpoints)
+    tuning.create("watched", configuration(1), training)
+    best = tuning.wait("watched")["BestTrainingJob"]["TrainingJobName"]
+    child = tuning.client.describe_training_job(TrainingJobName=best)
+    assert child["DebugHookConfig"] == hook
+    assert child["DebugRuleConfigurations"] == rules
+    assert child["ProfilerConfig"] == profiler
+    assert child["Environment"] == {"MODE": "quick"}
+    # A folder for each trial: none goes on from another's checkpoint.
+    assert child["CheckpointConfig"] == {"S3Uri": f"s3://tuning/checkpoints/{best}"}

@@ -11,7 +11,11 @@ from clary.service.operations.times import now_ms, timestamp
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
-from clary.service.supervisor.tuning.definitions import definition_requests, objective_of
+from clary.service.supervisor.tuning.definitions import (
+    definition_requests,
+    objective_of,
+    resources_of,
+)
 from clary.service.supervisor.tuning.observing import (
     TRIAL_STATES,
     ObjectiveStatus,
@@ -52,7 +56,7 @@ def description(state: State, job: TuningJob) -> dict[str, Any]:
     objectives = objectives_of(job)
     trials = state.training_jobs.trials_of(job.number)
     described: dict[str, Any] = {
-        **{name: value for name, value in job.request.items() if name != "Tags"},
+        **_request(job.request),
         **_in_short(job, trials, objectives),
         "ConsumedResources": {
             "RuntimeInSeconds": math.ceil(((job.ended_ms or now_ms()) - job.created_ms) / 1000)
@@ -121,6 +125,23 @@ def trial_summary(job: TrainingJob, objectives: Mapping[str | None, Objective]) 
             "MetricName": objective.metric,
             "Value": value,
         }
+    return shown
+
+
+def _request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request without its tags; definitions say their ResourceConfig in any case.
+
+    The SageMaker SDK gives HyperParameterTuningResourceConfig, and `HyperparameterTuner.attach`
+    reads ResourceConfig.
+    """
+    shown = {name: value for name, value in request.items() if name != "Tags"}
+    definitions = [
+        {**definition, **resources_of(definition)} for definition in definition_requests(request)
+    ]
+    if "TrainingJobDefinition" in request:
+        shown["TrainingJobDefinition"] = definitions[0]
+    elif definitions:
+        shown["TrainingJobDefinitions"] = definitions
     return shown
 
 

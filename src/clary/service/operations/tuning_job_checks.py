@@ -153,8 +153,7 @@ def _definition(request: Mapping[str, Any], definition: Mapping[str, Any]) -> li
     flexible = definition.get("HyperParameterTuningResourceConfig")
     if flexible is not None:
         found += _flexible_resources(definition, flexible)
-    found += _trial(definition, objective["MetricName"], tuned)
-    return found
+    return found or [*_trial(definition, objective["MetricName"], tuned)]
 
 
 def _objective(definition: Mapping[str, Any], metric: str) -> Iterator[str]:
