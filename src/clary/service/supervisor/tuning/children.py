@@ -10,7 +10,7 @@ from typing import Any
 from clary.service.state.training_jobs import TrainingJob, TrialOf
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.transitions import submitted
-from clary.service.supervisor.tuning.definitions import Definition
+from clary.service.supervisor.tuning.definitions import Definition, resources_of
 
 OBJECTIVE = "_tuning_objective_metric"
 
@@ -30,7 +30,6 @@ _SHARED = (
     "InputDataConfig",
     "VpcConfig",
     "OutputDataConfig",
-    "ResourceConfig",
     "StoppingCondition",
     "EnableNetworkIsolation",
     "EnableInterContainerTrafficEncryption",
@@ -59,8 +58,7 @@ def trial_request(
     """
     request: dict[str, Any] = {"TrainingJobName": name}
     request.update({member: definition[member] for member in _SHARED if member in definition})
-    if "ResourceConfig" not in request and "HyperParameterTuningResourceConfig" in definition:
-        request["ResourceConfig"] = _resources(definition["HyperParameterTuningResourceConfig"])
+    request.update(resources_of(definition))
     if "CheckpointConfig" in request:
         # A folder for each, or trials would go on from each other's checkpoints.
         checkpoints = request["CheckpointConfig"]
@@ -89,12 +87,3 @@ def new_trial(
     request = trial_request(definition.request, definition.objective, name, tuned)
     trial = TrialOf(job.name, job.arn, job.number, number, definition.name, dict(tuned))
     return submitted(name, arn, request, at_ms, trial)
-
-
-def _resources(flexible: Mapping[str, Any]) -> dict[str, Any]:
-    """A ResourceConfig: of several kinds of instances the first, which is preferred."""
-    chosen = (flexible.get("InstanceConfigs") or [{}])[0]
-    merged = {**flexible, **chosen}
-    for member in ("InstanceConfigs", "AllocationStrategy"):
-        merged.pop(member, None)
-    return merged

@@ -43,6 +43,24 @@ def definition_requests(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any
     return [single] if single is not None else request.get("TrainingJobDefinitions") or []
 
 
+def resources_of(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The member ResourceConfig of a definition's training jobs; nothing where there is none.
+
+    Of several kinds of instances in HyperParameterTuningResourceConfig it is the first, which is
+    preferred.
+    """
+    if "ResourceConfig" in definition:
+        return {"ResourceConfig": definition["ResourceConfig"]}
+    flexible = definition.get("HyperParameterTuningResourceConfig")
+    if flexible is None:
+        return {}
+    chosen = (flexible.get("InstanceConfigs") or [{}])[0]
+    merged = {**flexible, **chosen}
+    for member in ("InstanceConfigs", "AllocationStrategy"):
+        merged.pop(member, None)
+    return {"ResourceConfig": merged}
+
+
 def objective_of(request: Mapping[str, Any], definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """The HyperParameterTuningJobObjective of a definition.
 
