@@ -12,6 +12,7 @@ import pytest
 
 from tests.clients.conftest import SCRIPTS, RunScript
 from tests.clients.environments import ClientEnvironment
+from tests.clients.photos import few_of
 from tests.clients.results import result_of
 
 BUCKET = "sagemaker-us-east-1-000000000000"
@@ -70,13 +71,3 @@ def test_a_script_as_people_write_it_on_real_photos(
     assert set(found["metrics"]) == {"test:loss"}
     assert found["analytics"] == 1
     assert "step 5 loss" in output
-
-
-def few_of(dogs: Path, folder: Path) -> Path:
-    """Some photos of each breed, as links: the upload is part of what is tested, its length not."""
-    for split, count in (("train", 6), ("test", 2)):
-        for breed in sorted((dogs / split).iterdir()):
-            (folder / split / breed.name).mkdir(parents=True)
-            for photo in sorted(breed.iterdir())[:count]:
-                (folder / split / breed.name / photo.name).symlink_to(photo)
-    return folder
