@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clary.cli.trial_table import TrialTable, duration, epochs_text, plain_line, short_value
+from clary.cli.trial_table import TrialTable, clock, duration, epochs_text, plain_line, short_value
 from clary.sdk.tuning_description import TrialDescription, TuningDescription, parameter_ranges
 from clary.sdk.tuning_resume import NumberedTrial
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Space
@@ -110,3 +110,7 @@ def test_short_values(text: str, shown: str) -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(4.14, "4.1 s"), (125, "2:05"), (3725, "1:02:05")])
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_a_clock_shows_whole_seconds() -> None:
+    assert [clock(seconds) for seconds in (0.4, 59.6, 3725)] == ["0:00", "1:00", "1:02:05"]

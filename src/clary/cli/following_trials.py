@@ -12,7 +12,7 @@ from rich.text import Text
 
 from clary.cli.trial_table import (
     TrialTable,
-    duration,
+    clock,
     epochs_text,
     plain_line,
     short_value,
@@ -193,7 +193,7 @@ def _summary(moment: TuningSnapshot) -> str:
             words.append(f"{count} {word}")
     left = moment.seconds_left
     if left is not None and not moment.ended:
-        words.append(f"about {duration(left)} left")
+        words.append(f"about {clock(left)} left")
     return " · ".join(words)
 
 
@@ -218,3 +218,9 @@ def print_outcome(moment: TuningSnapshot, importances: dict[str, float]) -> None
         share = importances.get(name)
         mattered = "" if share is None else f"   {share:4.0%} of what made the difference"
         console.print(f"          {name:<{width}}  {values[name]:>{room}}{mattered}", markup=False)
+    if moment.as_good > 1:
+        hint = ": --objective valid_loss tells them apart" if objective == "valid_accuracy" else ""
+        console.print(
+            f"          {moment.as_good} trials are as good, and this was the first{hint}",
+            markup=False,
+        )

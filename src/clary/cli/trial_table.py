@@ -148,8 +148,11 @@ def short_value(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """`4.1 s`, `2:05`, `1:02:05`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """`0:04`, `2:05`, `1:02:05`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

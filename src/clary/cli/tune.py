@@ -29,7 +29,7 @@ from clary.sdk.processes import job_program_output
 from clary.sdk.session import Session
 from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.sdk.tuning_recording import record_folder, record_tuning
-from clary.sdk.tuning_resume import resume_tuning
+from clary.sdk.tuning_resume import earlier_trials, resume_tuning
 from clary.sdk.tuning_snapshot import TuningSnapshot
 from clary.settings import Settings
 from clary.tuner.search import Strategy
@@ -66,15 +66,15 @@ def tune(
 ) -> int:
     """Find better hyperparameters: many trainings, each learning from those before it.
 
-    Every option of `clary train` holds for all trials; `--space` says what to vary, and a space
-    that fits is chosen otherwise. Ctrl-C stops the search and keeps what is known; a terminal that
-    is closed does not.
+    Options of `clary train` hold for all trials; `--space` says what to vary, otherwise a space
+    that fits is chosen. Ctrl-C stops the search and keeps what is known; closing a terminal does
+    not stop it.
 
     Args:
         data: A folder of pictures, or whatever else `clary train` takes.
         trials: How many trainings; 20 by default, a grid has as many as it has combinations.
-        space: Ranges to search, such as lr=1e-4..1e-1:log epochs=5..20 batch_size=32,64,128; the
-            scales are auto, linear, log and reverse-log.
+        space: Ranges, such as lr=1e-4..1e-1:log epochs=5..20 batch_size=32,64,128; the scales are
+            auto, linear, log and reverse-log.
         strategy: How combinations are chosen: bayesian learns from earlier trials, hyperband also
             stops those that fall behind, grid tries all of some listed values.
         parallel: Trials at once; 4 by default.
@@ -96,28 +96,18 @@ def tune(
         StorageError: the record cannot be written.
         ServiceError: the service cannot be started, or refuses the job.
     """
-    settings = Settings.from_environment()
+    settings, began = Settings.from_environment(), time.monotonic()
     given = given_options(options)
-    began = time.monotonic()
-    if resume is not None or attach is not None:
-        _refuse_besides(data, given, space, resume is not None and attach is not None)
+    if attach is not None or resume is not None:
+        _refuse_besides(data, given, space, attach is not None and resume is not None)
+    job: TuningJob | int
     if attach is not None:
-        job = TuningJob(_session(settings), _named(attach, settings))
-        job.description()
+        job = _attached(attach, settings)
     elif resume is not None:
-        check_counts(trials, parallel)
-        check_name(name)
         seconds = None if time_limit is None else seconds_of(time_limit)
-        earlier = _named(resume, settings)
-        job = resume_tuning(
-            _session(settings),
-            earlier,
-            trials=trials,
-            parallel=parallel,
-            seconds=seconds,
-            name=name,
+        job = _resumed(
+            resume, settings, trials=trials, parallel=parallel, seconds=seconds, name=name
         )
-        print(f"Going on with {earlier} as {job.name}", flush=True)
     else:
         plan = TuningPlan(
             space=space or (),
@@ -130,17 +120,43 @@ def tune(
             time_limit=time_limit,
             name=name,
         )
-        started = _start(data, given, plan, settings, skip_check=skip_check)
-        if isinstance(started, int):
-            return started
-        job = started
+        job = _started(data, given, plan, settings, skip_check=skip_check)
+    if isinstance(job, int):
+        return job
     if detach:
         print(f"`clary tune --attach {job.name}` shows it")
         return 0
     return _end(job, follow_trials(job), began, settings, report=not no_report)
 
 
-def _start(
+def _attached(named: list[str], settings: Settings) -> TuningJob:
+    job = TuningJob(_session(settings), _named(named, settings))
+    job.description()
+    return job
+
+
+def _resumed(
+    named: list[str],
+    settings: Settings,
+    *,
+    trials: int | None,
+    parallel: int | None,
+    seconds: int | None,
+    name: str | None,
+) -> TuningJob:
+    check_counts(trials, parallel)
+    check_name(name)
+    earlier = _named(named, settings)
+    limits = {"trials": trials, "parallel": parallel, "seconds": seconds}
+    job = resume_tuning(_session(settings), earlier, **limits, name=name)
+    found = job.description()
+    known, more = len(earlier_trials(job, found)), found.max_trials
+    print(f"Going on with {earlier} as {job.name}: {known} trials are known", end="")
+    print("" if more is None else f", {more} to come", flush=True)
+    return job
+
+
+def _started(
     data: str | None, given: Options, plan: TuningPlan, settings: Settings, *, skip_check: bool
 ) -> TuningJob | int:
     """The tuning job; or an exit code, when the pictures cannot be looked at."""
@@ -225,7 +241,5 @@ def _end(
     if status == "Failed":
         print(f"{job.name} failed after {took}: {moment.found.failure_reason}", flush=True)
         return 1
-    print(
-        f"{job.name} is done in {took}: {record.completion or 'all trials have ended'}", flush=True
-    )
+    print(f"{job.name} is done in {took}. {record.completion or ''}".rstrip(), flush=True)
     return 0 if moment.best is not None else 1

@@ -53,6 +53,12 @@ class TuningSnapshot:
         return self.trials[winner.number - 1] if winner else None
 
     @property
+    def as_good(self) -> int:
+        """How many trials have the best objective, the best one among them."""
+        top = self.best.trial.objective if self.best else None
+        return sum(one.trial.objective == top for one in self.trials) if self.best else 0
+
+    @property
     def done(self) -> list[NumberedTrial]:
         """The trials that have ended."""
         return [one for one in self.trials if one.trial.ended]
@@ -94,15 +100,17 @@ class TuningWatcher:
         found = self.job.description()
         if self._before is None:
             self._before = earlier_trials(self.job, found)
+            for parent in found.goes_on_from:
+                self._read_metrics(parent)
         own = self.job.trials()
         # Metrics cost the service more than all else, and are but a decoration while trials run.
         if found.ended or time.monotonic() - self._metrics_at > _METRICS_SECONDS:
-            self._read_metrics()
+            self._read_metrics(self.job.name)
         numbered = [*self._before, *number_on(self._before, own)]
         return TuningSnapshot(found, numbered, len(self._before), self._metrics)
 
-    def _read_metrics(self) -> None:
-        latest = list_jobs(self.job.session, name_contains=f"{self.job.name}-")
+    def _read_metrics(self, name: str) -> None:
+        latest = list_jobs(self.job.session, name_contains=f"{name}-")
         read = {job.name: job.metrics for job in itertools.islice(latest, _LATEST)}
         self._metrics = {**self._metrics, **read}
         self._metrics_at = time.monotonic()
