@@ -154,7 +154,7 @@ def test_values_outside_the_range_are_read_but_not_contained() -> None:
         (
             "momentum=0.5..0.999:reverse-log",
             ContinuousRange("momentum", 0.5, 0.999, "ReverseLogarithmic"),
-        ),  # noqa: E501
+        ),
         ("x=0..1", IntegerRange("x", 0, 1)),
         ("x=0..1.", ContinuousRange("x", 0, 1)),
         ("x=0..1:reverse-log", "below 1"),

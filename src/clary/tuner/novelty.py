@@ -53,8 +53,6 @@ class Tried:
     ) -> dict[str, Value]:
         """An untried combination of a countable space as near to `values` as `random` finds one.
 
-        Distance is the sum of those between positions; two categories are 1 apart.
-
         Raises:
             SpaceExhausted: all have been tried.
         """
@@ -67,10 +65,14 @@ class Tried:
             pool = [self.first_untried(space, start) for start in starts]
         if not pool:
             return self.first_untried(space)
-        return min(pool, key=lambda point: (_distance(space, point, values), random.random()))
+        return min(pool, key=lambda point: (distance(space, point, values), random.random()))
 
 
-def _distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
+def distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
+    """How far two combinations of `space` are apart: the sum over their hyperparameters.
+
+    Numbers are as far apart as their positions, at most 1; two different categories are 1 apart.
+    """
     total = 0.0
     for range_ in space.ranges:
         first, second = one[range_.name], other[range_.name]

@@ -133,25 +133,34 @@ def suggest(
         return grid.propose(space, tried)
     if not tried.leaves_some(space):
         return tried.first_untried(space)
+    values: dict[str, Value] = {}
+    for random in _attempts(search.seed, number):
+        values = _propose(search, trials, parents, random, engine)
+        if values not in tried:
+            return values
+    if space.size is None:
+        return values
+    return tried.untried_near(space, values, Random(f"{search.seed} {number} near"))
+
+
+def _propose(
+    search: Search,
+    trials: Sequence[Trial],
+    parents: Sequence[Trial],
+    random: Random,
+    engine: Engine,
+) -> dict[str, Value]:
+    if search.strategy == "Random":
+        return random_search.propose(search.space, random)
     observations = observe(
-        space,
+        search.space,
         search.direction,
         trials,
         parents,
         by_resource=search.strategy == "Hyperband",
         transfer=search.transfer,
     )
-    values: Mapping[str, Value] = {}
-    for random in _attempts(search.seed, number):
-        if search.strategy == "Random":
-            values = random_search.propose(space, random)
-        else:
-            values = bayesian.propose(space, observations, random, gaussian_process=engine == "gp")
-        if values not in tried:
-            return dict(values)
-    if space.size is None:
-        return dict(values)
-    return tried.untried_near(space, values, Random(f"{search.seed} {number} near"))
+    return bayesian.propose(search.space, observations, random, gaussian_process=engine == "gp")
 
 
 def _attempts(seed: int, number: int) -> Iterator[Random]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from clary.tuner.observations import Observation
+from clary.tuner.observations import Observation, tame
 from clary.tuner.ranges import Space
 from clary.tuner.scaling import Value
 from clary.tuner.strategies import random_search, studies
@@ -29,5 +29,6 @@ def propose(
 
     seed = random.getrandbits(32)
     if gaussian_process:
-        return studies.ask(space, observations, samplers.GPSampler(seed=seed, n_startup_trials=0))
+        sampler = samplers.GPSampler(seed=seed, n_startup_trials=0)
+        return studies.ask(space, tame(observations), sampler)
     return studies.ask(space, observations, samplers.TPESampler(seed=seed, n_startup_trials=0))
