@@ -99,6 +99,9 @@ def test_the_median_rule_stops_a_trial_that_keeps_its_objective(tuning: Tuning) 
     assert stopped["TrainingJobStatus"] == "Stopped"
     assert stopped["ObjectiveStatus"] == "Succeeded"
     assert stopped["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] > 1
+    told = tuning.client.describe_training_job(TrainingJobName=stopped["TrainingJobName"])
+    last = told["SecondaryStatusTransitions"][-1]
+    assert last["StatusMessage"] == "Training job stopped early by its hyperparameter tuning job"
     assert job["TrainingJobStatusCounters"]["Stopped"] == 1
     assert job["BestTrainingJob"]["TunedHyperParameters"]["kind"] != "bad"
 

@@ -27,12 +27,14 @@ class Event(Enum):
     RUNNING = auto()
     HOSTS_ENDED = auto()
     STOP_ASKED = auto()
+    FELL_BEHIND = auto()
     RUNTIME_EXCEEDED = auto()
     WAIT_EXCEEDED = auto()
     PENDING_EXCEEDED = auto()
     COMPLETED = auto()
     FAILED = auto()
     STOPPED = auto()
+    STOPPED_EARLY = auto()
     STOPPED_FOR_RUNTIME = auto()
     STOPPED_FOR_WAIT = auto()
     DELETED = auto()
@@ -75,6 +77,7 @@ _stop_after_upload = Target(*STOPPING_UPLOADING, "Uploading generated training m
 _completed = Target(*COMPLETED, "Training job completed")
 _failed = Target(*FAILED, "Training job failed")
 _stopped = Target(*STOPPED, "Training job stopped")
+_stopped_early = Target(*STOPPED, "Training job stopped early by its hyperparameter tuning job")
 _runtime = Target(
     *STOPPED_FOR_RUNTIME, "Training job runtime exceeded MaxRuntimeInSeconds provided"
 )
@@ -90,6 +93,7 @@ _QUEUED: Mapping[Event, Target] = {
 _STOPPED: Mapping[Event, Target] = {
     Event.FAILED: _failed,
     Event.STOPPED: _stopped,
+    Event.STOPPED_EARLY: _stopped_early,
     Event.STOPPED_FOR_RUNTIME: _runtime,
     Event.STOPPED_FOR_WAIT: _wait,
 }
@@ -109,6 +113,7 @@ TABLE: Mapping[State, Mapping[Event, Target]] = MappingProxyType(
             Event.RUNNING: _training,
             Event.HOSTS_ENDED: _uploading,
             Event.STOP_ASKED: _stopping,
+            Event.FELL_BEHIND: _stopping,
             Event.RUNTIME_EXCEEDED: _stopping,
             Event.WAIT_EXCEEDED: _stopping,
             Event.FAILED: _failed,
@@ -130,6 +135,7 @@ TABLE: Mapping[State, Mapping[Event, Target]] = MappingProxyType(
 STOP_CAUSES: Mapping[Event, Event] = MappingProxyType(
     {
         Event.STOP_ASKED: Event.STOPPED,
+        Event.FELL_BEHIND: Event.STOPPED_EARLY,
         Event.PENDING_EXCEEDED: Event.STOPPED,
         Event.RUNTIME_EXCEEDED: Event.STOPPED_FOR_RUNTIME,
         Event.WAIT_EXCEEDED: Event.STOPPED_FOR_WAIT,

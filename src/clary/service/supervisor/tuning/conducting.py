@@ -9,6 +9,7 @@ from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
 from clary.service.state.state import State
+from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import Ending, TuningJob
 from clary.service.supervisor import transitions as training
 from clary.service.supervisor.timing import Timing
@@ -86,7 +87,8 @@ class TuningConductor:
         active = [one for one in seen if one.active]
         if state_of(job) in WINDING_UP:
             for one in active:
-                self._stop(one)
+                if one.status == "InProgress":
+                    self._stop(one, training.Event.STOP_ASKED)
             if not active:
                 self._tell(Event.TRIALS_ENDED)
             return
@@ -94,7 +96,7 @@ class TuningConductor:
             return
         for one in active:
             if self._falls_behind(one, seen):
-                self._stop(one)
+                self._stop(one, training.Event.FELL_BEHIND)
         self._begin(job, seen, self._parallel - len(active))
 
     def _end(self, job: TuningJob, seen: Sequence[SeenTrial]) -> bool:
@@ -159,12 +161,16 @@ class TuningConductor:
             reason = f"InternalServerError: no trial can be begun: {error}. `clary logs` shows why."
             self._tell(Event.GIVEN_UP, Ending("failures", reason, _now_ms()))
 
-    def _stop(self, one: SeenTrial) -> None:
+    def _stop(self, one: SeenTrial, event: training.Event) -> None:
         at_ms = _now_ms()
-        stopped = self._state.training_jobs.change(
-            one.name, lambda job: training.advance(job, training.Event.STOP_ASKED, at_ms)
-        )
-        if stopped is not None:
+
+        def stop(job: TrainingJob) -> TrainingJob | None:
+            # Its code has ended; what it made is worth the moment that storing takes.
+            if training.state_of(job) == training.UPLOADING:
+                return None
+            return training.advance(job, event, at_ms)
+
+        if self._state.training_jobs.change(one.name, stop) is not None:
             self._changed()
 
     def _tell(self, event: Event, ending: Ending | None = None) -> bool:
