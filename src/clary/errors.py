@@ -11,6 +11,7 @@
     ├── ServiceError                     the service is not there, or refuses what is asked
     │   └── ServiceUnreachable           nobody answers, or no more
     ├── SpaceExhausted                   every combination of hyperparameters has been tried
+    ├── ProgramFailed           its own  a program that has said itself what went wrong
     ├── TrainingError                    a run that cannot go on
     │   ├── NonFiniteLoss                the loss became NaN or infinite
     │   ├── OutOfMemory                  the smallest batch still does not fit
@@ -79,6 +80,14 @@ class ServiceUnreachable(ServiceError):
 
 class SpaceExhausted(ClaryError):
     """Every combination of a space that can be counted has been tried."""
+
+
+class ProgramFailed(ClaryError):
+    """A program of Clary's has ended badly and has said why: the message is empty."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code or 1
 
 
 class TrainingError(ClaryError):

@@ -38,6 +38,7 @@ Options = Mapping[str, Any]
 Word = Literal["bayesian", "random", "grid", "hyperband"]
 SEARCH = Group("The search", sort_key=0)
 JOB = Group("The tuning job", sort_key=0)
+RANGES = Parameter(group=SEARCH, consume_multiple=True, negative=())
 NAMED = Parameter(group=JOB, consume_multiple=(0, 1), negative=())
 
 
@@ -47,9 +48,7 @@ def tune(
     /,
     *,
     trials: Annotated[int | None, Parameter(group=SEARCH)] = None,
-    space: Annotated[
-        list[str] | None, Parameter(group=SEARCH, consume_multiple=True, negative=())
-    ] = None,
+    space: Annotated[list[str] | None, RANGES] = None,
     strategy: Annotated[Word, Parameter(group=SEARCH)] = "bayesian",
     parallel: Annotated[int | None, Parameter(group=SEARCH)] = None,
     time_limit: Annotated[str | None, Parameter(group=SEARCH)] = None,
@@ -100,7 +99,6 @@ def tune(
     given = given_options(options)
     if attach is not None or resume is not None:
         _refuse_besides(data, given, space, attach is not None and resume is not None)
-    job: TuningJob | int
     if attach is not None:
         job = _attached(attach, settings)
     elif resume is not None:
@@ -121,8 +119,6 @@ def tune(
             name=name,
         )
         job = _started(data, given, plan, settings, skip_check=skip_check)
-    if isinstance(job, int):
-        return job
     if detach:
         print(f"`clary tune --attach {job.name}` shows it")
         return 0
@@ -158,8 +154,7 @@ def _resumed(
 
 def _started(
     data: str | None, given: Options, plan: TuningPlan, settings: Settings, *, skip_check: bool
-) -> TuningJob | int:
-    """The tuning job; or an exit code, when the pictures cannot be looked at."""
+) -> TuningJob:
     if data is None:
         raise UsageError(
             "`clary tune` needs the folder of your pictures, as in `clary tune photos/`; "
@@ -168,8 +163,6 @@ def _started(
     prepared = PictureTuning.prepare(data, given, settings, plan)
     if not skip_check:
         checked = check_pictures(prepared.training.location, given)
-        if isinstance(checked, int):
-            return checked
         learned = sum(checked.counts.get("train", {}).values())
         judged = sum(checked.counts.get("valid", {}).values())
         prepared = prepared.on(pictures=learned)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clary.errors import DataError, FormatError
+from clary.errors import DataError, FormatError, ProgramFailed
 from clary.formats.data_check import CheckReport
 from clary.sdk.processes import job_program_output
 
@@ -15,24 +15,22 @@ from clary.sdk.processes import job_program_output
 _OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by", "image_size", "batch_size")
 
 
-def check_pictures(data: str, options: Mapping[str, Any]) -> CheckReport | int:
+def check_pictures(data: str, options: Mapping[str, Any]) -> CheckReport:
     """Check pictures as closely as a training does.
 
     Args:
         data: a path or a known name.
         options: those of the training, as text; what the check has no use for is left out.
 
-    Returns:
-        What was found; or an exit code, when the program could not look and has said why.
-
     Raises:
+        ProgramFailed: they cannot be looked at, and the program has said why.
         DataError: training would go wrong.
         FormatError: the program has not printed a report.
     """
     given = [f"--{name.replace('_', '-')}={options[name]}" for name in _OPTIONS if name in options]
     code, text = job_program_output("check", [data, "--json", "--as-training", *given])
     if not text:
-        return code or 1
+        raise ProgramFailed(code)
     try:
         report = CheckReport.model_validate_json(text)
     except ValidationError as error:
