@@ -29,6 +29,8 @@ from clary.formats.files import read_versioned_json, storage_errors, write_text
 VERSION = 1
 BASE = "/opt/ml"
 FIRST_HOST = "algo-1"
+# Asks the warm parent for a process that hosts many jobs, in place of a launch's path.
+LANE = "lane"
 
 # How the host's /opt/ml is made: a mount namespace of the process's own, bubblewrap, or not at
 # all, so that only the variables say where things lie.
@@ -151,11 +153,12 @@ class Launch:
 class HostStarted:
     """The user's code runs since `since_ms` (milliseconds since 1970).
 
-    `pid` is the host process, `group` the process group of the user's code.
+    `pid` is the host process, `group` the process group of the user's code; None where the host
+    process runs it itself, beside other jobs.
     """
 
     pid: int
-    group: int
+    group: int | None
     since_ms: int
     version: int = VERSION
 

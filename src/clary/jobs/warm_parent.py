@@ -4,6 +4,7 @@ Started with SIGINT blocked by the service, which holds the other end of a socke
 
     ← "warm"                                       once the libraries are loaded
     → path of `.launch.json`, with the host's lock as a descriptor
+    → "lane", with a socket on which launches will come (`clary.jobs.lane`)
     ← process id of the host
 
 It ends when the service's end is closed; the hosts live on, each in a session of its own. It
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from clary.endings import exit_code
+from clary.formats.launch import LANE
 from clary.jobs.host.life import live
 from clary.vision.before_torch import prepare_process
 
@@ -41,6 +43,7 @@ _LIBRARIES = (
     "clary.vision.finetuning",
     "clary.jobs.progress",
     "clary.jobs.report",
+    "clary.jobs.lane.life",
 )
 _MESSAGE_BYTES = 4096
 _REAP_S = 1.0
@@ -73,23 +76,27 @@ def _serve(service: socket.socket) -> int:
         if not _can_read(service, _REAP_S):
             _reap()
             continue
-        message, locks, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
+        message, handles, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
         if not message:
             return 0
         pid = os.fork()
         if pid == 0:
-            _be_host(service, Path(os.fsdecode(message)), locks[0])
-        for lock in locks:
-            os.close(lock)
+            _be_host(service, os.fsdecode(message), handles[0])
+        for handle in handles:
+            os.close(handle)
         service.send(str(pid).encode())
         _reap()
 
 
-def _be_host(service: socket.socket, launch_file: Path, lock: int) -> NoReturn:
+def _be_host(service: socket.socket, asked: str, handle: int) -> NoReturn:
     """Run a host in this fork. It ends at once, without dismantling what the parent has loaded."""
     service.close()
     os.setsid()
-    os._exit(exit_code(lambda _: live(launch_file, lock, may_run_here=True), ()))
+    if asked == LANE:
+        from clary.jobs.lane.life import run_lane
+
+        os._exit(exit_code(lambda _: run_lane(socket.socket(fileno=handle)), ()))
+    os._exit(exit_code(lambda _: live(Path(asked), handle, may_run_here=True), ()))
 
 
 def _can_read(service: socket.socket, seconds: float) -> bool:

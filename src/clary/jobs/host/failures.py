@@ -6,13 +6,22 @@ import re
 import signal
 from collections.abc import Iterable, Sequence
 
-from clary.formats.job_directory import FAILURE_LIMIT
+from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
 
 # `ValueError: …`, `botocore.exceptions.ClientError: …`, and the bare `KeyboardInterrupt`.
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: .*)?$")
 _RANK = re.compile(r"^\[rank\d+\]:\s?")
 # What torchrun says after the error of the process that failed.
 _AFTERMATH = "ChildFailedError"
+
+
+def written_failure(directory: JobDirectory) -> str:
+    """What the program has said in `output/failure`; empty where it has said nothing."""
+    try:
+        said = directory.failure.read_text(encoding="utf-8", errors="replace")[:FAILURE_LIMIT]
+    except OSError:
+        return ""
+    return said if said.strip() else ""
 
 
 def last_error(lines: Iterable[str]) -> str:

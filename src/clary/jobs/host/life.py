@@ -19,10 +19,16 @@ from pathlib import Path
 from types import FrameType
 
 from clary.errors import ClaryError, StorageError
-from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
+from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
 from clary.jobs.host import namespace
-from clary.jobs.host.failures import failure_reason, killed_by, last_error, script_failure
+from clary.jobs.host.failures import (
+    failure_reason,
+    killed_by,
+    last_error,
+    script_failure,
+    written_failure,
+)
 from clary.jobs.host.log_writer import LogWriter
 from clary.jobs.host.pipes import feed_pipes, make_first_pipes
 from clary.jobs.host.user_code import run_user_code
@@ -264,11 +270,8 @@ def _failure(launch: Launch, child: _Child, log: LogWriter) -> str | None:
             with suppress(OSError):  # the end file says so, too
                 (directory.root / "output" / "success").touch()
         return None
-    try:
-        said = directory.failure.read_text(encoding="utf-8", errors="replace")[:FAILURE_LIMIT]
-    except OSError:
-        said = ""
-    if not said.strip():
+    said = written_failure(directory)
+    if not said:
         if launch.script_mode:
             said = script_failure(code, list(log.tail), " ".join(launch.command))
             with suppress(StorageError):  # the reason stands in the end file, too

@@ -121,7 +121,7 @@ def _run_here(launch: Launch, program: InProcess) -> NoReturn:
     sys.path[:] = [*added, *(path for path in sys.path if path not in added)]
     importlib.invalidate_caches()
     _customise(added)
-    _start_anew(program)
+    start_anew(program.threads)
     code = _exit_code(program)
     # As the interpreter ends, but for its own dismantling: libraries of the parent complain there.
     threading._shutdown()  # type: ignore[attr-defined]
@@ -182,8 +182,12 @@ def _customise(search_path: list[str]) -> None:
     spec.loader.exec_module(module)
 
 
-def _start_anew(program: InProcess) -> None:
-    """Undo what forks of one process would share: sequences of random numbers, threads."""
+def start_anew(threads: int) -> None:
+    """Undo what forks of one process would share: sequences of random numbers, threads.
+
+    Args:
+        threads: for torch, where `OMP_NUM_THREADS` asks for no other number.
+    """
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
@@ -192,7 +196,7 @@ def _start_anew(program: InProcess) -> None:
         torch.seed()
         # A fresh interpreter would read it when it loads OpenMP, and compute the same figures.
         asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-        torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else program.threads)
+        torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else threads)
 
 
 def _run_script(script: str) -> None:

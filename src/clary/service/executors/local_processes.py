@@ -1,5 +1,7 @@
 """Jobs as processes of this machine: a host process for each host, `clary.jobs.host`.
 
+Trials of a tuning job that share a frozen backbone have one in common: `clary.jobs.lane`.
+
 | method               | what tells it                                                            |
 |----------------------|--------------------------------------------------------------------------|
 | `launch`             | `.launched` is made once: a job is never started twice                   |
@@ -37,6 +39,7 @@ from clary.service.executors.executor import (
     TrainingJobSpec,
     Waiting,
 )
+from clary.service.executors.lanes import Key, Lanes
 from clary.service.executors.outputs import upload_outputs
 from clary.service.executors.ownership import move_aside, owns_folder
 from clary.service.executors.places import HostPlace, host_places
@@ -85,6 +88,7 @@ class LocalProcesses:
             store, self._requirements, self._checkpoints, self._isolation.result
         )
         self._warm = WarmParent(inherited_environment()) if warm else None
+        self._lanes = Lanes(self._warm)
         self._lock = threading.Lock()
         self._started_here: list[subprocess.Popen[bytes]] = []
         self._failed_since: dict[str, float] = {}
@@ -121,8 +125,9 @@ class LocalProcesses:
                     file.write(str(int(time.time())))
             except FileExistsError:
                 return
+        lane = Lanes.key(job)
         for host in _places(job):
-            self._start(host)
+            self._start(host, lane)
         self._checkpoints.follow(job)
 
     def look(self, job: TrainingJobSpec) -> Observation:
@@ -217,12 +222,16 @@ class LocalProcesses:
         """Let go of the warm parent and the threads; running jobs go on."""
         self._asking.shutdown()
         self._checkpoints.close()
+        self._lanes.close()
         if self._warm is not None:
             self._warm.close()
 
-    def _start(self, host: HostPlace) -> None:
+    def _start(self, host: HostPlace, lane: Key | None) -> None:
         lock = host.files.hold()
         try:
+            if lane is not None:
+                self._lanes.start(lane, host, lock)
+                return
             if self._warm is not None and self._warm.fork(host.files.launch, lock):
                 return
             self._start_cold(host, lock)

@@ -33,7 +33,7 @@ def kill_hosts(hosts: Sequence[HostFiles]) -> None:
         # Before the hosts hear of it: one that could not read the wish would only ask to stop.
         for files in hosts:
             started = HostStarted.read(files)
-            if started is not None and files.is_held():
+            if started is not None and started.group is not None and files.is_held():
                 _send(os.killpg, started.group, signal.SIGKILL)
         _signal_hosts(hosts, untold)
     finally:

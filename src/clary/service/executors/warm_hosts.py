@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from clary.formats.launch import LANE
+
 _ANSWER_S = 10.0
 _MESSAGE_BYTES = 4096
 
@@ -44,11 +46,22 @@ class WarmParent:
             is lost at this moment may have forked: of two processes for one host the first one
             runs (`HostFiles.claim`).
         """
+        return self._ask(os.fsencode(launch_file), lock)
+
+    def fork_lane(self, launches: int) -> bool:
+        """Start a process that hosts what arrives on a socket: `clary.jobs.lane`.
+
+        Returns:
+            False where it cannot do so.
+        """
+        return self._ask(LANE.encode(), launches)
+
+    def _ask(self, message: bytes, handle: int) -> bool:
         with self._lock:
             if not self._look_if_warm():
                 return False
             try:
-                socket.send_fds(self._socket, [os.fsencode(launch_file)], [lock])
+                socket.send_fds(self._socket, [message], [handle])
                 answered = self._socket.recv(_MESSAGE_BYTES)
             except OSError:
                 answered = b""

@@ -33,6 +33,7 @@ def check_dataset(
     progress: Progress | None = None,
     batch_size: int = 32,
     image_size: int = 224,
+    examined: Examined | None = None,
 ) -> CheckReport:
     """Find everything that is wrong with a data set. torch is not imported, no pixels are kept.
 
@@ -44,13 +45,16 @@ def check_dataset(
         progress: called in this thread while pictures are read.
         batch_size: of the training that is planned.
         image_size: side in pixels of the network's input.
+        examined: what `examine_dataset` has found of the very same pictures, `full` or not; None
+            looks at them.
 
     Returns:
         The report, its findings in order of severity.
     """
     started = time.perf_counter()
     catalogue = Catalogue(dataset)
-    examined = examine(catalogue, full=full, workers=workers, progress=progress)
+    if examined is None:
+        examined = examine(catalogue, full=full, workers=workers, progress=progress)
     findings = sorted(
         _findings(catalogue, examined, batch_size, image_size),
         key=lambda found: _ORDER[found.severity],
@@ -73,6 +77,17 @@ def check_dataset(
         made_splits=dataset.made_splits,
         full=full,
     )
+
+
+def examine_dataset(
+    dataset: PictureDataset,
+    *,
+    full: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Examined:
+    """Look at every picture, for checks with several sizes; the arguments are `check_dataset`'s."""
+    return examine(Catalogue(dataset), full=full, workers=workers, progress=progress)
 
 
 def _findings(

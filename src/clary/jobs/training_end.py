@@ -1,0 +1,55 @@
+"""What a training says when it has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from clary.errors import Interrupted
+
+if TYPE_CHECKING:
+    from clary.vision.finetuning import FinetuneResult
+
+
+def say_result(result: FinetuneResult, console: Console, seconds: float) -> None:
+    """The figures, and where the model is."""
+    best = result.history.best
+    lines = [
+        f"trained   {len(result.history.epochs)} epochs in {seconds:.1f} s, everything included"
+    ]
+    if best is not None:
+        lines.append(
+            f"best      epoch {best.epoch}: valid_loss={best.valid_loss:.4f} "
+            f"valid_accuracy={best.valid_accuracy:.4f}"
+        )
+    test = result.evaluation.get("test")
+    if test is not None:
+        low, high = test.interval
+        lines.append(
+            f"test      accuracy={test.accuracy:.4f} on {test.pictures} unseen pictures "
+            f"(95 % interval {low:.4f} to {high:.4f})"
+        )
+    lines.append(f"model     {result.model_folder}")
+    console.print("\n".join(lines), highlight=False)
+
+
+def say_report(page: Path, console: Console) -> None:
+    """Where the report is."""
+    console.print(f"report    {page}", highlight=False)
+
+
+def say_what_next(job: str, console: Console) -> None:
+    """What a person may type now."""
+    console.print(
+        f"\nnext      clary predict {job} PICTURE…      what is on a picture\n"
+        f"          clary explain {job} PICTURE       where it looks\n"
+        f"          clary export {job} --format onnx  for other programs",
+        highlight=False,
+    )
+
+
+def resumable(error: Interrupted, job: str) -> Interrupted:
+    """The same, with what goes on from there."""
+    return Interrupted(f"{error}; `clary train --resume {job}` goes on from there")

@@ -1,0 +1,130 @@
+"""The service's end of lanes: processes that host many trials of a tuning job (`clary.jobs.lane`).
+
+Trials that share a frozen backbone (`clary.formats.builtin_algorithm.lane_key`) go to one process.
+A lane ends by itself when nothing has come for a while, and, once its jobs have ended, when the
+service is gone; the next trial then makes another one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+from clary.errors import ClaryError
+from clary.formats.builtin_algorithm import lane_key
+from clary.formats.launch import Launch
+from clary.gpus import count_gpus
+from clary.service.executors.executor import TrainingJobSpec
+from clary.service.executors.places import HostPlace
+from clary.service.executors.surroundings import inherited_environment
+from clary.service.executors.warm_hosts import WarmParent
+
+_SEND_S = 10.0
+
+Key = tuple[str, str]
+
+
+class Lanes:
+    """Thread-safe. Owned by the executor, which closes it.
+
+    Args:
+        warm: forks lanes; None starts them cold.
+    """
+
+    def __init__(self, warm: WarmParent | None) -> None:
+        self._warm = warm
+        self._lock = threading.Lock()
+        self._lanes: dict[Key, socket.socket] = {}
+        self._started_cold: list[subprocess.Popen[bytes]] = []
+
+    @staticmethod
+    def key(job: TrainingJobSpec) -> Key | None:
+        """What jobs have in common that share a process; None where one has its own."""
+        shared = lane_key(job.request, count_gpus()) if job.tuning_job is not None else None
+        return None if job.tuning_job is None or shared is None else (job.tuning_job, shared)
+
+    def start(self, key: Key, host: HostPlace, lock: int) -> None:
+        """Hand a host to its lane, which is started where there is none.
+
+        Args:
+            key: of the lane.
+            host: whose launch file is written.
+            lock: the host's lock, held; the caller closes its own descriptor.
+
+        Raises:
+            ClaryError: no process can be started.
+            FormatError: the launch file cannot be read.
+        """
+        with self._lock:
+            self._forget_ended()
+            lane = self._lanes.get(key)
+            if lane is not None and _send(lane, host, lock):
+                return
+            lane = self._lanes[key] = self._open(Launch.read(host.files.launch))
+            if not _send(lane, host, lock):
+                raise ClaryError(f"the process for {host.root.name} ended as it started")
+
+    def close(self) -> None:
+        """Let go of the lanes; they go on until their jobs have ended."""
+        with self._lock:
+            for lane in self._lanes.values():
+                lane.close()
+            self._lanes.clear()
+
+    def _open(self, first: Launch) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_SEND_S)
+        with theirs:
+            may_be_warm = self._warm is not None and first.in_process is not None
+            if not (may_be_warm and self._warm and self._warm.fork_lane(theirs.fileno())):
+                self._start_cold(theirs.fileno(), first)
+        return ours
+
+    def _start_cold(self, handle: int, first: Launch) -> None:
+        # What is read while libraries are loaded has to be there from the start.
+        asked = dict(first.environment) if first.in_process is None else inherited_environment()
+        # The mark of one job: whoever ends what that job has left behind looks for it.
+        asked.pop("CLARY_LAUNCH", None)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "clary.jobs.lane", str(handle)],
+                pass_fds=[handle],
+                env={**asked, "PYTHONSAFEPATH": "1"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ClaryError(f"no process can be started for {first.job}: {error}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._started_cold.append(process)
+
+    def _forget_ended(self) -> None:
+        self._started_cold = [one for one in self._started_cold if one.poll() is None]
+        for key, lane in list(self._lanes.items()):
+            if _has_ended(lane):
+                lane.close()
+                del self._lanes[key]
+
+
+def _send(lane: socket.socket, host: HostPlace, lock: int) -> bool:
+    """Give a launch to a lane; False where it takes no more."""
+    try:
+        socket.send_fds(lane, [os.fsencode(host.files.launch)], [lock])
+    except OSError:
+        return False
+    return True
+
+
+def _has_ended(lane: socket.socket) -> bool:
+    asking = select.poll()  # select itself refuses descriptors from 1024 on
+    asking.register(lane, 0)
+    return bool(asking.poll(0))
