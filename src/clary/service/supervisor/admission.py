@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -39,7 +38,6 @@ class Obstacle(NamedTuple):
     sentence: str
 
 
-@dataclass(frozen=True)
 class Admission:
     """The rules by which queued jobs start, the oldest first.
 
@@ -47,13 +45,23 @@ class Admission:
     GPUs for their hosts; a job waits while memory is short. A machine on which nothing runs takes
     any job. A job that has waited long is not overtaken by those that want the same. Trials that
     train together in one process count as one, and take nothing more than the first of them.
+
+    Owned by the supervisor's rounds, on whose thread all methods are called.
     """
 
-    max_jobs: int
+    def __init__(self, max_jobs: int) -> None:
+        self._max_jobs = max_jobs
+        self._known_places: dict[int, Hashable] = {}
+
+    def keep(self, active: Collection[int]) -> None:
+        """Forget what is known of jobs with other numbers than these."""
+        self._known_places = {
+            number: place for number, place in self._known_places.items() if number in active
+        }
 
     def is_full(self, running: Iterable[TrainingJob]) -> bool:
         """Whether nothing starts that takes a place of its own."""
-        return len(_places(running)) >= self.max_jobs
+        return len(self._places(running)) >= self._max_jobs
 
     def obstacle(
         self, job: TrainingJob, running: Iterable[TrainingJob], first: Mapping[Lack, str]
@@ -65,15 +73,15 @@ class Admission:
             running: those that run.
             first: the older job whose turn it is to get what has been lacking.
         """
-        taken = _places(running)
-        if not taken or _place(job) in taken:
+        taken = self._places(running)
+        if not taken or self._place(job) in taken:
             return None
         others = list(taken.values())
-        if len(others) >= self.max_jobs:
+        if len(others) >= self._max_jobs:
             return Obstacle(
                 Lack.ROOM,
                 f"Waiting for room: {len(others)} training jobs run, CLARY_MAX_JOBS is "
-                f"{self.max_jobs}",
+                f"{self._max_jobs}",
             )
         gpus = count_gpus()
         wanted = _gpu_hosts(job) if gpus else 0
@@ -101,19 +109,22 @@ class Admission:
             )
         return None
 
+    def _places(self, jobs: Iterable[TrainingJob]) -> dict[Hashable, TrainingJob]:
+        """What takes room, each by the first job that does."""
+        found: dict[Hashable, TrainingJob] = {}
+        for job in jobs:
+            found.setdefault(self._place(job), job)
+        return found
 
-def _places(jobs: Iterable[TrainingJob]) -> dict[Hashable, TrainingJob]:
-    """What takes room, each by the first job that does."""
-    found: dict[Hashable, TrainingJob] = {}
-    for job in jobs:
-        found.setdefault(_place(job), job)
-    return found
-
-
-def _place(job: TrainingJob) -> Hashable:
-    """What a job shares with those that train in the same process, and with no others."""
-    lane = lane_key(job.request, count_gpus()) if job.trial is not None else None
-    return job.name if lane is None or job.trial is None else (job.trial.tuning_number, lane)
+    def _place(self, job: TrainingJob) -> Hashable:
+        """What a job shares with those that train in the same process, and with no others."""
+        if job.number not in self._known_places:
+            place: Hashable = job.number
+            if job.trial is not None:
+                lane = lane_key(job.request, count_gpus())
+                place = job.number if lane is None else (job.trial.tuning_number, lane)
+            self._known_places[job.number] = place
+        return self._known_places[job.number]
 
 
 def _gpu_hosts(job: TrainingJob) -> int:

@@ -96,6 +96,7 @@ class Rounds:
         self._failures = {
             number: failure for number, failure in self._failures.items() if number in active
         }
+        self._admission.keep(active)
         queued = [job for job in jobs if (job.status, job.secondary) in _QUEUED]
         others = [job for job in jobs if (job.status, job.secondary) not in _QUEUED]
         due = time.monotonic() >= self._queue_due
