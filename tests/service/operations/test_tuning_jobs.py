@@ -372,6 +372,26 @@ def test_tags_belong_to_a_tuning_job_and_go_with_it(bench: Bench) -> None:
         sagemaker.list_tags(ResourceArn=arn)
 
 
+def test_search_finds_tuning_jobs(bench: Bench) -> None:
+    for number in range(2):
+        create(bench, f"sought-{number}", Tags=[{"Key": "round", "Value": str(number)}])
+        end(bench, f"sought-{number}")
+    asked = {"Name": "Tags.round", "Operator": "Equals", "Value": "1"}
+    strategy = {
+        "Name": "HyperParameterTuningJobConfig.Strategy",
+        "Operator": "Equals",
+        "Value": "Random",
+    }
+    answer = bench.client("sagemaker").search(
+        Resource="HyperParameterTuningJob", SearchExpression={"Filters": [asked, strategy]}
+    )
+    (found,) = answer["Results"]
+    record = found["HyperParameterTuningJob"]
+    assert record["HyperParameterTuningJobName"] == "sought-1"
+    assert record["HyperParameterTuningJobStatus"] == "Stopped"
+    assert record["Tags"] == [{"Key": "round", "Value": "1"}]
+
+
 def test_the_sdk_hears_of_the_end_at_once(bench: Bench) -> None:
     create(bench, "waited", config__limits__MaxNumberOfTrainingJobs=1)
     begun = time.monotonic()

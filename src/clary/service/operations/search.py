@@ -1,41 +1,73 @@
-"""Search: training jobs by any of their properties."""
+"""Search: training and tuning jobs by any of their properties."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
+from clary.service.operations import tuning_describing
 from clary.service.operations.describing import description
 from clary.service.operations.pages import page
 from clary.service.operations.times import milliseconds
+from clary.service.state.state import State
 
 PAGE_SIZE = 10
-_OFFERED = "TrainingJob"
-# What a description has and a search's record has not.
-_NOT_SHOWN = {
-    "InfraCheckConfig",
-    "MlflowConfig",
-    "ProfilerRuleConfigurations",
-    "ProfilingStatus",
-    "RemoteDebugConfig",
+
+
+class _Kind(NamedTuple):
+    """A kind of resource: how its ARN and its name are called, and all of them in full."""
+
+    arn: str
+    name: str
+    describe_all: Callable[[State], Iterable[dict[str, Any]]]
+    # What a description has and a search's record has not.
+    not_shown: frozenset[str]
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "TrainingJob": _Kind(
+        "TrainingJobArn",
+        "TrainingJobName",
+        lambda state: (description(job) for job in state.training_jobs.select()),
+        frozenset(
+            {
+                "InfraCheckConfig",
+                "MlflowConfig",
+                "ProfilerRuleConfigurations",
+                "ProfilingStatus",
+                "RemoteDebugConfig",
+            }
+        ),
+    ),
+    "HyperParameterTuningJob": _Kind(
+        "HyperParameterTuningJobArn",
+        "HyperParameterTuningJobName",
+        lambda state: (
+            tuning_describing.description(state, job) for job in state.tuning_jobs.select()
+        ),
+        frozenset({"Autotune"}),
+    ),
 }
 
 
 def search(office: Office, call: Call) -> Mapping[str, Any]:
-    """Show the training jobs that a search expression chooses."""
+    """Show the training or tuning jobs that a search expression chooses."""
     asked = call.parameters
-    if asked["Resource"] != _OFFERED:
-        raise validation(f"Search for {asked['Resource']} is not offered by Clary: {_OFFERED} is.")
+    resource = asked["Resource"]
+    kind = _KINDS.get(resource)
+    if kind is None:
+        raise validation(
+            f"Search for {resource} is not offered by Clary: {' and '.join(_KINDS)} are."
+        )
     tags = office.state.tags.of_all()
     found = []
-    for job in office.state.training_jobs.select():
-        record = description(job)
+    for record in kind.describe_all(office.state):
         record["Tags"] = [
-            {"Key": key, "Value": value} for key, value in tags.get(job.arn, {}).items()
+            {"Key": key, "Value": value} for key, value in tags.get(record[kind.arn], {}).items()
         ]
         if _chosen(record, asked.get("SearchExpression") or {}):
             found.append(record)
@@ -43,7 +75,7 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     descending = asked.get("SortOrder", "Descending") == "Descending"
 
     def place(record: Mapping[str, Any]) -> tuple[Any, ...]:
-        return (*_sortable(_property(record, sort_by)), record["TrainingJobName"])
+        return (*_sortable(_property(record, sort_by)), record[kind.name])
 
     found.sort(key=place, reverse=descending)
     size = asked.get("MaxResults", PAGE_SIZE)
@@ -52,7 +84,7 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     except ValueError as error:
         raise validation(f"Invalid NextToken: {error}.") from error
     answer: dict[str, Any] = {
-        "Results": [{"TrainingJob": _shown(record)} for record in chosen],
+        "Results": [{resource: _shown(record, kind)} for record in chosen],
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
     }
     if token is not None:
@@ -60,8 +92,8 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     return answer
 
 
-def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in _NOT_SHOWN}
+def _shown(record: Mapping[str, Any], kind: _Kind) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in kind.not_shown}
 
 
 def _chosen(record: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
