@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
-from pathlib import Path
-
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from clary.service.executors.local_processes import LocalProcesses
-from clary.service.executors.outputs import pack
 from tests.service.executors.conftest import Bench
-
-NAMES = st.lists(
-    st.text(
-        st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"])
-    ).filter(lambda name: name not in {"", ".", ".."} and len(name.encode()) < 100),
-    min_size=1,
-    max_size=3,
-).map("/".join)
 
 
 def keys(bench: Bench, prefix: str) -> list[str]:
@@ -72,25 +58,3 @@ def test_without_compression_the_trees_are_uploaded(bench: Bench, executor: Loca
     (job.directory.model / "a" / "m.bin").write_text("x")
     assert executor.collect(job).model == "s3://bench/out/plain/output/model/"
     assert keys(bench, "out/") == ["out/plain/output/model/a/m.bin"]
-
-
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=st.dictionaries(NAMES, st.binary(max_size=64), min_size=1, max_size=5))
-def test_any_files_come_back_and_give_the_same_bytes(
-    tmp_path: Path, files: dict[str, bytes]
-) -> None:
-    sources = {}
-    for name, content in files.items():
-        source = tmp_path / hashlib.sha256(name.encode()).hexdigest()
-        source.write_bytes(content)
-        sources[name] = source
-    pack(sources, tmp_path / "one.tar.gz")
-    pack(dict(reversed(list(sources.items()))), tmp_path / "two.tar.gz")
-    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
-    with tarfile.open(tmp_path / "one.tar.gz") as tar:
-        found = {}
-        for member in tar:
-            content = tar.extractfile(member)
-            assert content is not None
-            found[member.name] = content.read()
-    assert found == files

@@ -1,27 +1,23 @@
 """What a job leaves behind: `model.tar.gz` and `output.tar.gz`, or plain trees.
 
-The same files give the same archive: names are sorted; times, owners and modes are fixed. Of
-several hosts the files are put together; where two have a name in common, the first host's counts.
+The same files give the same archive (`clary.formats.tar_gz`). Of several hosts the files are put
+together; where two have a name in common, the first host's counts.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.formats.files import replacing, storage_errors
+from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
+from clary.formats.tar_gz import pack_files
 from clary.service.executors.executor import Artifacts, TrainingJobSpec
 from clary.service.executors.places import HostPlace, split_uri
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
-
-_GZIP_LEVEL = 1  # weights hardly shrink
 
 
 def upload_outputs(
@@ -51,40 +47,6 @@ def upload_outputs(
     )
 
 
-def pack(files: Mapping[str, Path], archive: Path) -> None:
-    """Write a `.tar.gz` of files, atomically and streaming.
-
-    Args:
-        files: by the name they have in the archive; symbolic links stay links.
-        archive: what to write.
-
-    Raises:
-        StorageError: the archive cannot be written, a file cannot be read, or the disk is full.
-    """
-    with (
-        replacing(archive) as temporary,
-        temporary.open("wb") as raw,
-        gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as zipped,
-        tarfile.open(mode="w|", fileobj=zipped, format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for name in sorted(files):
-            _add(tar, name, files[name])
-
-
-def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
-    about = tarfile.TarInfo(name)
-    if path.is_symlink():
-        about.type = tarfile.SYMTYPE
-        about.linkname = str(path.readlink())
-        tar.addfile(about)
-        return
-    with path.open("rb") as file:
-        facts = os.fstat(file.fileno())
-        about.size = facts.st_size
-        about.mode = 0o755 if facts.st_mode & 0o100 else 0o644
-        tar.addfile(about, file)
-
-
 def _gathered(folders: Sequence[Path]) -> dict[str, Path]:
     """All files and links of some folders by their relative names; sockets and pipes are not."""
     found: dict[str, Path] = {}
@@ -100,7 +62,7 @@ def _upload_archive(
 ) -> str | None:
     if not files:
         return None
-    pack(files, archive)
+    pack_files(files, archive)
     bucket, key = split_uri(uri)
     store.adopt(bucket, key, archive)
     return uri
