@@ -34,7 +34,7 @@ def test_a_tuning_job_is_told_in_full() -> None:
         importances=IMPORTANCES,
         early_stopping=True,
         parents=("earlier",),
-        fixed={"model": "resnet18"},
+        fixed={"model": '"resnet18"'},
         completion="the limit of 20 trials was reached",
     )
     page = Page(render(record))

@@ -50,6 +50,29 @@ def test_equal_trials_are_called_so() -> None:
     assert "One trial is as good as it." in sentences(shared)
 
 
+def accuracies(*rights: int) -> TuningRecord:
+    """Trials that had so many of 153 pictures right, as a log says it."""
+    return build_record(len(rights), values=[round(right / 153, 4) for right in rights], epochs=0)
+
+
+def test_a_lead_of_a_picture_or_two_may_be_chance() -> None:
+    narrow = accuracies(140, 147, 112, 146, 144, 148)
+    assert look(narrow).pictures == 153
+    assert "It leads by one picture, which may be chance." in sentences(narrow)
+    assert "hardly anything better" in sentences(accuracies(140, 145, 112, 146, 144, 148))
+    assert "Go on searching" not in advice(narrow)
+    assert "chance" not in sentences(accuracies(140, 141, 112, 130, 144, 150))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0.9, 0.91, 0.93, 0.7, 0.6], [0.91234, 0.87654, 0.93217, 0.7123], [0.9, 0.8, 0.9042]],
+    ids=["rounded", "no fractions", "few"],
+)
+def test_pictures_are_not_guessed(values: list[float]) -> None:
+    assert look(build_record(len(values), values=values, epochs=0)).pictures is None
+
+
 def test_it_says_what_mattered() -> None:
     importances = {"lr": 0.7, "dropout": 0.2, "batch_size": 0.07, "epochs": 0.03}
     record = build_record(12, importances=importances)

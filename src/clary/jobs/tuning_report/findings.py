@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from clary.formats.tuning_record import ParameterRange, TrialRecord, TuningRecord
@@ -11,6 +12,10 @@ from clary.jobs.tuning_report.axes import Axis
 from clary.jobs.tuning_report.objective import Yardstick, yardstick
 
 RUNNING = ("InProgress", "Stopping")
+# With more, one picture more or less is no matter, and rounded values fit too many numbers.
+MOST_PICTURES = 500
+# Half of the fourth decimal, which is the last one in Clary's logs.
+ROUNDING = 0.000051
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,26 @@ class Findings:
     def beyond(self) -> int:
         """How many trials have a value that the figures draw at their edge."""
         return sum(self.objective.clip(one.value) != one.value for one in self.judged)
+
+    @cached_property
+    def pictures(self) -> int | None:
+        """How many pictures the accuracies of all epochs were counted on, at most 500.
+
+        It is the smallest number of which all are fractions; None where there is none, or where
+        too few values, or rounded ones, leave it open.
+        """
+        values = {one.value for one in self.judged}
+        values |= {v for one in self.judged for v in one.trial.curve if v is not None}
+        if not self.objective.as_percent or len(values) < 4:
+            return None
+        if all(value == round(value, 2) for value in values):
+            return None
+        for count in range(2, MOST_PICTURES + 1):
+            if all(
+                abs(value * count - round(value * count)) < ROUNDING * count for value in values
+            ):
+                return count
+        return None
 
     def best_so_far(self) -> list[Judged]:
         """The trials that were better than all with a lower number."""

@@ -15,7 +15,7 @@ from clary.jobs.tuning_report.findings import Findings, look
 from clary.jobs.tuning_report.history import history
 from clary.jobs.tuning_report.learning import learning_curves
 from clary.jobs.tuning_report.parallel import parallel
-from clary.jobs.tuning_report.tables import failure_rows, range_rows, trial_rows
+from clary.jobs.tuning_report.tables import failure_rows, fixed_values, range_rows, trial_rows
 from clary.jobs.tuning_report.verdict import judge
 
 REPORT_FILE = "report.html"
@@ -74,6 +74,7 @@ def render(record: TuningRecord) -> str:
         slices=slicing.slices(findings),
         rows=trial_rows(findings),
         failures=failure_rows(findings),
+        fixed=fixed_values(findings),
         usual_seconds=_usual_seconds(findings),
         said=_said(findings),
         frame=frame,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from clary.formats.tuning_record import CategoricalRange, ParameterRange, TrialRecord, Value
@@ -9,6 +10,7 @@ from clary.jobs.pages.wording import listed
 from clary.jobs.tuning_report.axes import Axis, number
 from clary.jobs.tuning_report.findings import Findings
 
+_UNQUOTED = re.compile(r'^"(.*)"$', re.DOTALL)
 _STATUS = {
     "InProgress": "running",
     "Completed": "completed",
@@ -86,7 +88,9 @@ def range_rows(findings: Findings) -> tuple[RangeRow, ...]:
 def trial_rows(findings: Findings) -> tuple[TrialRow, ...]:
     """A row for each trial: the best first, those without a value last."""
     judged = {one.trial.number: one for one in findings.judged}
-    best_first = [one.trial for one in reversed(findings.worst_first)]
+    gain = findings.objective.gain
+    ranked = sorted(findings.judged, key=lambda one: -gain(one.value, 0.0))
+    best_first = [one.trial for one in ranked]
     rest = [t for t in findings.record.trials if t.number not in judged]
     rows = []
     for trial in [*best_first, *sorted(rest, key=lambda trial: trial.number)]:
@@ -106,6 +110,12 @@ def trial_rows(findings: Findings) -> tuple[TrialRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def fixed_values(findings: Findings) -> tuple[tuple[str, str], ...]:
+    """What all trials share, without the quotes that SageMaker's SDK puts around text."""
+    shown = findings.record.fixed.items()
+    return tuple((name, _UNQUOTED.sub(r"\1", text)) for name, text in shown)
 
 
 def failure_rows(findings: Findings) -> tuple[FailureRow, ...]:

@@ -20,6 +20,8 @@ HARDLY = 0.05
 # Of the way from the middle trial to the best one: less is no progress worth waiting for.
 PROGRESS = 0.05
 FEW = 5
+# Two trials that differ by so few pictures may differ by chance.
+CHANCE = 2
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,22 @@ def _by_how_much(findings: Findings, best: Judged) -> str:
     equal = sum(objective.gain(best.value, one.value) == 0 for one in findings.judged) - 1
     if equal == len(findings.judged) - 1:
         return "All trials came out equal: what was tuned makes no difference here."
-    alike = f" {_sentence_count(equal)} as good as it." if equal else ""
+    alike = f" {_sentence_count(equal)} as good as it." if equal else _lead(findings, best)
     return f"It is {' and '.join(others)}.{alike}"
+
+
+def _lead(findings: Findings, best: Judged) -> str:
+    """A sentence where the best trial is ahead by so few pictures that it may be chance."""
+    if findings.pictures is None:
+        return ""
+    lead = min(findings.objective.gain(best.value, o.value) for o in findings.judged if o != best)
+    pictures = round(lead * findings.pictures)
+    if pictures > CHANCE:
+        return ""
+    return (
+        f" It leads by {'one picture' if pictures == 1 else f'{pictures} pictures'}, "
+        "which may be chance."
+    )
 
 
 def _against(findings: Findings, best: Judged, value: float, whom: str) -> str:
@@ -183,14 +199,16 @@ def _would_more_help(findings: Findings) -> str:
 def _late_progress(findings: Findings) -> float | None:
     """What the last third of the trials won, as a part of the way from the middle to the best.
 
-    None where nothing.
+    None where they won nothing; 0 where it may be chance.
     """
     early = findings.judged[: -(len(findings.judged) // 3)]
     best = findings.best_so_far()[-1].value
     before = [one.value for one in findings.best_so_far() if one in early][-1]
     won = findings.objective.gain(best, before)
+    if findings.pictures is not None and round(won * findings.pictures) <= CHANCE:
+        won = 0.0
     whole = findings.objective.gain(best, findings.median or best)
-    return won / whole if won > 0 and whole > 0 else None
+    return won / whole if before != best and whole > 0 else None
 
 
 def _every_combination(findings: Findings) -> bool:
