@@ -81,6 +81,7 @@ def _show(view: _View, watch: Watch[TuningSnapshot], job: TuningJob, asked: list
         if over:
             return
         if len(asked) > 1:
+            view.error(f"left {job.name} to itself: `clary tune --attach {job.name}` shows it")
             raise KeyboardInterrupt
         if asked and not stopping:
             stopping = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
@@ -95,7 +94,7 @@ def tune(
         StorageError: the record cannot be written.
         ServiceError: the service cannot be started, or refuses the job.
     """
-    settings, began = Settings.from_environment(), time.monotonic()
+    settings = Settings.from_environment()
     given = given_options(options)
     if attach is not None or resume is not None:
         _refuse_besides(data, given, space, attach is not None and resume is not None)
@@ -122,7 +121,7 @@ def tune(
     if detach:
         print(f"`clary tune --attach {job.name}` shows it")
         return 0
-    return _end(job, follow_trials(job), began, settings, report=not no_report)
+    return _end(job, follow_trials(job), settings, report=not no_report)
 
 
 def _attached(named: list[str], settings: Settings) -> TuningJob:
@@ -212,9 +211,7 @@ def _no_job(settings: Settings) -> str:
     return f"there is no tuning job in {settings.home} yet: `clary tune photos/` starts one"
 
 
-def _end(
-    job: TuningJob, moment: TuningSnapshot, began: float, settings: Settings, *, report: bool
-) -> int:
+def _end(job: TuningJob, moment: TuningSnapshot, settings: Settings, *, report: bool) -> int:
     record = record_tuning(job, settings)
     print_outcome(moment, record.importances)
     folder = record_folder(job.name, settings)
@@ -225,7 +222,7 @@ def _end(
         print(f"model     clary predict {moment.best.trial.name} PICTURE…")
         if record.command:
             print(f"train     {record.command}")
-    took = duration(time.monotonic() - began)
+    took = duration(moment.found.seconds)
     status = moment.found.status
     if status == "Stopped":
         print(f"{job.name} stopped after {took}")

@@ -51,10 +51,10 @@ def require_pattern(pattern: str) -> regex.Pattern[str]:
     try:
         compiled = compile_pattern(pattern)
     except ValueError as error:
-        raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
+        raise UsageError(f"{_quoted(pattern)} is no regular expression: {error}") from error
     if not compiled.groups:
         raise UsageError(
-            f"{pattern!r} has no group: put the number in parentheses, as in 'loss=([0-9.]+)'"
+            f"{_quoted(pattern)} has no group: put the number in parentheses, as in 'loss=([0-9.]+)'"
         )
     return compiled
 
@@ -78,7 +78,7 @@ def require_objective(job: TuningJob, trial: TrialDescription) -> None:
             [
                 f"the trial {trial.name} has ended without its objective "
                 f"{found.objective!r}, so {job.name} was stopped: nothing in its log is found by "
-                f"{pattern!r}; it ends with",
+                f"{_quoted(pattern)}; it ends with",
                 *shown,
                 f"try an expression: clary jobs metrics {trial.name} --regex {_quoted(pattern)}",
             ]
