@@ -3,11 +3,12 @@
 Every strategy tunes three made-up objectives (made_up_objectives.py) once for each seed, with some
 trials at a time as `clary tune` does, each of 27 epochs. Printed is the regret: how far the exact
 error at the combination that the strategy would recommend, the best measured one, lies above the
-least possible error. `--gp` adds the Gaussian process, which takes minutes; `--replay FOLDER` walks
-through the trials of a `tuning.json` there instead, and takes for each suggestion the recorded
-trial that is nearest and has not been used.
+least possible error. Hyperband stops most trials early; `--same-epochs` adds a Hyperband that may
+begin more trials until it has trained as many epochs as the others. `--gp` adds the Gaussian
+process, which takes minutes. `--replay FOLDER` walks through the trials of a `tuning.json` there
+instead, and takes for each suggestion the recorded trial that is nearest and has not been used.
 
-    python benchmarks/tuning_quality.py [--quick] [--seeds 24] [--parallel 4] [--gp]
+    python benchmarks/tuning_quality.py [--quick] [--seeds 24] [--parallel 4] [--same-epochs] [--gp]
                                         [--replay FOLDER]
 """
 
@@ -47,10 +48,12 @@ class Contestant:
     name: str
     strategy: Strategy
     engine: Literal["light", "gp"] = "light"
+    same_epochs: bool = False
 
 
 RANDOM = Contestant("Random", "Random")
 CONTESTANTS = (RANDOM, Contestant("Bayesian", "Bayesian"), Contestant("Hyperband", "Hyperband"))
+SAME_EPOCHS = Contestant("Hyperband, same epochs", "Hyperband", same_epochs=True)
 GAUSSIAN_PROCESS = Contestant("Bayesian, GP", "Bayesian", "gp")
 
 
@@ -140,46 +143,78 @@ class Run:
     suggest_ms: float
 
 
-def tune(problem: Problem, contestant: Contestant, seed: int, parallel: int) -> Run:
-    """Run a tuning job whose trials all advance by an epoch at a time."""
-    hyperband = contestant.strategy == "Hyperband"
-    search = Search(
-        problem.space,
-        contestant.strategy,
-        problem.direction,
-        seed,
-        max_resource=problem.epochs if hyperband else None,
-    )
-    settle, random = problem.begin(), Random(f"objective {seed}")
-    trials: dict[int, Trial] = {}
-    whole: dict[int, tuple[float, ...]] = {}
-    asked_s = 0.0
-    while len(trials) < max(problem.trials) or any(t.state == "running" for t in trials.values()):
-        while (
-            len(trials) < max(problem.trials)
-            and sum(trial.state == "running" for trial in trials.values()) < parallel
-        ):
-            number = len(trials) + 1
-            began = time.perf_counter()
-            values = suggest(search, list(trials.values()), number, engine=contestant.engine)
-            asked_s += time.perf_counter() - began
-            trials[number] = Trial(number, settle(values), "running")
-            whole[number] = problem.curve(trials[number], random)
-        for number, trial in list(trials.items()):
-            if trial.state == "running":
-                curve = whole[number][: len(trial.curve) + 1]
-                trials[number] = replace(trial, curve=curve)
-        for number, trial in list(trials.items()):
-            stops = hyperband and stops_at_rung(search, trial, list(trials.values()))
-            if trial.state == "running" and (stops or trial.curve == whole[number]):
-                trials[number] = replace(trial, state="succeeded", value=trial.curve[-1])
-    done = list(trials.values())
-    epochs = sum(len(t.curve) for t in done) / sum(map(len, whole.values()))
-    return Run(
-        {count: _regret(problem, done[:count]) for count in problem.trials},
-        epochs,
-        asked_s / len(done) * 1000,
-    )
+class Simulation:
+    """One tuning job, whose trials all advance by an epoch at a time."""
+
+    def __init__(self, problem: Problem, contestant: Contestant, seed: int, parallel: int) -> None:
+        self.problem, self.contestant, self.parallel = problem, contestant, parallel
+        self.hyperband = contestant.strategy == "Hyperband"
+        self.search = Search(
+            problem.space,
+            contestant.strategy,
+            problem.direction,
+            seed,
+            max_resource=problem.epochs if self.hyperband else None,
+        )
+        self.settle, self.random = problem.begin(), Random(f"objective {seed}")
+        self.trials: dict[int, Trial] = {}
+        self.whole: dict[int, tuple[float, ...]] = {}
+        self.asked_s = 0.0
+        # The state of things when the budget for so many trials was used up.
+        self.regrets: dict[int, float] = {}
+
+    def run(self) -> Run:
+        while self.may_begin() or self.running():
+            while self.may_begin() and len(self.running()) < self.parallel:
+                self.begin()
+            self.advance()
+            self.keep_account()
+        done = list(self.trials.values())
+        share = self.epochs() / sum(len(self.whole[trial.number]) for trial in done)
+        return Run(self.regrets, share, self.asked_s / len(done) * 1000)
+
+    def running(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.state == "running"]
+
+    def epochs(self) -> int:
+        return sum(len(trial.curve) for trial in self.trials.values())
+
+    def may_begin(self) -> bool:
+        most = max(self.problem.trials)
+        if self.contestant.same_epochs:
+            return self.epochs() < most * self.problem.epochs
+        return len(self.trials) < most
+
+    def begin(self) -> None:
+        number = len(self.trials) + 1
+        began = time.perf_counter()
+        known = list(self.trials.values())
+        values = suggest(self.search, known, number, engine=self.contestant.engine)
+        self.asked_s += time.perf_counter() - began
+        self.trials[number] = Trial(number, self.settle(values), "running")
+        self.whole[number] = self.problem.curve(self.trials[number], self.random)
+
+    def advance(self) -> None:
+        for trial in self.running():
+            curve = self.whole[trial.number][: len(trial.curve) + 1]
+            self.trials[trial.number] = replace(trial, curve=curve)
+        everyone = list(self.trials.values())
+        for trial in self.running():
+            stops = self.hyperband and stops_at_rung(self.search, trial, everyone)
+            if stops or trial.curve == self.whole[trial.number]:
+                ended = replace(trial, state="succeeded", value=trial.curve[-1])
+                self.trials[trial.number] = ended
+
+    def keep_account(self) -> None:
+        for count in self.problem.trials:
+            if self.contestant.same_epochs:
+                spent = self.epochs() >= count * self.problem.epochs
+                considered = list(self.trials.values())
+            else:
+                considered = [t for number, t in self.trials.items() if number <= count]
+                spent = len(considered) == count and all(t.state != "running" for t in considered)
+            if spent and count not in self.regrets:
+                self.regrets[count] = _regret(self.problem, considered)
 
 
 def _regret(problem: Problem, trials: Sequence[Trial]) -> float:
@@ -193,7 +228,7 @@ def rows(problem: Problem, contestants: Sequence[Contestant], seeds: int, parall
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
     for seed in range(seeds):
         for contestant in contestants:
-            runs[contestant.name].append(tune(problem, contestant, seed, parallel))
+            runs[contestant.name].append(Simulation(problem, contestant, seed, parallel).run())
         print(f"{problem.name}: seed {seed + 1}/{seeds}", file=sys.stderr, flush=True)
     for count in problem.trials:
         for name, found in runs.items():
@@ -219,12 +254,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=24)
     parser.add_argument("--parallel", type=int, default=4)
+    parser.add_argument("--same-epochs", action="store_true", help="a longer Hyperband too")
     parser.add_argument("--gp", action="store_true", help="the Gaussian process too")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="with a tuning.json")
     parser.add_argument("--quick", action="store_true", help="4 seeds, to see that it works")
     given = parser.parse_args()
     seeds = 4 if given.quick else given.seeds
-    contestants = [*CONTESTANTS, *([GAUSSIAN_PROCESS] if given.gp else [])]
+    contestants = [
+        *CONTESTANTS,
+        *([SAME_EPOCHS] if given.same_epochs else []),
+        *([GAUSSIAN_PROCESS] if given.gp else []),
+    ]
     problems = (
         [recorded(given.replay)] if given.replay else [made_up(which) for which in OBJECTIVES]
     )
