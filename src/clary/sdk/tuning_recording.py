@@ -17,7 +17,7 @@ from clary.sdk.training_command import training_command
 from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_description import TERMINAL, TrialDescription, TuningDescription
 from clary.sdk.tuning_job import TuningJob
-from clary.sdk.tuning_resume import NumberedTrial, all_trials
+from clary.sdk.tuning_resume import NumberedTrial, all_trials, was_stopped_early
 from clary.settings import Settings
 from clary.tuner.best import best
 from clary.tuner.completion import Criteria, completion
@@ -121,16 +121,9 @@ def _trial(job: TuningJob, found: TuningDescription, numbered: NumberedTrial) ->
         curve=tuple(curve),
         started=trial.started,
         seconds=trial.seconds,
-        early_stopped=was_stopped_early(found, trial),
+        early_stopped=was_stopped_early(job.session, found, trial),
         failure=trial.failure_reason,
     )
-
-
-def was_stopped_early(found: TuningDescription, trial: TrialDescription) -> bool:
-    """Whether a trial was stopped because others did better, and not with its tuning job."""
-    if not found.stops_early or trial.status != "Stopped" or trial.objective is None:
-        return False
-    return found.status not in {"Stopping", "Stopped"}
 
 
 def _parameters(found: TuningDescription, trial: TrialDescription) -> dict[str, int | float | str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clary.errors import UsageError
 from clary.sdk.hyperparameter_tuner import NAME_LIMIT, PARENT_LIMIT, start_tuning_job
 from clary.sdk.session import Session
+from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_description import TrialDescription, TuningDescription
 from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
+
+# What Clary says of a training job that its tuning job has stopped because others did better.
+_EARLY = "stopped early"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,20 @@ def number_on(
     ]
 
 
+def was_stopped_early(session: Session, found: TuningDescription, trial: TrialDescription) -> bool:
+    """Whether a trial was stopped because others did better, and not along with its tuning job.
+
+    Raises:
+        ServiceError: the service does not answer, or the training job was deleted.
+    """
+    if not found.stops_early or trial.status != "Stopped" or trial.objective is None:
+        return False
+    if found.status not in {"Stopping", "Stopped"}:
+        return True
+    # Only the training job itself can tell then.
+    return _EARLY in TrainingJob(session, trial.name).description().message
+
+
 def resume_tuning(
     session: Session,
     earlier: str,
@@ -81,49 +99,46 @@ def resume_tuning(
         raise UsageError(
             f"the tuning job {earlier} is running: `clary tune --attach {earlier}` shows it"
         )
-    known = [one.trial for one in all_trials(before, found)]
+    trials_before = [
+        (parent.description(), parent.trials())
+        for parent in (TuningJob(session, name) for name in found.goes_on_from)
+    ]
+    own = before.trials()
+    done_before = sum(_done(session, *known) for known in trials_before)
+    done = done_before + _done(session, found, own)
     limits: dict[str, Any] = dict(found.raw["HyperParameterTuningJobConfig"]["ResourceLimits"])
+    most = limits.pop("MaxNumberOfTrainingJobs", None)
     if found.strategy == "Grid":
         if trials is not None:
             raise UsageError("a grid has as many trials as combinations: leave --trials out")
-        limits.pop("MaxNumberOfTrainingJobs", None)
-        _require_left(earlier, found.space.size, known, found)
-    else:
-        total = trials or _planned(found, before)
-        if total is not None:
-            limits["MaxNumberOfTrainingJobs"] = _require_left(earlier, total, known, found)
+        _require_left(earlier, found.space.size, done, grid=True)
+    elif trials is not None or most is not None:
+        total = done_before + most if trials is None else trials
+        limits["MaxNumberOfTrainingJobs"] = _require_left(earlier, total, done, grid=False)
     if parallel is not None:
         limits["MaxParallelTrainingJobs"] = parallel
     if seconds is not None:
         limits["MaxRuntimeInSeconds"] = seconds
-    request = _request(found, limits, len(known))
+    seen = len(own) + sum(len(known) for _, known in trials_before)
+    request = _request(found, limits, seen)
     request["HyperParameterTuningJobName"] = name or _next_name(session, earlier)
     return start_tuning_job(session, request)
 
 
-def _planned(found: TuningDescription, before: TuningJob) -> int | None:
-    """How many trials the whole search was to have, the parents' among them."""
-    if found.max_trials is None:
-        return None
-    parents = (TuningJob(before.session, parent) for parent in found.goes_on_from)
-    return found.max_trials + sum(_done(one.trials(), found) for one in parents)
-
-
-def _done(trials: Sequence[TrialDescription], found: TuningDescription) -> int:
+def _done(session: Session, found: TuningDescription, trials: Sequence[TrialDescription]) -> int:
     """The trials that need not be made again: those that ended by themselves, or were stopped
     because others did better.
     """
-    ended = {"Completed", "Failed", "Stopped"} if found.stops_early else {"Completed", "Failed"}
-    return sum(trial.status in ended for trial in trials)
+    return sum(
+        trial.status in {"Completed", "Failed"} or was_stopped_early(session, found, trial)
+        for trial in trials
+    )
 
 
-def _require_left(
-    name: str, total: int | None, known: Sequence[TrialDescription], found: TuningDescription
-) -> int:
-    done = _done(known, found)
+def _require_left(name: str, total: int | None, done: int, *, grid: bool) -> int:
     left = (total or 0) - done
     if left < 1:
-        more = "" if found.strategy == "Grid" else f": give --trials {done + 10} for ten more"
+        more = "" if grid else f": give --trials {done + 10} for ten more"
         raise UsageError(f"the tuning job {name} has made all its {done} trials{more}")
     return left
 
@@ -143,10 +158,21 @@ def _request(found: TuningDescription, limits: dict[str, Any], known: int) -> di
             "WarmStartType": "IdenticalDataAndAlgorithm",
         },
     }
-    for member in ("TrainingJobDefinition", "TrainingJobDefinitions", "Autotune"):
-        if found.raw.get(member):
-            request[member] = found.raw[member]
+    if found.raw.get("Autotune"):
+        request["Autotune"] = found.raw["Autotune"]
+    if found.raw.get("TrainingJobDefinitions"):
+        several = [_definition(one) for one in found.raw["TrainingJobDefinitions"]]
+        request["TrainingJobDefinitions"] = several
+    else:
+        request["TrainingJobDefinition"] = _definition(found.raw["TrainingJobDefinition"])
     return request
+
+
+def _definition(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as it was given: the service adds what it tells the trials besides."""
+    given = described.get("StaticHyperParameters") or {}
+    kept = {name: value for name, value in given.items() if not name.startswith("_tuning_")}
+    return {**described, "StaticHyperParameters": kept}
 
 
 def _next_name(session: Session, name: str) -> str:
