@@ -7,14 +7,20 @@ from dataclasses import replace
 import pytest
 
 from clary.service.operations.patience import (
+    LAST_TRIALS_S,
     STOPPING_S,
     UPLOADING_S,
     WAITER_S,
     YOUNG_S,
     patience_s,
+    tuning_patience_s,
 )
 from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.tuning_jobs import TuningJob
+from clary.service.supervisor.tuning.transitions import COMPLETING, FAILED, SEARCHING
+from clary.service.supervisor.tuning.transitions import STOPPING as TUNING_STOPS
 from tests.service.supervisor.conftest import new_job
+from tests.service.supervisor.tuning.conftest import new_tuning_job
 
 BOTO3 = "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 lang/python#3.11 m/D,b,Z cfg/retry#x"
 WAITER = BOTO3.replace("m/D,b,Z", "m/D,B,b,Z")
@@ -51,3 +57,23 @@ RUNNING = job("InProgress", "Training")
 )
 def test_who_waits_how_long(asked: TrainingJob, caller: str, age_s: int, expected: float) -> None:
     assert patience_s(asked, {"user-agent": caller}, age_s * 1000) == expected
+
+
+def tuning_job(state: tuple[str, str], trials: int) -> TuningJob:
+    return replace(new_tuning_job("any"), status=state[0], phase=state[1], trials=trials)
+
+
+@pytest.mark.parametrize(
+    ("asked", "caller", "expected"),
+    [
+        (tuning_job(SEARCHING, 2), SDK_2, 0),
+        (tuning_job(SEARCHING, 3), BOTO3, 0),
+        (tuning_job(SEARCHING, 3), SDK_2, LAST_TRIALS_S),
+        (tuning_job(SEARCHING, 3), SDK_3, LAST_TRIALS_S),
+        (tuning_job(COMPLETING, 2), BOTO3, STOPPING_S),
+        (tuning_job(TUNING_STOPS, 2), BOTO3, STOPPING_S),
+        (tuning_job(FAILED, 3), SDK_2, 0),
+    ],
+)
+def test_who_waits_for_a_tuning_job(asked: TuningJob, caller: str, expected: float) -> None:
+    assert tuning_patience_s(asked, {"user-agent": caller}) == expected
