@@ -114,6 +114,17 @@ def not_improving(direction: Direction, trials: Sequence[Trial]) -> int:
     return 0 if best is None else len(since)
 
 
+def trials_in_vain(direction: Direction, trials: Sequence[Trial]) -> int:
+    """How many trials have ended since one last improved the best objective by 1 %.
+
+    Running ones do not count, and nothing is in vain before a first trial has an objective. It is
+    what SageMaker calls `NumberOfTrainingJobsObjectiveNotImproving`.
+    """
+    ended = [trial for trial in trials if trial.state != "running"]
+    since, best = _since_improvement(direction, sorted(ended, key=lambda trial: trial.number))
+    return 0 if best is None else len(since)
+
+
 # In SageMaker's words.
 _LOOK = (
     "For additional details, please take a look at the training job failures by listing training "

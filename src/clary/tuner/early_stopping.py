@@ -1,8 +1,8 @@
 """Whether a trial is so far behind the others that it should end: SageMaker's median rule.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-early-stopping.html, after
-Golovin et al., "Google Vizier" (2017), §3.2.1: a trial is stopped at an epoch if its objective
-there is worse than the median of the others' running averages up to the same epoch.
+Golovin et al., "Google Vizier" (2017): a trial is stopped at an epoch if its objective there is
+worse than the median of the others' running averages up to the same epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clary.tuner.trials import Direction, losses
 MIN_PEERS = 4
 # The first epoch is noise, and the beginning of a curve says little about its end: the rule waits
 # for this share of the longest peer's epochs, as Perrone et al., "Amazon SageMaker Automatic Model
-# Tuning" (2020), §5.2, start late by the lengths of completed trials.
+# Tuning" (2020), start late by the lengths of completed trials.
 MIN_EPOCHS = 2
 MIN_SHARE = 0.25
 

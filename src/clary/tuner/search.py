@@ -37,7 +37,7 @@ Engine = Literal["light", "gp"]
 MAX_RESOURCE = 20_000
 
 # Hyperband's model sees short trainings, which mislead it: it proposes two of three combinations,
-# as in Falkner, Klein, Hutter, "BOHB" (2018), §3.2.
+# as in Falkner, Klein, Hutter, "BOHB" (2018).
 HYPERBAND_RANDOM_SHARE = 1 / 3
 
 # As often a strategy is asked again for a combination that has not been tried.
