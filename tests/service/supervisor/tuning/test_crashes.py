@@ -49,6 +49,13 @@ SHAPES: dict[str, dict[str, Any]] = {
     "several": {"trials": 6, "definitions": SEVERAL},
     "target": {"trials": 9, "TuningJobCompletionCriteria": {"TargetObjectiveMetricValue": 0.2}},
     "many": {"trials": 8, "parallel": 4},
+    "median rule": {"trials": 8, "parallel": 3, "TrainingJobEarlyStoppingType": "Auto"},
+    "hyperband": {
+        "trials": 8,
+        "parallel": 3,
+        "Strategy": "Hyperband",
+        "StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 4}},
+    },
 }
 
 
@@ -106,6 +113,13 @@ class TuningCrashes(RuleBasedStateMachine):
         if running:
             self.end(data.draw(st.sampled_from(running)), code, value)
 
+    @rule(values=st.lists(st.floats(0, 1), min_size=1, max_size=5))
+    def emit(self, values: list[float]) -> None:
+        for job in self.jobs():
+            if self.runs(job):
+                for value in values:
+                    self.log(job, value)
+
     @rule(rounds=st.integers(1, 6))
     def go_on(self, rounds: int) -> None:
         for _ in range(rounds):
@@ -131,10 +145,13 @@ class TuningCrashes(RuleBasedStateMachine):
 
     def end(self, job: TrainingJob, code: int, value: float | None) -> None:
         if value is not None:
-            directory = JobDirectory(self.settings.jobs_dir / job.name)
-            spec = TrainingJobSpec(job.name, job.arn, job.request, directory, {})
-            self.executor.write_log(spec, (int(time.time() * 1000), f"loss={value:f}"))
+            self.log(job, value)
         self.executor.end(job.name, code, "AlgorithmError: no" if code else None)
+
+    def log(self, job: TrainingJob, value: float) -> None:
+        directory = JobDirectory(self.settings.jobs_dir / job.name)
+        spec = TrainingJobSpec(job.name, job.arn, job.request, directory, {})
+        self.executor.write_log(spec, (int(time.time() * 1000), f"loss={value:f}"))
 
     @invariant()
     def every_trial_is_the_only_one_of_its_number(self) -> None:
@@ -174,7 +191,7 @@ class TuningCrashes(RuleBasedStateMachine):
 
 TestTuningCrashes = TuningCrashes.TestCase
 TestTuningCrashes.settings = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
