@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import median
 
 from clary.service.state.state import State
 from clary.service.state.tuning_jobs import TuningJob
@@ -65,7 +64,9 @@ class Beginner:
         by_definition: dict[str | None, list[Trial]] = {one.name: [] for one in self._definitions}
         for one in seen:
             by_definition[one.definition].append(one.trial)
-        seconds = [one.seconds for one in seen if one.seconds is not None]
+        # The quickest tells best what the next one takes: the first ones also do what is then kept
+        # for all, such as the features of a frozen backbone.
+        took = [one.seconds for one in seen if one.seconds and one.trial.state == "succeeded"]
         number = len(seen) + 1
         while count > 0 and not self.exhausted:
             definition = min(
@@ -80,7 +81,7 @@ class Beginner:
                     definition.search,
                     own,
                     self._parents_of(definition),
-                    median(seconds) if seconds else None,
+                    min(took, default=None),
                 )
             except SpaceExhausted:
                 self._exhausted.add(definition.name)
