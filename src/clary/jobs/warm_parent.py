@@ -42,6 +42,7 @@ _LIBRARIES = (
     "clary.vision.checks",
     "clary.vision.finetuning",
     "clary.jobs.progress",
+    "timm.models",
     "clary.jobs.report",
     "clary.jobs.lane.life",
 )

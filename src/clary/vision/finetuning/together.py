@@ -93,8 +93,9 @@ class TrainingTogether:
             run = self._prepared(entrant)
             if run is not None:
                 groups.setdefault(_what_is_shared(run.prepared), []).append(run)
+        waiting = [run for runs in groups.values() for run in runs]
         for runs in groups.values():
-            group = self._begin(runs)
+            group = self._begin([run for run in runs if run in waiting], waiting)
             if group.runs:
                 self._groups.append(group)
 
@@ -139,14 +140,16 @@ class TrainingTogether:
             return None
         return run
 
-    def _begin(self, runs: list[_Run]) -> _Group:
-        """Compute what the runs have in common, and let each of them begin."""
-        group = _Group(list(runs))
+    def _begin(self, runs: list[_Run], waiting: list[_Run]) -> _Group:
+        """Compute what some of those that wait have in common, and let them begin."""
+        group = _Group(runs)
+        if not runs:
+            return group
         first = runs[0].prepared
         try:
             if first.plan.uses_features:
-                train = self._features(first.dataset.train, "training", group)
-                valid = self._features(first.dataset.splits["valid"], "validation", group)
+                train = self._features(first.dataset.train, "training", group, waiting)
+                valid = self._features(first.dataset.splits["valid"], "validation", group, waiting)
                 group.heads = HeadGroup(
                     train,
                     valid,
@@ -156,8 +159,10 @@ class TrainingTogether:
                 )
         except Exception as error:  # noqa: BLE001 - it ends all runs of this group
             for run in list(group.runs):
+                waiting.remove(run)
                 self._end(run, error, group)
         for run in list(group.runs):
+            waiting.remove(run)
             try:
                 run.training = self._training(run, group)
                 run.loop = run.prepared.begin(run.training)
@@ -178,17 +183,18 @@ class TrainingTogether:
             group=group.heads,
         )
 
-    def _features(self, split: Split, what: str, group: _Group) -> Features:
-        """Features for a whole group: all of it hears of the progress, and any run may stop."""
+    def _features(self, split: Split, what: str, group: _Group, waiting: list[_Run]) -> Features:
+        """Features for a group: all who wait hear of the progress, and any of them may stop."""
 
         def progress(done: int, total: int) -> None:
             stopped = Interrupted(
                 f"stopped after the features of {done} of {total} {what} pictures; those "
                 "computed so far are kept"
             )
-            for run in list(group.runs):
+            for run in list(waiting):
                 run.context.observers.progress(f"features of the {what} pictures", done, total)
                 if run.entrant.stop.requested:
+                    waiting.remove(run)
                     self._end(run, stopped, group)
             if not group.runs:
                 raise stopped
