@@ -54,7 +54,8 @@ def require_pattern(pattern: str) -> regex.Pattern[str]:
         raise UsageError(f"{_quoted(pattern)} is no regular expression: {error}") from error
     if not compiled.groups:
         raise UsageError(
-            f"{_quoted(pattern)} has no group: put the number in parentheses, as in 'loss=([0-9.]+)'"
+            f"{_quoted(pattern)} has no group: put the number in parentheses, as in "
+            "'loss=([0-9.]+)'"
         )
     return compiled
 

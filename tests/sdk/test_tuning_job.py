@@ -1,0 +1,147 @@
+"""The SDK's tuner against a running service, with a script of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clary.errors import ServiceError, UsageError
+from clary.formats.tuning_record import TuningRecord
+from clary.sdk.estimator import Estimator
+from clary.sdk.hyperparameter_tuner import HyperparameterTuner, WarmStart
+from clary.sdk.office import ensure_running
+from clary.sdk.session import Session
+from clary.sdk.tuning_job import TuningJob, find_tuning_job, list_tuning_jobs
+from clary.sdk.tuning_recording import find_record, record_folder, record_tuning
+from clary.sdk.tuning_resume import all_trials, resume_tuning
+from clary.settings import Settings
+
+SCRIPT = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--kind")
+given = parser.parse_args()
+for epoch in (1, 2, 3):
+    loss = abs(given.lr - 0.01) + (given.kind == "worse") + 1 / epoch
+    print(f"epoch {epoch} loss: {loss:.6f}", flush=True)
+"""
+TUNED = ["lr=1e-4..1e-1:log", "kind=better,worse"]
+
+
+@pytest.fixture
+def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
+    for name, value in {**clary_environment, "CLARY_WARM": "0"}.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
+
+
+@pytest.fixture
+def tuner(session: Session, tmp_path: Path) -> HyperparameterTuner:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    estimator = Estimator(
+        session,
+        image="pytorch-training:2.8",
+        entry_point=str(tmp_path / "script.py"),
+        metrics={"loss": r"loss: ([0-9.]+)"},
+    )
+    return HyperparameterTuner(
+        estimator, "loss", TUNED, direction="Minimize", max_jobs=5, max_parallel_jobs=2, seed=3
+    )
+
+
+def test_a_search_from_fit_to_its_record(
+    tuner: HyperparameterTuner, session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = tuner.fit(name="search")
+    shown = [line for line in capfd.readouterr().out.splitlines() if line.startswith("trial ")]
+    assert len(shown) == 5
+    trials = job.trials()
+    assert [trial.number for trial in trials] == [1, 2, 3, 4, 5]
+    best = min(trials, key=lambda trial: trial.objective or 9)
+    assert job.best_training_job().name == best.name
+    chosen = job.best_hyperparameters()
+    assert {name: chosen[name] for name in ("lr", "kind")} == best.values
+    rows = job.analytics()
+    assert {type(row["lr"]) for row in rows} == {float}
+    assert [row["FinalObjectiveValue"] for row in rows] == [trial.objective for trial in trials]
+    assert set(job.importances()) <= {"lr", "kind"}
+    found = job.description()
+    assert (found.objective, found.direction, found.seed) == ("loss", "Minimize", 3)
+    assert set(found.space.ranges) == set(tuner.space.ranges)
+
+    assert session.settings is not None
+    assert find_record("search", session.settings) is None
+    record = record_tuning(job, session.settings)
+    assert TuningRecord.read(record_folder("search", session.settings)) == record
+    assert find_record("search", session.settings) == record_folder("search", session.settings)
+    assert record.best == best.number
+    assert record.command is None  # the script is none that `clary train` could run
+    for trial in record.trials:
+        assert len(trial.curve) == 3
+        assert trial.curve[-1] == trial.value
+
+    # Going on: the numbers, the record and the best go through both.
+    with pytest.raises(UsageError, match="has made all its 5 trials: give --trials 15 for ten"):
+        resume_tuning(session, "search")
+    more = resume_tuning(session, "search", trials=7)
+    more.wait()
+    assert more.name == "search-2"
+    assert list(list_tuning_jobs(session)) == ["search-2", "search"]
+    assert [one.number for one in all_trials(more, more.description())] == list(range(1, 8))
+    both = record_tuning(more, session.settings)
+    assert [trial.job for trial in both.trials[:5]] == [trial.name for trial in trials]
+    assert (both.parents, both.max_trials) == (("search",), 7)
+    values = [tuple(trial.parameters.values()) for trial in both.trials]
+    assert len(set(values)) == 7
+    more.delete()
+    assert find_tuning_job(session, "search-2") is None
+
+
+def test_an_objective_that_is_never_said_stops_the_search(tuner: HyperparameterTuner) -> None:
+    wrong = replace(tuner.estimator, metrics={"loss": "loss=([0-9.]+)"})
+    with pytest.raises(ServiceError) as refused:
+        replace(tuner, estimator=wrong, max_jobs=50).fit(name="silent", progress=False)
+    said = str(refused.value).splitlines()
+    job = TuningJob(tuner.estimator.session, "silent")
+    assert said[0].startswith("the trial silent-00")
+    assert "has ended without its objective 'loss', so silent was stopped" in said[0]
+    assert any(line.startswith("  | epoch 3 loss: ") for line in said)
+    assert said[-1].startswith("try an expression: clary jobs metrics silent-00")
+    assert said[-1].endswith("--regex 'loss=([0-9.]+)'")
+    assert job.wait().status == "Stopped"
+    assert len(job.trials()) < 50
+    with pytest.raises(ServiceError, match="no trial of silent has an objective"):
+        job.best_training_job()
+
+
+def test_a_grid_a_warm_start_and_a_name_that_is_taken(tuner: HyperparameterTuner) -> None:
+    grid = replace(
+        tuner, ranges=["lr=0.1,0.01", "kind=better,worse"], strategy="Grid", max_jobs=None
+    )
+    job = grid.fit(name="grid", progress=False)
+    tried = {tuple(trial.values.values()) for trial in job.trials()}
+    assert len(tried) == len(job.trials()) == 4
+    assert job.best_hyperparameters()["kind"] == "better"
+    with pytest.raises(UsageError, match="there is a tuning job grid already"):
+        grid.fit(name="grid")
+    with pytest.raises(UsageError, match=r"has made all its 4 trials$"):
+        resume_tuning(job.session, "grid")
+    learned = replace(
+        grid, strategy="Random", max_jobs=2, warm_start=WarmStart(("grid",), "TransferLearning")
+    )
+    found = learned.fit(name="learned", progress=False).description()
+    assert (found.parents, found.goes_on_from) == (("grid",), ())
+
+
+def test_what_is_not_there(session: Session) -> None:
+    with pytest.raises(UsageError, match="there is no tuning job nothing"):
+        HyperparameterTuner.attach(session, "nothing")
+    with pytest.raises(UsageError, match="there is no tuning job nothing"):
+        resume_tuning(session, "nothing")
+    assert find_tuning_job(session, "nothing") is None
+    assert list(list_tuning_jobs(session)) == []
