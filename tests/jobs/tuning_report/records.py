@@ -25,6 +25,9 @@ RANGES = (
 )
 
 
+_BEST = "--lr 0.01 --dropout 0.1 --batch-size 16 --epochs 5 --no-report"
+
+
 def build_record(
     count: int,
     *,
@@ -78,6 +81,6 @@ def build_record(
         "trials": trials,
         "best": best.number if best else None,
         "data": "photos",
-        "command": "clary train photos --lr 0.01" if best else None,
+        "command": f"clary train photos --model resnet18 {_BEST}" if best else None,
     }
     return TuningRecord.model_validate({**known, **changes})

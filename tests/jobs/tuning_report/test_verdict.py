@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 
+from clary.cli.parser import build_app
 from clary.formats.tuning_record import CategoricalRange, Objective, TuningRecord
 from clary.jobs.tuning_report.findings import look
 from clary.jobs.tuning_report.verdict import Verdict, judge
@@ -138,8 +139,9 @@ def test_a_best_value_at_an_end_of_its_range_asks_for_more(
     else:
         (line,) = found
         words = shlex.split(line or "")
-        assert words[:3] == ["clary", "tune", "photos"]
+        assert words[:6] == ["clary", "tune", "photos", "--model", "resnet18", "--no-report"]
         assert command in words
+        assert not {"--lr", "--dropout", "--batch-size", "--epochs"} & set(words)
         assert {"dropout=0.0..0.5", "batch_size=16,32,64", "epochs=2..10"} <= set(words)
 
 
@@ -162,3 +164,21 @@ def test_without_a_best_trial_the_cause_comes_first() -> None:
     still = [trial.model_copy(update={"status": "InProgress"}) for trial in running.trials]
     unfinished = running.model_copy(update={"trials": tuple(still), "best": None})
     assert verdict(unfinished).sentences == ("2 trials are still running.",)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        build_record(9, values=[0.5, 0.6, 0.5, 0.6, 0.55, 0.7, 0.8, 0.9, 0.95], failed={3}),
+        build_record(3, failed={1, 2, 3}),
+        build_record(2, silent={1, 2}),
+    ],
+    ids=["judged", "failed", "silent"],
+)
+def test_every_command_parses(record: TuningRecord) -> None:
+    lines = [line for one in verdict(record).advice for line in (one.command or "").splitlines()]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert words[0] == "clary"
+        build_app().parse_args(words[1:], exit_on_error=False, print_error=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,15 +39,16 @@ def upward(low: float, high: float) -> Scale:
 def ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[float]:
     """At most about `most` round values within `low`…`high`, in steps of 1, 2 or 5 × 10ⁿ."""
     span = high - low
-    if span <= 0:
+    if span / most <= sys.float_info.min:
         return [low]
-    step = 10 ** math.floor(math.log10(span / most))
+    exponent = math.floor(math.log10(span / most))
+    step = 10.0**exponent
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= most)
     if whole:
         step = max(1, round(step))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(k * step, 10) for k in range(first, last + 1)]
+    return [round(k * step, 10 + max(-exponent, 0)) for k in range(first, last + 1)]
 
 
 def line(points: Sequence[tuple[float, float] | None]) -> str:

@@ -77,6 +77,8 @@ class Axis:
         low, high = float(self.tuned.low), float(self.tuned.high)
         whole = self.tuned.kind == "integer"
         values_shown = _round_values(low, high, self.scale or "Linear", most, whole)
+        if not any(low <= value <= high for value in values_shown):
+            values_shown = [low, high]  # too near to each other for a round value between
         placed = [(self.place(value), value) for value in values_shown]
         return tuple(AxisTick(place, number(value)) for place, value in placed if place is not None)
 

@@ -5,6 +5,7 @@ Each rule of `RULES` looks at the trials and gives advice or nothing; the page s
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -275,23 +276,24 @@ def _go_on(findings: Findings, best: Judged) -> Advice | None:
     return Advice(
         "Go on searching",
         "New trials learn from those of this tuning job.",
-        _go_on_command(record),
+        f"clary tune --resume {record.name} --trials {2 * len(record.trials)}",
     )
 
 
-def _go_on_command(record: TuningRecord) -> str | None:
-    if record.data is None:
-        return None
-    return f"clary tune {record.data} --resume {record.name} --trials {2 * len(record.trials)}"
-
-
 def _tune(findings: Findings, changed: dict[str, str]) -> str | None:
-    """The command that searches again, with other ranges for some parameters."""
-    if findings.record.data is None:
+    """The command that searches again, with other ranges for some parameters.
+
+    Everything else is as in the command that trains with the best values.
+    """
+    words = shlex.split(findings.record.command or "")
+    if words[:2] != ["clary", "train"]:
         return None
-    spaces = [changed.get(axis.name) or space(axis.tuned) for axis in findings.axes if axis.varies]
-    trials = len(findings.record.trials)
-    return f"clary tune {findings.record.data} --trials {trials} --space {' '.join(spaces)}"
+    tuned = {f"--{axis.name.replace('_', '-')}" for axis in findings.axes}
+    pairs = zip(words[2:], ["", *words[2:]], strict=False)
+    kept = [word for word, before in pairs if not {word, before} & tuned]
+    spaces = [changed.get(a.name) or space(a.tuned) for a in findings.axes if a.varies]
+    trials = str(len(findings.record.trials))
+    return shlex.join(["clary", "tune", *kept, "--trials", trials, "--space", *spaces])
 
 
 def _leave_out(findings: Findings, best: Judged) -> Advice | None:
