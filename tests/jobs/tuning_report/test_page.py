@@ -115,7 +115,7 @@ def test_a_hundred_trials_with_thirty_parameters_stay_readable() -> None:
     many = [RANGES[0].model_copy(update={"name": f"rate_{k}"}) for k in range(29)]
     text = render(build_record(100, ranges=[*RANGES[:1], *many]))
     assert len(text.encode()) < 1_500_000
-    assert "21 least important hyperparameters are left out" in Page(text).text
+    assert "23 least important hyperparameters are left out" in Page(text).text
 
 
 def test_the_page_asks_the_network_for_nothing() -> None:

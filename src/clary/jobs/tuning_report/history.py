@@ -40,7 +40,7 @@ def history(findings: Findings) -> History | None:
     ]
     marks += [cross(trial, x(trial.number), HEIGHT - BOTTOM) for trial in findings.failed]
     numbers = ticks(1, last, 8, whole=True)
-    if numbers[0] != 1 and len(numbers) > 1 and numbers[0] - 1 >= (numbers[1] - numbers[0]) / 2:
+    if numbers[0] != 1 and len(numbers) > 1 and numbers[0] - 1 > (numbers[1] - numbers[0]) / 2:
         numbers = [1, *numbers]
     return History(
         marks=tuple(marks),

@@ -15,7 +15,7 @@ from clary.jobs.tuning_report.axes import Axis
 from clary.jobs.tuning_report.findings import Findings
 from clary.jobs.tuning_report.marks import Tick, shortened, without_overlap
 
-MOST_AXES = 9
+MOST_AXES = 7
 # Side by side: the whole figure, and what is kept free for names and for the outer labels.
 WIDE, HIGH, TOP, BOTTOM, SIDE = 880.0, 330.0, 52.0, 30.0, 64.0
 # Below each other: the figure's width, the distance of two axes and where the first one lies.
@@ -92,7 +92,7 @@ def _side_by_side(findings: Findings, axes: tuple[Axis, ...]) -> ParallelFigure:
     drawn = [
         DrawnAxis(
             name=axis.name,
-            shown_name=shortened(axis.name, distance - 8),
+            shown_name=shortened(axis.name, min(distance, 2 * SIDE) - 8),
             about=_importance(findings, axis),
             place=SIDE + k * distance,
             start=TOP,
@@ -106,7 +106,7 @@ def _side_by_side(findings: Findings, axes: tuple[Axis, ...]) -> ParallelFigure:
     drawn.append(
         DrawnAxis(
             name=objective.readable,
-            shown_name=shortened(objective.readable, 2 * SIDE),
+            shown_name=shortened(objective.readable, min(distance, 2 * SIDE) - 8),
             about=f"{objective.best_end} is better",
             place=WIDE - SIDE,
             start=TOP,

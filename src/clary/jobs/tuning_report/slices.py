@@ -14,7 +14,7 @@ from clary.jobs.tuning_report.marks import Mark, Tick, cross, mark, shortened, w
 WIDTH, HEIGHT = 320.0, 196.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 10.0, 10.0, 26.0
 # How strongly the first trial is drawn; the last one is drawn in full.
-FAINTEST = 0.35
+FAINTEST = 0.5
 # Successive multiples of the golden ratio's fraction spread evenly, however many there are.
 _GOLDEN = 0.6180339887
 

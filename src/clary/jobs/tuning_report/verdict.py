@@ -192,7 +192,7 @@ def _would_more_help(findings: Findings) -> str:
             "search would hardly help."
         )
     return (
-        "The last third of the trials still found better values, so more trials would probably "
+        "The last third of the trials still found better values, so more trials may well "
         "find better ones."
     )
 
