@@ -114,7 +114,7 @@ def test_no_combination_comes_twice_until_all_have_come(
     seen = [tuple(values.items()) for values in run(asked, space.size, parallel)]
     assert len(set(seen)) == space.size
     trials = [Trial(n, dict(values), "running") for n, values in enumerate(seen, start=1)]
-    with pytest.raises(SpaceExhausted, match=f"All {space.size} combinations"):
+    with pytest.raises(SpaceExhausted, match=f"all {space.size} combinations"):
         suggest(asked, trials, space.size + 1)
 
 

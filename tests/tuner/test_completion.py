@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import UsageError
-from clary.tuner.completion import Completion, Criteria, completion, trials_in_vain
+from clary.tuner.completion import Completion, Criteria, completion, not_improving
 from clary.tuner.trials import Trial, TrialState
 
 
@@ -75,13 +75,13 @@ def test_trials_in_a_row_without_an_improvement_by_one_per_cent() -> None:
     assert reason(criteria, ended(None, None, None)) is None
 
 
-def test_trials_in_vain_are_those_after_the_last_improvement() -> None:
-    assert trials_in_vain("Minimize", []) == 0
-    assert trials_in_vain("Minimize", ended(None, None)) == 0
-    assert trials_in_vain("Minimize", ended(None, 0.5)) == 0
+def test_not_improving_are_those_after_the_last_improvement() -> None:
+    assert not_improving("Minimize", []) == 0
+    assert not_improving("Minimize", ended(None, None)) == 0
+    assert not_improving("Minimize", ended(None, 0.5)) == 0
     found = ended(0.5, 0.6, 0.4, None, 0.399) + running(6)
-    assert trials_in_vain("Minimize", found) == trials_in_vain("Minimize", found[::-1]) == 2
-    assert trials_in_vain("Maximize", found) == 3
+    assert not_improving("Minimize", found) == not_improving("Minimize", found[::-1]) == 2
+    assert not_improving("Maximize", found) == 3
 
 
 def test_small_steps_add_up_to_an_improvement() -> None:

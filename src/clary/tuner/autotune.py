@@ -53,7 +53,7 @@ def _range(name: str, hint: str) -> Range:
         number = math.nan
     if not math.isfinite(number) or abs(number) > MAX_INTEGER / 16:
         raise UsageError(
-            f"No range of {name} follows from the hint {hint!r}: give a number or true/false, or "
+            f"no range of {name} follows from the hint {hint!r}: give a number or true/false, or "
             "list its values as a categorical range"
         )
     if is_whole(text):

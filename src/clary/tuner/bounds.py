@@ -17,7 +17,7 @@ def check_name(name: str) -> None:
         UsageError: it does not.
     """
     if not name:
-        raise UsageError("A range has no name: name the hyperparameter that it is for")
+        raise UsageError("a range has no name: name the hyperparameter that it is for")
 
 
 def check_bounds(name: str, low: float, high: float, scaling: Scaling) -> None:
@@ -30,25 +30,25 @@ def check_bounds(name: str, low: float, high: float, scaling: Scaling) -> None:
     check_name(name)
     if scaling not in get_args(Scaling):
         raise UsageError(
-            f"The range of {name} has the scaling {scaling!r}: choose one of "
+            f"the range of {name} has the scaling {scaling!r}: choose one of "
             f"{', '.join(get_args(Scaling))}"
         )
     if not math.isfinite(high - low):
         raise UsageError(
-            f"The range of {name} goes from {low:g} to {high:g}: give bounds that are finite"
+            f"the range of {name} goes from {low:g} to {high:g}: give bounds that are finite"
         )
     if low > high:
         raise UsageError(
-            f"The range of {name} is empty, because {low:g} is above {high:g}: swap the bounds"
+            f"the range of {name} is empty, because {low:g} is above {high:g}: swap the bounds"
         )
     if scaling == "Logarithmic" and low <= 0:
         raise UsageError(
-            f"The range of {name} begins at {low:g}, but a logarithm needs numbers above 0: raise "
+            f"the range of {name} begins at {low:g}, but a logarithm needs numbers above 0: raise "
             "the lower bound or choose a linear scaling"
         )
     if scaling == "ReverseLogarithmic" and not 0 <= low <= high < 1:
         raise UsageError(
-            f"The range of {name} goes from {low:g} to {high:g}, but a reverse logarithm needs "
+            f"the range of {name} goes from {low:g} to {high:g}, but a reverse logarithm needs "
             "numbers from 0 to below 1: change the range or its scaling"
         )
 

@@ -60,7 +60,7 @@ class Criteria:
                 "more"
             )
         if self.target is not None and not math.isfinite(self.target):
-            raise UsageError(f"The target {self.target:g} is never reached: give a finite number")
+            raise UsageError(f"the target {self.target:g} is never reached: give a finite number")
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,6 @@ def completion(
 
 
 def not_improving(direction: Direction, trials: Sequence[Trial]) -> int:
-    """How many trials have ended since the best objective was last improved by 1 %."""
-    ended = [trial for trial in trials if trial.state != "running"]
-    since, best = _since_improvement(direction, sorted(ended, key=lambda trial: trial.number))
-    return 0 if best is None else len(since)
-
-
-def trials_in_vain(direction: Direction, trials: Sequence[Trial]) -> int:
     """How many trials have ended since one last improved the best objective by 1 %.
 
     Running ones do not count, and nothing is in vain before a first trial has an objective. It is

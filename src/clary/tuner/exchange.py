@@ -68,7 +68,7 @@ def read_question(text: str) -> Question:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"The question cannot be read ({error!r}): write it with clary.tuner.exchange of the "
+            f"the question cannot be read ({error!r}): write it with clary.tuner.exchange of the "
             "same version"
         ) from error
 
@@ -92,11 +92,11 @@ def read_answer(text: str) -> dict[str, Value]:
         exhausted = answer.get("exhausted")
         parameters = answer.get("parameters")
     except (ValueError, AttributeError) as error:
-        raise FormatError(f"The answer {text[:80]!r} is not JSON as it was promised") from error
+        raise FormatError(f"the answer {text[:80]!r} is not JSON as it was promised") from error
     if isinstance(exhausted, str):
         raise SpaceExhausted(exhausted)
     if not isinstance(parameters, dict):
-        raise FormatError(f"The answer {text[:80]!r} names no parameters")
+        raise FormatError(f"the answer {text[:80]!r} names no parameters")
     return parameters
 
 

@@ -48,7 +48,7 @@ def stops_at_rung(search: Search, trial: Trial, trials: Sequence[Trial]) -> bool
         UsageError: the search has another strategy.
     """
     if search.strategy != "Hyperband" or search.max_resource is None:
-        raise UsageError(f"The strategy {search.strategy} has no rungs: choose Hyperband")
+        raise UsageError(f"the strategy {search.strategy} has no rungs: choose Hyperband")
     epochs = len(trial.curve)
     if epochs >= search.max_resource:
         return True

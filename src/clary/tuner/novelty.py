@@ -44,7 +44,7 @@ class Tried:
             if values not in self:
                 return values
         raise SpaceExhausted(
-            f"All {size} combinations of {', '.join(space.names)} have been tried: widen a range, "
+            f"all {size} combinations of {', '.join(space.names)} have been tried: widen a range, "
             "or end with the best of them"
         )
 

@@ -100,17 +100,17 @@ class IntegerRange:
         for bound in (self.low, self.high):
             if isinstance(bound, bool) or not isinstance(bound, int):
                 raise UsageError(
-                    f"The range of {self.name} has the bound {bound!r}, which is not a whole "
+                    f"the range of {self.name} has the bound {bound!r}, which is not a whole "
                     "number: round it, or make the range continuous"
                 )
             if abs(bound) > MAX_INTEGER:
                 raise UsageError(
-                    f"The range of {self.name} has the bound {bound}, which is beyond "
+                    f"the range of {self.name} has the bound {bound}, which is beyond "
                     f"±{MAX_INTEGER}: bring it nearer to 0"
                 )
         if self.scaling == "ReverseLogarithmic":
             raise UsageError(
-                f"The range of {self.name} holds whole numbers, but a reverse logarithm needs a "
+                f"the range of {self.name} holds whole numbers, but a reverse logarithm needs a "
                 "continuous range within 0 ≤ x < 1: choose another scaling"
             )
         check_bounds(self.name, self.low, self.high, self.scaling)
@@ -180,7 +180,7 @@ class CategoricalRange:
         check_name(self.name)
         if not 1 <= len(self.values) <= MAX_VALUES:
             raise UsageError(
-                f"The range of {self.name} has {len(self.values)} values, but 1 to {MAX_VALUES} "
+                f"the range of {self.name} has {len(self.values)} values, but 1 to {MAX_VALUES} "
                 "can be tried: name fewer, or give the bounds of a range of numbers"
             )
         for value in self.values:
@@ -188,7 +188,7 @@ class CategoricalRange:
                 raise UsageError(f"{self.name} may be {value!r}, which is no text: quote it")
             if self.values.count(value) > 1:
                 raise UsageError(
-                    f"The range of {self.name} holds {value!r} twice: name each value once"
+                    f"the range of {self.name} holds {value!r} twice: name each value once"
                 )
 
     @property
@@ -330,14 +330,14 @@ def parse_range(text: str) -> Range:
     high, colon, word = rest.partition(":")
     if colon and word.strip() not in _SCALINGS:
         raise UsageError(
-            f"The range of {name} has the scaling {word.strip()!r}: choose "
+            f"the range of {name} has the scaling {word.strip()!r}: choose "
             f"{', '.join(list(_SCALINGS)[:-1])} or {list(_SCALINGS)[-1]}"
         )
     scaling: Scaling = _SCALINGS[word.strip()] if colon else "Auto"
     bounds = number(name, low), number(name, high)
     if bounds[0] == bounds[1]:
         raise UsageError(
-            f"The range of {name} holds nothing but {low.strip()}: give it as a fixed value, or "
+            f"the range of {name} holds nothing but {low.strip()}: give it as a fixed value, or "
             "move a bound"
         )
     if is_whole(low) and is_whole(high) and scaling != "ReverseLogarithmic":
@@ -349,15 +349,15 @@ def _parse_values(name: str, values: str) -> CategoricalRange:
     _, colon, word = values.rpartition(":")
     if colon and word in _SCALINGS:
         raise UsageError(
-            f"The range of {name} lists values, which have no scaling: leave {colon + word} out, "
+            f"the range of {name} lists values, which have no scaling: leave {colon + word} out, "
             f"or give bounds ({name}=LOW..HIGH:{word})"
         )
     choices = tuple(value.strip() for value in values.split(","))
     if "" in choices:
-        raise UsageError(f"The range of {name} has a comma too many: {values!r}")
+        raise UsageError(f"the range of {name} has a comma too many: {values!r}")
     if len(choices) == 1:
         raise UsageError(
-            f"The range of {name} holds nothing but {values}: give it as a fixed value, or add "
+            f"the range of {name} holds nothing but {values}: give it as a fixed value, or add "
             "values after commas"
         )
     return CategoricalRange(name, choices)

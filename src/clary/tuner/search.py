@@ -84,14 +84,14 @@ class Search:
             _check_resources(self.min_resource, self.max_resource)
         elif self.min_resource is not None or self.max_resource is not None:
             raise UsageError(
-                f"Resources are given, but the strategy {self.strategy} has no use for them: leave "
+                f"resources are given, but the strategy {self.strategy} has no use for them: leave "
                 "them out or choose Hyperband"
             )
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UsageError(f"The {what} is {value!r}: choose one of {', '.join(choices)}")
+        raise UsageError(f"the {what} is {value!r}: choose one of {', '.join(choices)}")
 
 
 def _check_resources(low: int | None, high: int | None) -> None:

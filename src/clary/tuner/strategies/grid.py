@@ -17,12 +17,12 @@ def check_grid(space: Space, max_trials: int | None) -> None:
     for range_ in space.ranges:
         if not isinstance(range_, CategoricalRange):
             raise UsageError(
-                f"The strategy Grid tries listed values only, but {range_.name} has a range of "
+                f"the strategy Grid tries listed values only, but {range_.name} has a range of "
                 f"numbers: list values ({range_.name}=A,B,C) or choose another strategy"
             )
     if max_trials is not None and max_trials != space.size:
         raise UsageError(
-            f"A grid of {space.size} combinations cannot be tried in {max_trials} trials: ask for "
+            f"a grid of {space.size} combinations cannot be tried in {max_trials} trials: ask for "
             f"{space.size} trials, or leave their number out"
         )
 
