@@ -173,8 +173,15 @@ class TrainingJobs:
         with self._database.reading() as connection:
             return [JobSummary(*row) for row in connection.execute(query)]
 
-    def trials_of(self, tuning_number: int, after: int = 0) -> list[TrainingJob]:
-        """The trials of a tuning job whose numbers are above `after`, in the order of the numbers.
+    def trials_of(
+        self, tuning_number: int, after: int = 0, statuses: Sequence[str] = ()
+    ) -> list[TrainingJob]:
+        """The trials of a tuning job, or those in one of `statuses`, in the order of their numbers.
+
+        Args:
+            tuning_number: the tuning job's.
+            after: only trials with higher numbers.
+            statuses: only trials in one of these.
 
         Raises:
             StorageError: the database cannot be read.
@@ -185,6 +192,8 @@ class TrainingJobs:
             .where(columns.tuning_number == tuning_number, columns.trial_number > after)
             .order_by(columns.trial_number)
         )
+        if statuses:
+            query = query.where(columns.status.in_(statuses))
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(query)]
 

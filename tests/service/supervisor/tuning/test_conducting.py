@@ -18,7 +18,9 @@ from clary.service.state.training_jobs import FinalMetric, TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import STOPPING, TRAINING, UPLOADING, state_of
-from clary.service.supervisor.tuning.conducting import TuningConductor
+from clary.service.supervisor.tuning.beginning import Beginner
+from clary.service.supervisor.tuning.definitions import read_definitions
+from clary.service.supervisor.tuning.rounds import TuningRounds
 from clary.service.supervisor.tuning.transitions import Event, advance
 from tests.service.supervisor.test_crashes import InlinePool
 from tests.service.supervisor.tuning.conftest import new_tuning_job
@@ -36,9 +38,7 @@ class Desk:
 
     def put(self, job: TuningJob) -> None:
         self.state.create_tuning_job(job, {})
-        self.conductor = TuningConductor(
-            self.state, self.pool, self.job, timing=self.timing, changed=lambda: None
-        )
+        self.rounds = TuningRounds(self.state, self.pool, timing=self.timing, changed=lambda: None)
 
     @property
     def job(self) -> TuningJob:
@@ -51,7 +51,7 @@ class Desk:
 
     def step(self, times: int = 1) -> None:
         for _ in range(times):
-            self.conductor.step(self.job)
+            self.rounds.next()
 
     def change(self, number: int, **changes: Any) -> None:
         name = self.trials[number - 1].name
@@ -195,9 +195,31 @@ def test_a_tuner_that_keeps_failing_ends_the_tuning_job_with_the_reason(desk: De
 
 def test_a_stopped_tuning_job_begins_nothing_though_the_tuner_is_at_it(desk: Desk) -> None:
     desk.put(new_tuning_job("raced"))
-    seen = desk.conductor._observer.look()
+    definitions = read_definitions(desk.job.request, seed=1)
+    beginner = Beginner(desk.state, desk.job, definitions, began=lambda: None)
     desk.state.tuning_jobs.change("raced", lambda job: advance(job, Event.STOP_ASKED, 1))
-    desk.conductor._beginner.begin(seen, 2)
+    beginner.begin([], 2)
     assert desk.trials == []
     desk.step()
     assert desk.job.status == "Stopped"
+
+
+def test_a_request_that_no_clary_reads_any_more_ends_the_tuning_job(desk: Desk) -> None:
+    desk.put(new_tuning_job("outdated"))
+    desk.step(2)
+    request = {
+        **desk.job.request,
+        "HyperParameterTuningJobConfig": dict(
+            desk.job.request["HyperParameterTuningJobConfig"], Strategy="Evolution"
+        ),
+    }
+    desk.state.tuning_jobs.change("outdated", lambda job: replace(job, request=request))
+    desk.put(new_tuning_job("outdated"))  # a new service
+    desk.step(2)
+    assert desk.job.phase == "Failing"
+    assert all(trial.status == "Stopping" for trial in desk.trials)
+    for number in (1, 2):
+        desk.end(number, "Stopped")
+    desk.step()
+    assert desk.job.status == "Failed"
+    assert "Evolution" in (desk.job.failure or "")

@@ -9,8 +9,7 @@ from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
 from clary.service.state.state import State
-from clary.service.state.training_jobs import TrainingJob
-from clary.service.state.tuning_jobs import Ending, TuningJob
+from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor import transitions as training
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.tuning.beginning import Beginner
@@ -20,8 +19,9 @@ from clary.service.supervisor.tuning.definitions import (
     read_definitions,
     seed_of,
 )
+from clary.service.supervisor.tuning.ending import stop_trial, tell
 from clary.service.supervisor.tuning.observing import SeenTrial, TrialObserver
-from clary.service.supervisor.tuning.transitions import WINDING_UP, Event, advance, state_of
+from clary.service.supervisor.tuning.transitions import Event
 from clary.tuner.completion import completion
 from clary.tuner.early_stopping import stops_early
 from clary.tuner.hyperband import stops_at_rung
@@ -46,7 +46,7 @@ class TuningConductor:
         timing: Timing,
         changed: Callable[[], None],
     ) -> None:
-        """Take over a tuning job, whatever state it is in.
+        """Take over a tuning job that searches.
 
         Args:
             state: where jobs are stored.
@@ -54,6 +54,9 @@ class TuningConductor:
             job: the tuning job.
             timing: how long to wait.
             changed: called after every change, from any thread.
+
+        Raises:
+            UsageError: the tuner cannot use what is asked for.
         """
         self._state = state
         self._pool = pool
@@ -78,40 +81,32 @@ class TuningConductor:
         self._retry_at = 0.0
 
     def step(self, job: TuningJob) -> None:
-        """Do what the tuning job's state asks for.
+        """Begin and stop trials, or say that the search is over.
 
         Raises:
             StorageError: the database cannot be read or written.
         """
         seen = self._observer.look()
         active = [one for one in seen if one.active]
-        if state_of(job) in WINDING_UP:
-            for one in active:
-                if one.status == "InProgress":
-                    self._stop(one, training.Event.STOP_ASKED)
-            if not active:
-                self._tell(Event.TRIALS_ENDED)
-            return
         if self._end(job, seen):
             return
         for one in active:
             if self._falls_behind(one, seen):
-                self._stop(one, training.Event.FELL_BEHIND)
+                stop_trial(self._state, one.name, training.Event.FELL_BEHIND, self._changed)
         self._begin(job, seen, self._parallel - len(active))
 
     def _end(self, job: TuningJob, seen: Sequence[SeenTrial]) -> bool:
-        now_ms = _now_ms()
         over = completion(
             self._criteria,
             self._direction,
             [one.trial for one in seen],
-            (now_ms - job.created_ms) / 1000,
+            time.time() - job.created_ms / 1000,
             self._beginner.exhausted,
         )
         if over is None:
             return False
         event = Event.GIVEN_UP if over.reason == "failures" else Event.CRITERION_MET
-        return self._tell(event, Ending(over.reason, over.message, now_ms))
+        return tell(self._state, self._name, self._changed, event, (over.reason, over.message))
 
     def _falls_behind(self, one: SeenTrial, seen: Sequence[SeenTrial]) -> bool:
         """Whether a trial is to be stopped before its end; judged once for each epoch."""
@@ -159,35 +154,10 @@ class TuningConductor:
             logger.error("No trial of %s can be begun; tried again", self._name, exc_info=error)
         elif now - self._failing_since >= self._timing.unseen_s:
             reason = f"InternalServerError: no trial can be begun: {error}. `clary logs` shows why."
-            self._tell(Event.GIVEN_UP, Ending("failures", reason, _now_ms()))
-
-    def _stop(self, one: SeenTrial, event: training.Event) -> None:
-        at_ms = _now_ms()
-
-        def stop(job: TrainingJob) -> TrainingJob | None:
-            # Its code has ended; what it made is worth the moment that storing takes.
-            if training.state_of(job) == training.UPLOADING:
-                return None
-            return training.advance(job, event, at_ms)
-
-        if self._state.training_jobs.change(one.name, stop) is not None:
-            self._changed()
-
-    def _tell(self, event: Event, ending: Ending | None = None) -> bool:
-        at_ms = _now_ms()
-        changed = self._state.tuning_jobs.change(
-            self._name, lambda job: advance(job, event, at_ms, ending)
-        )
-        if changed is not None:
-            self._changed()
-        return changed is not None
+            tell(self._state, self._name, self._changed, Event.GIVEN_UP, ("failures", reason))
 
 
 def _ends_by_itself(definition: Definition, trial: Trial) -> bool:
     """Whether a trial at Hyperband's last epoch is about to end: its model is not cut off."""
     most, own = definition.search.max_resource, definition.own_epochs
     return most is not None and own is not None and len(trial.curve) >= most >= own
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

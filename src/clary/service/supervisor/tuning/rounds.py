@@ -8,10 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from typing import NamedTuple
 
+from clary.errors import UsageError
 from clary.service.state.state import State
 from clary.service.state.tuning_jobs import ACTIVE, TuningJob
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.tuning.conducting import TuningConductor
+from clary.service.supervisor.tuning.ending import tell, wind_up
+from clary.service.supervisor.tuning.transitions import WINDING_UP, Event, state_of
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class TuningRounds:
         if failure is not None and time.monotonic() < failure.retry_at:
             return
         try:
-            self._conductor(job).step(job)
+            self._step(job)
         except Exception as error:
             if failure is None or failure.text != str(error):
                 logger.exception("A step of tuning job %s failed and is tried again", job.name)
@@ -83,6 +86,19 @@ class TuningRounds:
             self._failures[job.number] = _Failure(str(error), retry_at)
         else:
             self._failures.pop(job.number, None)
+
+    def _step(self, job: TuningJob) -> None:
+        if state_of(job) in WINDING_UP:
+            wind_up(self._state, job, self._changed)
+            return
+        try:
+            conductor = self._conductor(job)
+        except UsageError as error:
+            # It was stored by a Clary that took it.
+            reason = f"InternalServerError: the tuning job cannot go on: {error}"
+            tell(self._state, job.name, self._changed, Event.GIVEN_UP, ("failures", reason))
+        else:
+            conductor.step(job)
 
     def _conductor(self, job: TuningJob) -> TuningConductor:
         conductor = self._conductors.get(job.number)
