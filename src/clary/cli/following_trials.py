@@ -99,6 +99,7 @@ class _View:
         self._table: TrialTable | None = None
         self._shown: set[int] = set()
         self._best: float | None = None
+        self._reason: str | None = None
 
     def __enter__(self) -> _View:
         if self._console.is_terminal:
@@ -144,9 +145,14 @@ class _View:
         else:
             line = plain_line(one, moment.found)
             self._line(f"{line} best" if best else line)
-        if one.trial.failure_reason:
-            reason = " ".join(one.trial.failure_reason.split())
-            self._line(f"       {reason[:_REASON_LIMIT]}", "red", wrapped=True)
+        self._print_reason(one.trial.failure_reason)
+
+    def _print_reason(self, reason: str | None) -> None:
+        """Say why a trial failed, unless the one before it has failed for the same reason."""
+        if reason and reason != self._reason:
+            text = " ".join(reason.split())
+            self._line(f"       {text[:_REASON_LIMIT]}", "red", wrapped=self._console.is_terminal)
+        self._reason = reason or self._reason
 
     def _is_best(self, one: NumberedTrial, moment: TuningSnapshot) -> bool:
         """Whether a trial is better than all that were shown before it."""
@@ -204,6 +210,9 @@ def print_outcome(moment: TuningSnapshot, importances: dict[str, float]) -> None
     console = Console(highlight=False, soft_wrap=True)
     if best is None or best.trial.objective is None:
         console.print(f"no trial of {moment.found.name} has an objective", markup=False)
+        if moment.trials:
+            name = moment.trials[0].trial.name
+            console.print(f"log       clary jobs logs {name}", markup=False)
         return
     of = f" of {len(moment.trials)}" if len(moment.trials) > 1 else ""
     objective = moment.found.objective

@@ -88,6 +88,7 @@ class TuningWatcher:
     _before: Sequence[NumberedTrial] | None = None
     _metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     _metrics_at: float = 0.0
+    _ended: int = 0
 
     def snapshot(self) -> TuningSnapshot:
         """How it stands now.
@@ -103,9 +104,11 @@ class TuningWatcher:
             for parent in found.goes_on_from:
                 self._read_metrics(parent)
         own = self.job.trials()
-        # Metrics cost the service more than all else, and are but a decoration while trials run.
-        if found.ended or time.monotonic() - self._metrics_at > _METRICS_SECONDS:
+        ended = sum(trial.ended for trial in own)
+        # Metrics cost the service more than all else, and change quickly only where trials run.
+        if ended > self._ended or time.monotonic() - self._metrics_at > _METRICS_SECONDS:
             self._read_metrics(self.job.name)
+            self._ended = ended
         numbered = [*self._before, *number_on(self._before, own)]
         return TuningSnapshot(found, numbered, len(self._before), self._metrics)
 
