@@ -54,12 +54,26 @@ def test_other_data_is_compared_with_itself_only() -> None:
     assert figures(found) == pytest.approx([worse, better, better, worse])
 
 
-def test_who_was_let_run_longer_is_better() -> None:
-    stopped = [trial(1, 0.1, curve=1), trial(2, 0.9, curve=1)]
-    survivors = [trial(3, 0.8, curve=9), trial(4, 0.7, curve=9)]
-    found = observe(SPACE, "Minimize", stopped + survivors, (), by_resource=True)
-    order = sorted(range(4), key=lambda index: found[index].loss or 0.0)
-    assert [index + 1 for index in order] == [4, 3, 1, 2]
+def test_unequal_resources_are_compared_at_the_same_epoch() -> None:
+    stopped = [trial(n, 0.9 - n / 100, curve=2) for n in range(1, 11)]
+    running = [Trial(n, {"epochs": 5}, "running", curve=(0.7, 0.1 * n, 0.0)) for n in (11, 12)]
+    done = [Trial(n, {"epochs": 5}, "succeeded", 0.3, (0.8, 0.2, 0.3)) for n in (13, 14)]
+    failed, begun = trial(15, None), Trial(16, {"epochs": 5}, "running")
+    trials = [*stopped, *running, *done, failed, begun]
+    # Fourteen have come to the second epoch: too few.
+    found = observe(SPACE, "Minimize", trials, (), by_resource=True)
+    assert [observation.measured for observation in found] == [False] * len(found)
+    trials.append(Trial(17, {"epochs": 5}, "succeeded", 0.4, (0.4, 0.4)))
+    found = observe(SPACE, "Minimize", trials, (), by_resource=True)
+    at_two = [0.0] * 10 + [1.1, 1.2, 0.2, 0.2, 1.2, None, 0.4]
+    assert figures(found) == pytest.approx(at_two)
+
+
+def test_who_did_not_come_so_far_is_left_out() -> None:
+    short = [trial(n, 0.1, curve=1) for n in range(1, 6)]
+    long = [trial(n, 0.5, curve=9) for n in range(6, 21)]
+    found = observe(SPACE, "Minimize", short + long, (), by_resource=True)
+    assert figures(found) == [0.0] * 15
 
 
 def known(*losses: float | None) -> list[Observation]:

@@ -11,6 +11,9 @@ from clary.tuner.ranges import Space
 from clary.tuner.scaling import Value
 from clary.tuner.trials import Direction, Trial, loss
 
+# As many trials must have come to an epoch for Hyperband's model to look at it.
+RESOURCE_TRIALS = 15
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -46,8 +49,10 @@ def observe(
         direction: which way the objective is better.
         trials: the tuning job's own, running ones included.
         parents: those of the tuning jobs that it starts from.
-        by_resource: compare trials by how many epochs they were let run, and only those that ran
-            equally long by their objective, as fits Hyperband, which stops the worse ones.
+        by_resource: compare trials at the same epoch, as fits Hyperband, which stops most of them
+            early: the last one that at least 15 trials have come to, whatever has become of them
+            since. Those that did not come so far are left out, as in Falkner, Klein, Hutter,
+            "BOHB" (2018).
         transfer: the parents had other data, so that their objectives are comparable with each
             other only. Both groups are then given normal scores, Φ⁻¹((rank − ½) / n): Salinas,
             Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning" (2020).
@@ -56,9 +61,12 @@ def observe(
     earlier = [
         t for t in parents if space.contains(t.parameters) and loss(t, direction) is not None
     ]
+    if by_resource:
+        epoch = _common_epoch(earlier + own)
+        own, earlier = _at_epoch(own, epoch), _at_epoch(earlier, epoch)
     scores: dict[int, float] = {}
     for group in [earlier, own] if transfer else [earlier + own]:
-        scores |= _scores(group, direction, by_resource, ranked=transfer or by_resource)
+        scores |= _scores(group, direction, ranked=transfer)
     worst = max(scores.values(), default=0.0)
     observations = []
     for trial in earlier + own:
@@ -100,19 +108,30 @@ def tame(observations: Sequence[Observation]) -> list[Observation]:
     ]
 
 
-def _scores(
-    group: Sequence[Trial], direction: Direction, by_resource: bool, ranked: bool
-) -> dict[int, float]:
+def _common_epoch(trials: Sequence[Trial]) -> int | None:
+    """The last epoch that enough trials have come to, counted from 1."""
+    lengths = sorted((len(trial.curve) for trial in trials), reverse=True)
+    return (lengths[RESOURCE_TRIALS - 1] or None) if len(lengths) >= RESOURCE_TRIALS else None
+
+
+def _at_epoch(trials: Sequence[Trial], epoch: int | None) -> list[Trial]:
+    """The trials as they were at `epoch`; of those that did not come so far, the others."""
+    come = []
+    for trial in trials:
+        if epoch is not None and len(trial.curve) >= epoch:
+            come.append(replace(trial, state="succeeded", value=trial.curve[epoch - 1]))
+        elif trial.state != "succeeded":
+            come.append(trial)
+    return come
+
+
+def _scores(group: Sequence[Trial], direction: Direction, ranked: bool) -> dict[int, float]:
     """The losses of those trials that have one, by the trials' identities."""
-    keyed = {id(t): (t, value) for t in group if (value := loss(t, direction)) is not None}
+    scored = {id(trial): value for trial in group if (value := loss(trial, direction)) is not None}
     if not ranked:
-        return {key: value for key, (_, value) in keyed.items()}
-    order = {
-        key: (-len(trial.curve) if by_resource else 0, value)
-        for key, (trial, value) in keyed.items()
-    }
-    ranks = sorted(order.values())
+        return scored
+    ranks = sorted(scored.values())
     return {
-        key: NormalDist().inv_cdf((ranks.index(place) + 0.5) / len(ranks))
-        for key, place in order.items()
+        key: NormalDist().inv_cdf((ranks.index(value) + 0.5) / len(ranks))
+        for key, value in scored.items()
     }

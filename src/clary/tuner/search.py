@@ -36,8 +36,8 @@ Engine = Literal["light", "gp"]
 
 MAX_RESOURCE = 20_000
 
-# Hyperband's model sees short trainings, which mislead it: it proposes two of three combinations,
-# as in Falkner, Klein, Hutter, "BOHB" (2018).
+# Hyperband's model sees unfinished trainings, which may mislead it: it proposes two of three
+# combinations, as in Falkner, Klein, Hutter, "BOHB" (2018).
 HYPERBAND_RANDOM_SHARE = 1 / 3
 
 # As often a strategy is asked again for a combination that has not been tried.
