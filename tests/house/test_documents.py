@@ -14,6 +14,7 @@ from clary.cli.parser import build_app
 from clary.cli.training_parameters import given_options
 from clary.cli.verbs import VERBS
 from clary.formats.training_options import GROUPS, TrainingOptions
+from clary.sdk.training_space import own_space
 
 # Folders whose paths a document may name; what is not below one of them is a person's own file.
 OURS = ("src/", "tests/", "docs/", "benchmarks/", "examples/", "requirements/", ".ci/")
@@ -47,10 +48,13 @@ def test_every_clary_command_in_a_document_parses(documents: list[Path]) -> None
             _, bound, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         except CycloptsError as error:
             pytest.fail(f"{page}: {line}: {error}")
-        if words[0] == "train":
+        if words[0] in {"train", "tune"}:
             fields = TrainingOptions.model_fields
-            given = {name: value for name, value in bound.arguments.items() if name in fields}
-            TrainingOptions.parse(given_options(given))
+            typed = {name: value for name, value in bound.arguments.items() if name in fields}
+            given = given_options(typed)
+            TrainingOptions.parse(given)
+            if bound.arguments.get("space"):
+                own_space(bound.arguments["space"], given)
 
 
 def test_every_make_target_in_a_document_exists(documents: list[Path], root: Path) -> None:
