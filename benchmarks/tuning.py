@@ -8,9 +8,9 @@
 |          | in an empty home, its service started by it, with one view and with four; against   |
 |          | the usual script, of which ONE epoch is measured and the rest is computed: every    |
 |          | epoch of every trial is the same work                                              |
-| overhead | what the service takes between two trials, one at a time: from the last line of one |
-|          | to the first line of the next (its end, its artifacts, its objective, the next       |
-|          | suggestion, the next job, its process), for scripts and for heads in a lane          |
+| overhead | what the service takes between two trials, one at a time: from the end of one's     |
+|          | process to the start of the next one's code (its objective, the next suggestion, the |
+|          | next job with its data and its process), for scripts and for heads in a lane         |
 """
 
 from __future__ import annotations
@@ -42,15 +42,11 @@ GOALS = {1: 600, 4: 150}
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 BUCKET = "overhead"
 SCRIPT = """
-import argparse, time
+import argparse
 parser = argparse.ArgumentParser()
 parser.add_argument("--point", type=float)
-print("first line at", time.time(), flush=True)
 print(f"objective={(parser.parse_known_args()[0].point - 0.3) ** 2}")
-print("last line at", time.time(), flush=True)
 """
-# The time at which its log says so is that of a lane's trial.
-LANE_FIRST, LANE_LAST = "note: ", "next "
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -176,7 +172,7 @@ def overhead(args: argparse.Namespace, work: Path) -> None:
     with Home(work / "home-overhead") as home:
         home.clary("start")
         time.sleep(args.warm_up)
-        sagemaker, logs, s3 = (home.client(name) for name in ("sagemaker", "logs", "s3"))
+        sagemaker, s3 = home.client("sagemaker"), home.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         _upload_script(s3)
         weights = _small_backbone(work)
@@ -188,8 +184,7 @@ def overhead(args: argparse.Namespace, work: Path) -> None:
             for strategy in ("Bayesian", "Random"):
                 name = f"{kind.split()[0]}-{strategy}"
                 _create(sagemaker, name, strategy, trials, definition)
-                gaps = _gaps(sagemaker, logs, name, lane=kind != "scripts")
-                cells.append(str(Spread([1000 * gap for gap in gaps])))
+                cells.append(str(Spread(_gaps(home, sagemaker, name))))
             print(f"| {kind} | {' | '.join(cells)} |", flush=True)
     print("goal: 100 ms")
 
@@ -279,14 +274,15 @@ def _create(
     )
 
 
-def _gaps(sagemaker: Any, logs: Any, name: str, *, lane: bool) -> list[float]:
-    """Seconds from the last line of each trial to the first line of the next."""
+def _gaps(home: Home, sagemaker: Any, name: str) -> list[float]:
+    """Milliseconds from the end of each trial to the start of the next, as their hosts say."""
     _wait(sagemaker, name)
-    found = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
-        HyperParameterTuningJobName=name, MaxResults=100, SortBy="CreationTime"
-    )
-    jobs = sorted(one["TrainingJobName"] for one in found["TrainingJobSummaries"])
-    spans = [_span(logs, job, lane=lane) for job in jobs]
+    spans = []
+    for job in sorted(home.folder.glob(f"jobs/{name}-*")):
+        started, ended = (
+            json.loads((job / f).read_text()) for f in (".started.json", ".ended.json")
+        )
+        spans.append((started["since_ms"], ended["at_ms"]))
     return [after[0] - before[1] for before, after in pairwise(spans)]
 
 
@@ -309,23 +305,6 @@ def _why(sagemaker: Any, name: str) -> str:
     )
     job = found["TrainingJobSummaries"][0]["TrainingJobName"]
     return str(sagemaker.describe_training_job(TrainingJobName=job).get("FailureReason"))
-
-
-def _span(logs: Any, job: str, *, lane: bool) -> tuple[float, float]:
-    """When a trial printed its first line and its last, in seconds since 1970."""
-    group = "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")
-    stream = streams["logStreams"][0]["logStreamName"]
-    events = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)
-    lines = [(event["timestamp"] / 1000, event["message"]) for event in events["events"]]
-    if lane:
-        first = next(at for at, text in lines if text.startswith(LANE_FIRST))
-        last = next(at for at, text in reversed(lines) if text.startswith(LANE_LAST))
-        return first, last
-    told = {
-        text.partition(" at ")[0]: float(text.split()[-1]) for _, text in lines if " at " in text
-    }
-    return told["first line"], told["last line"]
 
 
 def main() -> None:
