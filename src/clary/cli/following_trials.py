@@ -5,6 +5,7 @@ and Ctrl-C to stop the search.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,6 +21,8 @@ from clary.cli.trial_table import (
 )
 from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
 from clary.errors import ServiceError, ServiceUnreachable
+from clary.formats.job_directory import JobDirectory
+from clary.formats.run_progress import RunProgress
 from clary.formats.training_options import TrainingOptions
 from clary.sdk.objective_search import require_objective
 from clary.sdk.tuning_job import TuningJob
@@ -45,7 +48,9 @@ def follow_trials(job: TuningJob) -> TuningSnapshot:
             has ended without its objective, and the job was stopped.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    with _View(Console(highlight=False)) as view, counting_stops() as asked:
+    settings = job.session.settings
+    jobs = None if settings is None else settings.jobs_dir
+    with _View(Console(highlight=False), jobs) as view, counting_stops() as asked:
         try:
             return _shown_to_its_end(view, job, asked)
         except ServiceUnreachable as error:
@@ -93,8 +98,9 @@ def _show(view: _View, watch: Watch[TuningSnapshot], job: TuningJob, asked: list
 class _View:
     """Lines of ended trials, and in a terminal those that run below them, gone afterwards."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, jobs: Path | None) -> None:
         self._console = console
+        self._jobs = jobs
         self._live = Live(console=console, transient=True, auto_refresh=False)
         self._table: TrialTable | None = None
         self._shown: set[int] = set()
@@ -173,9 +179,24 @@ class _View:
             Text(self._trial_line(table, one, moment), style="cyan", no_wrap=True)
             for one in running[:room]
         ]
-        return Group(
-            *lines, Text(_summary(moment), style="bold", no_wrap=True, overflow="ellipsis")
-        )
+        summary = Text(_summary(moment), style="bold", no_wrap=True, overflow="ellipsis")
+        preparing = self._preparing(running, moment)
+        if preparing is not None:
+            summary.append(f" · {preparing}", style="dim")
+        return Group(*lines, summary)
+
+    def _preparing(self, running: list[NumberedTrial], moment: TuningSnapshot) -> str | None:
+        """What the first trial does that has not come to an epoch yet, such as computing features;
+        None where nothing tells.
+        """
+        for one in running:
+            if self._jobs is None or "epoch" in moment.metrics.get(one.trial.name, {}):
+                continue
+            progress = RunProgress.read(JobDirectory(self._jobs / one.trial.name))
+            if progress is not None:
+                of = "" if progress.total is None else f" of {progress.total}"
+                return f"{progress.task} {progress.done}{of}"
+        return None
 
     def _trial_line(self, table: TrialTable, one: NumberedTrial, moment: TuningSnapshot) -> str:
         metrics = moment.metrics.get(one.trial.name, {})
@@ -229,8 +250,9 @@ def print_outcome(moment: TuningSnapshot, importances: dict[str, float]) -> None
         mattered = "" if share is None else f"   {share:4.0%} of what made the difference"
         console.print(f"          {name:<{width}}  {values[name]:>{room}}{mattered}", markup=False)
     if moment.as_good > 1:
-        hint = ": --objective valid_loss tells them apart" if objective == "valid_accuracy" else ""
+        apart = ": --objective valid_loss would tell them apart"
+        hint = apart if objective == "valid_accuracy" else ", and this was the first"
         console.print(
-            f"          {moment.as_good} trials are as good, and this was the first{hint}",
+            f"          {moment.as_good} trials are as good{hint}",
             markup=False,
         )
