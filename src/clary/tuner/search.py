@@ -183,7 +183,7 @@ def _tried(
         yield from (trial.parameters for trial in parents if trial.state == "succeeded")
 
 
-# Measured (docs/decisions/0012): the process that asks Optuna's Gaussian process takes 3 s of a
+# Measured (docs/decisions/0012): the process that asks Optuna's Gaussian process takes 3–4 s of a
 # processor to start, and the answer 0.15 s after 10 trials and 0.3 s after 200.
 GP_SECONDS_PER_TRIAL = 30.0
 GP_MAX_TRIALS = 200
