@@ -198,6 +198,55 @@ def test_a_head_that_diverges_leaves_the_others_alone():
     assert found[1] == pytest.approx(alone(stacks[1], options[1], 1e-3), rel=1e-5)
 
 
+MIXED = [
+    HeadOptions(),
+    HeadOptions(optimizer="sgd", dropout=0.3, clip_grad=0.5),
+    HeadOptions(optimizer="adam", ema=0.9, label_smoothing=0.1),
+    HeadOptions(weight_decay=0.1, class_weights=(1.0, 2.0, 3.0, 4.0)),
+]
+RATES = [1e-2, 3e-2, 1e-3, 1e-1]
+
+
+def mixed(chosen: list[int]) -> HeadBank:
+    stacks = heads(len(MIXED), (8,))
+    return HeadBank([stacks[head] for head in chosen], [MIXED[head] for head in chosen])
+
+
+@given(kept=st.lists(st.integers(0, len(MIXED) - 1), min_size=1, unique=True))
+@settings(max_examples=15, deadline=None)
+def test_heads_that_are_kept_go_on_as_if_the_others_had_never_been(kept):
+    bank, never = mixed(list(range(len(MIXED)))), mixed(kept)
+    rates = [RATES[head] for head in kept]
+    together(bank, RATES)
+    together(never, rates)
+    bank.keep(kept)
+    assert len(bank) == len(kept)
+    for ours, theirs in zip(together(bank, rates), together(never, rates), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    for head in range(len(kept)):
+        for name, tensor in bank.export(head).items():
+            torch.testing.assert_close(tensor, never.export(head)[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("head", range(len(MIXED)))
+def test_the_state_of_one_head_is_that_of_a_bank_of_it_alone(head):
+    bank, single = mixed(list(range(len(MIXED)))), mixed([head])
+    together(bank, RATES)
+    state = bank.state_dict(head)
+    assert {n: t.shape for n, t in state.items()} == {
+        n: t.shape for n, t in single.state_dict().items()
+    }
+    single.load_state_dict(state)
+    expected = together(bank, RATES)[head]
+    assert together(single, [RATES[head]])[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_head_or_a_strange_one_cannot_be_kept():
+    for strange in ([], [2], [-1]):
+        with pytest.raises(ValueError, match="cannot be kept of a bank of 2"):
+            HeadBank(heads(2), [HeadOptions()] * 2).keep(strange)
+
+
 def test_it_fails_when_it_is_built():
     with pytest.raises(ValueError, match="2 heads were given with 1"):
         HeadBank(heads(2), [HeadOptions()])
