@@ -18,6 +18,7 @@ from clary.sdk import office
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
+from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -85,6 +86,9 @@ def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     record = ServiceRecord.read(Settings(home=home)) if home.is_dir() else None
     if record is not None:
         session = Session.on_this_machine(Settings(home=home), record=record)
+        for name in list_tuning_jobs(session):
+            TuningJob(session, name).stop()
+            TuningJob(session, name).wait()
         for job in list_jobs(session, status="InProgress"):
             TrainingJob(session, job.name).stop()
             TrainingJob(session, job.name).wait(poll_seconds=0.2)

@@ -44,6 +44,7 @@ def record_of(name: str, home: Settings) -> TuningRecord:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_search_its_report_and_going_on(
     clary: Clary, photos: Path, home: Settings, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_search_its_report_and_going_on(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stopped_search_keeps_what_is_known(
     clary: Clary, clary_environment: Mapping[str, str], photos: Path, home: Settings
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_stopped_search_keeps_what_is_known(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_terminal_shows_a_table_that_fits(
     clary_environment: Mapping[str, str], photos: Path, home: Settings
 ) -> None:
@@ -137,7 +140,7 @@ def test_a_terminal_shows_a_table_that_fits(
         program = [sys.executable, "-m", "clary", "tune", str(photos), *words]
         os.execve(sys.executable, program, environment)
     shown = b""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         try:
             block = os.read(terminal, 65536)
