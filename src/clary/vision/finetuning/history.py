@@ -53,6 +53,7 @@ class History:
     def __init__(self, monitor: Monitor, epochs: Sequence[EpochEnded] = ()) -> None:
         self.monitor: Monitor = monitor
         self.epochs = list(epochs)
+        self._lines: list[str] = []
 
     @property
     def best(self) -> EpochEnded | None:
@@ -83,8 +84,10 @@ class History:
         Raises:
             StorageError: the folder cannot be written.
         """
-        lines = [json.dumps(asdict(epoch)) + "\n" for epoch in self.epochs]
-        write_text(folder / EPOCHS_FILE, "".join(lines))
+        # Written anew after each epoch, but encoded once: heads take thousands of short epochs.
+        for epoch in self.epochs[len(self._lines) :]:
+            self._lines.append(json.dumps(asdict(epoch)) + "\n")
+        write_text(folder / EPOCHS_FILE, "".join(self._lines))
 
     def to_state(self) -> list[dict[str, Any]]:
         """For a checkpoint."""
