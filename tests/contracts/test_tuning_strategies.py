@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.errors import SpaceExhausted
@@ -15,7 +15,7 @@ from clary.tuner.ranges import CategoricalRange, Space, parse_range
 from clary.tuner.scaling import Value
 from clary.tuner.search import Search, Strategy, suggest
 from clary.tuner.trials import Direction, Trial
-from tests.tuner.strategies import histories, listed_spaces, small_spaces, spaces
+from tests.tuner.strategies import histories, listed_spaces, small_spaces, spaces, unhurried
 
 STRATEGIES: tuple[Strategy, ...] = ("Bayesian", "Random", "Grid", "Hyperband")
 SPACE = Space(
@@ -28,8 +28,6 @@ SPACE = Space(
 )
 LISTED = Space((parse_range("optimizer=sgd,adamw"), parse_range("batch_size=16,32,64,128")))
 
-# The first suggestion imports Optuna, which takes as long as a machine is slow.
-unhurried = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 
 
@@ -60,7 +58,7 @@ def run(asked: Search, count: int, parallel: int = 1) -> list[dict[str, Value]]:
 
 
 @every_strategy
-@unhurried
+@settings(unhurried, max_examples=30)
 @given(data=st.data())
 def test_a_suggestion_lies_within_its_space(strategy: Strategy, data: st.DataObject) -> None:
     space = data.draw(listed_spaces() if strategy == "Grid" else spaces())

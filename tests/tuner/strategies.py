@@ -1,11 +1,15 @@
-"""Hypothesis strategies that make ranges, spaces and trials."""
+"""Hypothesis strategies that make ranges, spaces and trials, and how long they may take."""
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Range, Space
 from clary.tuner.trials import Trial
+
+# A test must hold on a machine that is slow and busy.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = ("lr", "momentum", "batch_size", "epochs", "dropout")
 finite = st.floats(-1e9, 1e9, allow_nan=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clary.errors import UsageError
 from clary.tuner.autotune import ranges_from_hints
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Range
+from tests.tuner.strategies import unhurried
 
 names = st.sampled_from(["lr", "momentum", "batch_size", "epochs", "dropout", "weight_decay", "x"])
 
@@ -43,6 +44,7 @@ def test_a_share_near_one_is_resolved_near_one() -> None:
     assert (range_.low, range_.high) == pytest.approx((0.5, 0.99))
 
 
+@unhurried
 @given(names, st.floats(-1e9, 1e9))
 def test_the_typical_value_lies_within_its_range(name: str, value: float) -> None:
     assume(value == 0 or abs(value) > 1e-9)
@@ -51,6 +53,7 @@ def test_the_typical_value_lies_within_its_range(name: str, value: float) -> Non
     assert range_.size != 1
 
 
+@unhurried
 @given(names, st.integers(-(10**9), 10**9), st.booleans())
 def test_a_typical_whole_number_can_be_had(name: str, value: int, quoted: bool) -> None:
     hint = json.dumps(str(value)) if quoted else str(value)

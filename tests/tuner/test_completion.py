@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clary.errors import UsageError
 from clary.tuner.completion import Completion, Criteria, completion, not_improving
 from clary.tuner.trials import Trial, TrialState
+from tests.tuner.strategies import unhurried
 
 
 def ended(*values: float | None, first: int = 1) -> list[Trial]:
@@ -137,6 +138,7 @@ def test_an_exhausted_space_ends_it_when_nothing_runs() -> None:
 states: st.SearchStrategy[TrialState] = st.sampled_from(["running", "succeeded", "failed"])
 
 
+@unhurried
 @given(st.lists(st.tuples(states, st.floats()), max_size=30), st.randoms())
 def test_the_order_in_which_trials_are_listed_does_not_matter(
     drawn: list[tuple[TrialState, float]], random: object

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.tuner.early_stopping import MIN_EPOCHS, MIN_PEERS, stops_early
+from tests.tuner.strategies import unhurried
 
 LOW = [0.1] * 8
 MIDDLE = [0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.2, 0.2]
@@ -29,6 +30,7 @@ def test_what_is_worse_depends_on_the_direction() -> None:
     assert not stops_early([0.1, 0.1, 0.61], accuracies, "Maximize")
 
 
+@unhurried
 @given(curves, st.lists(curves, max_size=9))
 def test_the_rule_is_the_published_one_behind_its_guards(
     curve: list[float], peers: list[list[float]]
@@ -41,6 +43,7 @@ def test_the_rule_is_the_published_one_behind_its_guards(
     assert stops_early(curve, peers, "Minimize") == expected
 
 
+@unhurried
 @given(curves, st.lists(curves, max_size=9))
 def test_both_directions_mirror_each_other(curve: list[float], peers: list[list[float]]) -> None:
     mirrored = [[-value for value in peer] for peer in peers]

@@ -17,9 +17,10 @@ from clary.tuner.exchange import (
     write_question,
 )
 from clary.tuner.search import Search
-from tests.tuner.strategies import histories, listed_spaces, spaces
+from tests.tuner.strategies import histories, listed_spaces, spaces, unhurried
 
 
+@unhurried
 @given(st.data())
 def test_a_question_survives(data: st.DataObject) -> None:
     strategy = data.draw(st.sampled_from(["Bayesian", "Random", "Grid", "Hyperband"]))

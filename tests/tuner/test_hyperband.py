@@ -11,6 +11,7 @@ from clary.tuner.hyperband import REDUCTION, rungs, stops_at_rung
 from clary.tuner.ranges import Space, parse_range
 from clary.tuner.search import Search
 from clary.tuner.trials import Direction, Trial
+from tests.tuner.strategies import unhurried
 
 SPACE = Space((parse_range("lr=1e-4..1e-1"),))
 
@@ -65,6 +66,7 @@ def test_whoever_ended_still_counts() -> None:
     assert stops_at_rung(hyperband(), trial(4, 0.5), ended)
 
 
+@unhurried
 @given(
     st.lists(st.lists(st.floats(allow_nan=True), max_size=30), min_size=1, max_size=12),
     st.integers(1, 9),
@@ -83,6 +85,7 @@ def test_no_trial_stops_before_the_least_resource_nor_goes_on_at_the_most(
             assert not stops
 
 
+@unhurried
 @given(st.lists(st.floats(-1, 1), min_size=REDUCTION, max_size=30, unique=True))
 def test_a_third_of_different_trials_goes_on(values: list[float]) -> None:
     trials = [trial(n, value) for n, value in enumerate(values, start=1)]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from clary.errors import SpaceExhausted
 from clary.tuner.novelty import POOL, Tried, distance
 from clary.tuner.ranges import Space, parse_range
-from tests.tuner.strategies import small_spaces
+from tests.tuner.strategies import small_spaces, unhurried
 
 LARGE = Space((parse_range("a=1..1000:linear"), parse_range("b=1..1000"), parse_range("c=x,y")))
 
 
+@unhurried
 @given(small_spaces(), st.data())
 def test_the_first_untried_is_untried_and_the_first(space: Space, data: st.DataObject) -> None:
     assert space.size is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clary.tuner.observations import Observation, observe, tame
 from clary.tuner.ranges import Space, parse_range
 from clary.tuner.trials import Trial
+from tests.tuner.strategies import unhurried
 
 SPACE = Space((parse_range("epochs=1..10"),))
 
@@ -80,6 +81,7 @@ def known(*losses: float | None) -> list[Observation]:
     return [Observation({"epochs": 1}, loss, True) for loss in losses]
 
 
+@unhurried
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), max_size=12))
 def test_drawing_in_keeps_the_order_and_the_better_half(losses: list[float | None]) -> None:
     before, after = known(*losses), tame(known(*losses))

@@ -18,11 +18,20 @@ from clary.tuner.ranges import (
     parse_range,
 )
 from clary.tuner.scaling import Scaling, forward, inverse, resolve
-from tests.tuner.strategies import categorical, continuous, integer, ranges, small_spaces, spaces
+from tests.tuner.strategies import (
+    categorical,
+    continuous,
+    integer,
+    ranges,
+    small_spaces,
+    spaces,
+    unhurried,
+)
 
 positions = st.floats(0.0, 1.0)
 
 
+@unhurried
 @given(ranges(), positions)
 def test_every_position_has_a_value_of_the_range(range_: Range, position: float) -> None:
     value = range_.at(position)
@@ -37,6 +46,7 @@ def test_every_position_has_a_value_of_the_range(range_: Range, position: float)
     )
 
 
+@unhurried
 @given(st.one_of(continuous(), integer()), positions, positions)
 def test_values_rise_with_their_positions(
     range_: ContinuousRange | IntegerRange, one: float, other: float
@@ -45,6 +55,7 @@ def test_values_rise_with_their_positions(
     assert range_.at(low) <= range_.at(high)
 
 
+@unhurried
 @given(continuous(), positions)
 def test_a_number_is_found_again_at_its_position(range_: ContinuousRange, position: float) -> None:
     value = range_.at(position)
@@ -53,6 +64,7 @@ def test_a_number_is_found_again_at_its_position(range_: ContinuousRange, positi
     )
 
 
+@unhurried
 @given(st.one_of(integer(), categorical()), positions)
 def test_a_counted_value_is_found_again_exactly(
     range_: IntegerRange | CategoricalRange, position: float
@@ -61,12 +73,14 @@ def test_a_counted_value_is_found_again_exactly(
     assert range_.at(range_.position(value)) == value
 
 
+@unhurried
 @given(st.one_of(continuous(), integer()))
 def test_both_bounds_can_be_had(range_: ContinuousRange | IntegerRange) -> None:
     assert range_.at(0.0) == pytest.approx(range_.low, rel=1e-7)
     assert range_.at(1.0) == pytest.approx(range_.high, rel=1e-7)
 
 
+@unhurried
 @given(st.sampled_from(["Linear", "Logarithmic", "ReverseLogarithmic"]), st.floats(1e-9, 0.999))
 def test_a_scale_is_undone(scale: Scaling, value: float) -> None:
     assert inverse(scale, forward(scale, value)) == pytest.approx(value, rel=1e-9)
@@ -102,6 +116,7 @@ def test_auto_takes_a_logarithm_over_two_decades(low: float, high: float, scale:
     assert resolve("Auto", low, high) == scale
 
 
+@unhurried
 @given(spaces(), st.data())
 def test_a_combination_survives_its_text(space: Space, data: st.DataObject) -> None:
     values = {range_.name: range_.at(data.draw(positions)) for range_ in space.ranges}
@@ -111,6 +126,7 @@ def test_a_combination_survives_its_text(space: Space, data: st.DataObject) -> N
     assert space.contains(values)
 
 
+@unhurried
 @given(small_spaces())
 def test_the_points_of_a_space_are_all_its_combinations(space: Space) -> None:
     assert space.size is not None
