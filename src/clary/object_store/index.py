@@ -6,9 +6,9 @@ that was cut off leaves the old file with its old row. Inode 0 stands in rows th
 name. `folders` remembers the times of a folder when it was last read.
 
 SQLite is called directly, not through SQLAlchemy: this is on the path of every request. A
-connection per thread; writers take turns. The journal is not forced to the disk at each commit,
-so a power cut (a kill cannot) may lose the newest descriptions, and never an object, whose bytes
-and name were forced to the disk before its put was acknowledged.
+connection per thread, which ends with it; writers take turns. The journal is not forced to the
+disk at each commit, so a power cut (a kill cannot) may lose the newest descriptions, and never an
+object, whose bytes and name were forced to the disk before its put was acknowledged.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 from clary.errors import StorageError
 from clary.formats.files import storage_errors
@@ -113,13 +114,23 @@ class PartRow(NamedTuple):
     modified_ns: int
 
 
+class _Held:
+    """A thread's connection. The thread's end leaves it to nobody, and closes it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Index:
     """The database of one store. Any thread may call; threads that write wait for each other."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._held: WeakSet[_Held] = WeakSet()
         self._turn = threading.RLock()
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,26 +160,29 @@ class Index:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._turn:
-            while self._connections:
-                self._connections.pop().close()
+            for held in self._held:
+                held.connection.close()
+            self._held.clear()
             self._local = threading.local()
 
     @property
     def reading(self) -> sqlite3.Connection:
         """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self.path, timeout=30, isolation_level=None, check_same_thread=False
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = _Held(
+                sqlite3.connect(
+                    self.path, timeout=30, isolation_level=None, check_same_thread=False
+                )
             )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            held.connection.execute("PRAGMA journal_mode = WAL")
+            held.connection.execute("PRAGMA synchronous = NORMAL")
             # A service has hundreds of threads; SQLite's 2 MB for each would add up.
-            connection.execute("PRAGMA cache_size = -256")
-            self._local.connection = connection
+            held.connection.execute("PRAGMA cache_size = -256")
+            self._local.held = held
             with self._turn:
-                self._connections.append(connection)
-        return connection
+                self._held.add(held)
+        return held.connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
