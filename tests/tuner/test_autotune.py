@@ -61,7 +61,7 @@ def test_a_typical_whole_number_can_be_had(name: str, value: int, quoted: bool) 
     assert range_.contains(range_.parse(hint) if isinstance(range_, CategoricalRange) else value)
 
 
-@pytest.mark.parametrize("hint", ["", "resnet18", "nan", "1e300", "[1, 2]", "null"])
+@pytest.mark.parametrize("hint", ["", "resnet18", "nan", "1e300", "[1, 2]", "null", "1_0"])
 def test_a_hint_that_tells_nothing_is_refused(hint: str) -> None:
     with pytest.raises(UsageError, match="no range of model follows"):
         ranges_from_hints({"model": hint})

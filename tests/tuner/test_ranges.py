@@ -189,6 +189,8 @@ def test_values_outside_the_range_are_read_but_not_contained() -> None:
         ("lr=0.1..0.1", "fixed value"),
         ("lr=0.1", "fixed value"),
         ("lr=a..b", "not a number"),
+        ("lr=1_0..2_0", "lr is '1_0', which is not a number"),
+        ("lr=1..٢", "not a number"),
         ("lr=nan..1.0", "not a number"),
         ("lr=0..inf", "not a number"),
         ("lr=-1e308..1e308", "finite"),
@@ -227,6 +229,7 @@ def test_a_range_as_people_write_it(text: str, range_: Range | str) -> None:
         (lambda: Space((IntegerRange("x", 0, 1),)).from_text({}), "no value"),
         (lambda: Space((IntegerRange("x", 0, 1),)).from_text({"x": "0.5"}), "whole"),
         (lambda: Space((IntegerRange("x", 0, 1),)).from_text({"x": "a"}), "not a number"),
+        (lambda: Space((IntegerRange("x", 0, 99),)).from_text({"x": "1_0"}), "not a number"),
     ],
 )
 def test_what_cannot_be_a_range_is_refused(build: object, message: str) -> None:

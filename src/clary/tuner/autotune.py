@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from clary.errors import UsageError
-from clary.tuner.bounds import is_whole
+from clary.tuner.bounds import is_number, is_whole
 from clary.tuner.ranges import (
     MAX_INTEGER,
     CategoricalRange,
@@ -47,10 +47,7 @@ def _range(name: str, hint: str) -> Range:
     for switch in (*_SWITCHES, _OPTIMIZERS):
         if text in switch:
             return CategoricalRange(name, tuple(json.dumps(x) if quoted else x for x in switch))
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = float(text) if is_number(text) else math.nan
     if not math.isfinite(number) or abs(number) > MAX_INTEGER / 16:
         raise UsageError(
             f"no range of {name} follows from the hint {hint!r}: give a number or true/false, or "

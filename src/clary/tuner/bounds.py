@@ -9,6 +9,9 @@ from typing import get_args
 from clary.errors import UsageError
 from clary.tuner.scaling import Scaling
 
+# Python's own reading takes underscores and the digits of all scripts, too.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
 
 def check_name(name: str) -> None:
     """Make sure that a range says what it is for.
@@ -59,15 +62,17 @@ def number(name: str, text: str) -> float:
     Raises:
         UsageError: it says none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if is_number(text) else math.nan
     if not math.isfinite(value):
         raise UsageError(f"{name} is {text.strip()!r}, which is not a number: write one as 0.01")
     return value
 
 
+def is_number(text: str) -> bool:
+    """Whether `text` is a number as people write it, with or without an exponent."""
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
 def is_whole(text: str) -> bool:
     """Whether `text` is a number written without a point or an exponent."""
-    return re.fullmatch(r"\s*[+-]?\d+\s*", text) is not None
+    return re.fullmatch(r"\s*[+-]?[0-9]+\s*", text) is not None
