@@ -74,7 +74,7 @@ class Bench:
 
     def reach(self, name: str, *states: str) -> None:
         job = self.supervisor.wait_until(
-            name, lambda job: job.secondary in states or job.status in states, 5
+            name, lambda job: job.secondary in states or job.status in states, 60
         )
         assert job is not None
         assert {job.secondary, job.status} & {*states}, job

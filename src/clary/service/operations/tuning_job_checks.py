@@ -13,7 +13,14 @@ from clary.service.protocol.json_values import read_tree
 from clary.service.protocol.malformed import Malformed
 from clary.service.protocol.models import service_model
 from clary.service.protocol.validation import validate
-from clary.service.supervisor.tuning.children import OBJECTIVE, WATCHED, trial_request
+from clary.service.supervisor.tuning.children import (
+    ENVIRONMENT_VALUE_CHARACTERS,
+    OBJECTIVE,
+    WATCHED,
+    in_pieces,
+    split_watched,
+    trial_request,
+)
 from clary.service.supervisor.tuning.definitions import (
     TRIAL_LIMITS,
     Definition,
@@ -22,7 +29,9 @@ from clary.service.supervisor.tuning.definitions import (
     ranges_of,
     read_criteria,
     read_definitions,
+    static_epochs,
 )
+from clary.tuner.search import MAX_RESOURCE
 
 PARALLEL_LIMIT = 100
 HYPERPARAMETER_LIMIT = 100
@@ -45,6 +54,7 @@ def check_tuning_request(request: Mapping[str, Any]) -> tuple[Definition, ...]:
         for definition in definition_requests(request):
             found += _definition(request, definition)
     definitions: tuple[Definition, ...] = ()
+    found = found or [*_hyperband(request)]
     if not found:
         try:
             definitions = read_definitions(request, seed=0)
@@ -186,6 +196,33 @@ def _flexible_resources(
         yield f"InstanceConfigs excludes {given[0]} in HyperParameterTuningResourceConfig."
 
 
+def _hyperband(request: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the epochs that Hyperband divides, by the names of the request."""
+    config = request["HyperParameterTuningJobConfig"]
+    if config["Strategy"] != "Hyperband":
+        return
+    asked = (config.get("StrategyConfig") or {}).get("HyperbandStrategyConfig") or {}
+    for definition in definition_requests(request):
+        low, high = asked.get("MinResource", 1), asked.get("MaxResource")
+        source = "MaxResource"
+        if high is None:
+            high, source = static_epochs(definition), "the static hyperparameter for epochs"
+        if high is None:
+            yield (
+                "Hyperband needs to know how many epochs a training job has at most: set "
+                "StrategyConfig.HyperbandStrategyConfig.MaxResource, or a static hyperparameter "
+                "epochs."
+            )
+        elif not low <= high <= MAX_RESOURCE:
+            yield (
+                f"Hyperband has epochs from {low} to {high}: MinResource must be at most {source}, "
+                f"which must be at most {MAX_RESOURCE}."
+            )
+        else:
+            continue
+        return
+
+
 def _trial(definition: Mapping[str, Any], metric: str, tuned: Sequence[str]) -> Iterator[str]:
     """What would be wrong with each trial's CreateTrainingJob."""
     trial = trial_request(definition, metric, "trial", dict.fromkeys(tuned, "0"))
@@ -201,23 +238,38 @@ def read_watched(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a definition, its debugger and profiler in the service model's form.
 
     Raises:
-        Fault: one of them is no JSON, or not what the model says.
+        Fault: one of them is no JSON, or not what the model says, or a part of it is missing.
     """
     members = _create_training_job().input_shape.members
-    read = dict(environment)
-    for variable, member in WATCHED.items():
-        if variable not in environment:
-            continue
+    watched, read = split_watched(environment)
+    for name in read:
+        variable, _, number = name.rpartition("_")
+        if variable in WATCHED and number.isascii() and number.isdigit():
+            raise _not_watched(name, read[name], f"follow {variable}, {variable}_2, … without gap")
+    for variable, text in watched.items():
+        member = WATCHED[variable]
         try:
-            read[variable] = json.dumps(read_tree(members[member], json.loads(read[variable])))
+            tree = read_tree(members[member], json.loads(text))
         except (ValueError, Malformed) as error:
-            raise constraint_violations(
-                [
-                    f"Value '{environment[variable]}' at 'environment.{variable}' failed to "
-                    f"satisfy constraint: Member must be {member} as JSON ({error})"
-                ]
+            raise _not_watched(
+                variable,
+                text,
+                f"be {member} as JSON ({error}); what is longer than "
+                f"{ENVIRONMENT_VALUE_CHARACTERS} characters goes on in {variable}_2, "
+                f"{variable}_3, …",
             ) from error
+        compact = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+        read.update(in_pieces(variable, compact))
     return read
+
+
+def _not_watched(variable: str, text: str, constraint: str) -> Fault:
+    return constraint_violations(
+        [
+            f"Value '{text[:ENVIRONMENT_VALUE_CHARACTERS]}' at 'environment.{variable}' failed to "
+            f"satisfy constraint: Member must {constraint}"
+        ]
+    )
 
 
 def _limits(request: Mapping[str, Any], definitions: Sequence[Definition]) -> None:

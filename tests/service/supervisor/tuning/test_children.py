@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.service.operations.training_job_checks import problems
-from clary.service.supervisor.tuning.children import WATCHED, new_trial, trial_name, trial_request
+from clary.service.supervisor.tuning.children import (
+    WATCHED,
+    in_pieces,
+    new_trial,
+    split_watched,
+    trial_name,
+    trial_request,
+)
 from clary.service.supervisor.tuning.definitions import read_definitions
 from tests.service.supervisor.tuning.conftest import new_tuning_job, training_definition
 
@@ -67,3 +74,14 @@ def test_what_is_watched_leaves_the_environment() -> None:
     told = trial_request(training_definition(Environment=environment), "loss", "name", {})
     assert {member: told[member] for member in wanted} == wanted
     assert "Environment" not in told
+
+
+@given(st.dictionaries(st.sampled_from([*WATCHED]), st.text(max_size=9).map(lambda x: x * 300)))
+def test_what_is_longer_than_a_value_goes_on_in_further_variables(texts: dict[str, str]) -> None:
+    environment = {"MODE": "quick", "CLARY_PROFILER_CONFIG_9": "far"}
+    for variable, text in texts.items():
+        environment.update(in_pieces(variable, text))
+    assert max(map(len, environment.values())) <= 512
+    watched, others = split_watched(environment)
+    assert watched == texts
+    assert others == {"MODE": "quick", "CLARY_PROFILER_CONFIG_9": "far"}

@@ -15,13 +15,14 @@ from clary.service.supervisor.tuning.definitions import Definition, resources_of
 OBJECTIVE = "_tuning_objective_metric"
 
 # Debugger and profiler of the trials: members of CreateTrainingJob that a definition has no place
-# for, as JSON in its environment.
+# for, as JSON in its environment. What is longer than a value there goes on in NAME_2, NAME_3, …
 WATCHED: Mapping[str, str] = {
     "CLARY_DEBUG_HOOK_CONFIG": "DebugHookConfig",
     "CLARY_DEBUG_RULE_CONFIGURATIONS": "DebugRuleConfigurations",
     "CLARY_PROFILER_CONFIG": "ProfilerConfig",
     "CLARY_PROFILER_RULE_CONFIGURATIONS": "ProfilerRuleConfigurations",
 }
+ENVIRONMENT_VALUE_CHARACTERS = 512
 
 # What a definition and a training job have in common.
 _SHARED = (
@@ -69,13 +70,38 @@ def trial_request(
         **tuned,
         OBJECTIVE: json.dumps(objective),
     }
-    environment = dict(definition.get("Environment") or {})
-    for variable, member in WATCHED.items():
-        if variable in environment:
-            request[member] = json.loads(environment.pop(variable))
+    watched, environment = split_watched(definition.get("Environment") or {})
+    request.update({WATCHED[variable]: json.loads(text) for variable, text in watched.items()})
     if environment:
         request["Environment"] = environment
     return request
+
+
+def split_watched(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables of WATCHED in an environment, each with all its text, and the other variables.
+
+    The text of a variable NAME goes on in NAME_2, NAME_3, … up to the first that is missing.
+    """
+    others = dict(environment)
+    watched: dict[str, str] = {}
+    for variable in WATCHED:
+        if variable not in others:
+            continue
+        pieces, name = [], variable
+        while name in others:
+            pieces.append(others.pop(name))
+            name = f"{variable}_{len(pieces) + 1}"
+        watched[variable] = "".join(pieces)
+    return watched, others
+
+
+def in_pieces(variable: str, text: str) -> dict[str, str]:
+    """An environment from which `split_watched` reads `text`; no value of it is too long."""
+    most = ENVIRONMENT_VALUE_CHARACTERS
+    return {
+        f"{variable}_{start // most + 1}" if start else variable: text[start : start + most]
+        for start in range(0, max(len(text), 1), most)
+    }
 
 
 def new_trial(

@@ -148,7 +148,7 @@ def _read_definition(
 ) -> Definition:
     config = request["HyperParameterTuningJobConfig"]
     strategy = config["Strategy"]
-    own_epochs = _own_epochs(definition.get("StaticHyperParameters") or {})
+    own_epochs = static_epochs(definition)
     objective = objective_of(request, definition)
     low = high = None
     if strategy == "Hyperband":
@@ -173,7 +173,9 @@ def _transfers(request: Mapping[str, Any]) -> bool:
     return (request.get("WarmStartConfig") or {}).get("WarmStartType") == "TransferLearning"
 
 
-def _own_epochs(static: Mapping[str, str]) -> int | None:
+def static_epochs(definition: Mapping[str, Any]) -> int | None:
+    """How many epochs the jobs of a definition train, by a hyperparameter that is fixed."""
+    static = definition.get("StaticHyperParameters") or {}
     for name in _EPOCHS:
         text = static.get(name, "").strip().strip('"')
         if text.isascii() and text.isdigit() and int(text):
