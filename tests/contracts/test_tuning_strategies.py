@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -189,12 +188,3 @@ def test_nothing_is_written_to_the_terminal(
     run(search(strategy), 8)
     assert capfd.readouterr() == ("", "")
     assert [str(warning.message) for warning in recwarn] == []
-
-
-def test_a_long_history_is_answered_in_a_time_that_nobody_notices() -> None:
-    asked = search("Bayesian")
-    trials = [found(values, n) for n, values in enumerate(run(search("Random"), 750), start=1)]
-    began = time.monotonic()
-    suggest(asked, trials, 751)
-    # It takes some tenths of a second; only a growth by the square would come near.
-    assert time.monotonic() - began < 20
