@@ -28,7 +28,7 @@ class Lack(Enum):
 
 
 # What every job takes a part of.
-SHARED = (Lack.MEMORY, Lack.MACHINE)
+SHARED = (Lack.ROOM, Lack.MEMORY, Lack.MACHINE)
 
 
 class Obstacle(NamedTuple):
@@ -44,7 +44,8 @@ class Admission:
     At most `max_jobs` run; on a machine with GPUs, jobs on GPU instances wait until there are
     GPUs for their hosts; a job waits while memory is short. A machine on which nothing runs takes
     any job. A job that has waited long is not overtaken by those that want the same. Trials that
-    train together in one process count as one, and take nothing more than the first of them.
+    train together in one process count as one and take nothing more than the first of them, but
+    each keeps the process going: they join none that holds what an older job has waited long for.
 
     Owned by the supervisor's rounds, on whose thread all methods are called.
     """
@@ -74,10 +75,11 @@ class Admission:
             first: the older job whose turn it is to get what has been lacking.
         """
         taken = self._places(running)
-        if not taken or self._place(job) in taken:
+        if not taken:
             return None
         others = list(taken.values())
-        if len(others) >= self._max_jobs:
+        joins = self._place(job) in taken
+        if len(others) >= self._max_jobs and not joins:
             return Obstacle(
                 Lack.ROOM,
                 f"Waiting for room: {len(others)} training jobs run, CLARY_MAX_JOBS is "
@@ -90,6 +92,8 @@ class Admission:
                 return Obstacle(
                     lack, f"Waiting for {lack.value}: {first[lack]} has waited longer, it is next"
                 )
+        if joins:
+            return None
         if wanted > gpus:
             return Obstacle(
                 Lack.MACHINE,

@@ -138,8 +138,11 @@ class Rounds:
         running = [job for name in names if queued and (job := find(name)) is not None]
         first: dict[Lack, str] = {}
         for summary in queued:
-            full = self._admission.is_full(running) or not first.keys().isdisjoint(SHARED)
-            if full and (summary.status, summary.secondary) == PENDING and not summary.is_trial:
+            full = self._admission.is_full(running)
+            blocked = full or not first.keys().isdisjoint(SHARED)
+            if blocked and (summary.status, summary.secondary) == PENDING and not summary.is_trial:
+                if full:
+                    self._claim(Lack.ROOM, summary, first)
                 continue
             admitted = self._attempt(summary, lambda job: self._admit(job, running, first))
             if admitted is not None:
@@ -153,12 +156,15 @@ class Rounds:
         conductor = self._conductor(job)
         if obstacle is None:
             return job if conductor.tell(Event.ADMITTED) else None
-        waited_ms = time.time() * 1000 - job.created_ms
-        if obstacle.lack is not Lack.ROOM and waited_ms >= self._timing.turn_s * 1000:
-            first.setdefault(obstacle.lack, job.name)
+        self._claim(obstacle.lack, job, first)
         if job.message != obstacle.sentence:
             conductor.tell(Event.MACHINE_FULL, obstacle.sentence)
         return None
+
+    def _claim(self, lack: Lack, job: TrainingJob | JobSummary, first: dict[Lack, str]) -> None:
+        """Make it the job's turn to get what it lacks, if it has waited for long enough."""
+        if time.time() * 1000 - job.created_ms >= self._timing.turn_s * 1000:
+            first.setdefault(lack, job.name)
 
     def _conductor(self, job: TrainingJob) -> Conductor:
         conductor = self._conductors.get(job.number)
