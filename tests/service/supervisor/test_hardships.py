@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from clary.errors import StorageError
+from clary.errors import ClaryError, DataError, StorageError
+from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
 from clary.formats.log_file import encode_events
 from clary.service.state.state import State
@@ -48,6 +52,48 @@ def test_a_job_outlives_a_machine_that_cannot_look_for_a_while(
     job = reach(supervisor, "unseen", "Failed")
     assert job.failure is not None
     assert executor.of("unseen").signals[0] == "KILL"
+
+
+def raised(number: int) -> ClaryError:
+    """What is made of the system's answer to writing a file."""
+    with pytest.raises(StorageError) as caught, storage_errors(Path("/elsewhere/model.tar.gz")):
+        raise OSError(number, os.strerror(number))
+    return caught.value
+
+
+def refused(number: int) -> ClaryError:
+    """What is made of the system's answer to starting a program."""
+    error = ClaryError("no process can be started")
+    error.__cause__ = OSError(number, os.strerror(number))
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed"),
+    [
+        (raised(errno.EMFILE), "InternalServerError"),
+        (raised(errno.ENOSPC), "InternalServerError"),
+        (refused(errno.EAGAIN), "InternalServerError"),
+        (StorageError("the database is locked"), "InternalServerError"),
+        # Folders that the request names.
+        (raised(errno.EACCES), "ClientError"),
+        (raised(errno.ENOTDIR), "ClientError"),
+        (refused(errno.ENOENT), "ClientError"),
+        (DataError("no picture under s3://bucket/empty"), "ClientError"),
+    ],
+    ids=str,
+)
+def test_what_the_machine_lacks_is_not_laid_to_the_request(
+    supervise: Supervise,
+    state: State,
+    executor: MemoryExecutor,
+    error: ClaryError,
+    blamed: str,
+) -> None:
+    executor.prepares["any"] = error
+    supervisor = supervise()
+    submit(supervisor, state, new_job("any"))
+    assert reach(supervisor, "any", "Failed").failure == f"{blamed}: {error}"
 
 
 def test_a_signal_that_fails_is_sent_again(

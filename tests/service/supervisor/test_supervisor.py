@@ -68,8 +68,8 @@ def test_failures_are_told_wherever_they_happen(
     failures = {job.name: job.failure for job in state.training_jobs.select()}
     assert failures == {
         "unfetched": "ClientError: No S3 objects found",
-        "unlaunched": "ClientError: no process can be started: free some memory",
-        "unpacked": "ClientError: the disk is full",
+        "unlaunched": "InternalServerError: no process can be started: free some memory",
+        "unpacked": "InternalServerError: the disk is full",
         "gone": "AlgorithmError: the host process was killed",
         "raised": 'AlgorithmError: ErrorMessage "no such file"',
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -44,6 +45,17 @@ logger = logging.getLogger(__name__)
 
 # Whose fault it was, as FailureReasons on AWS begin.
 _BLAMED = ("ClientError:", "AlgorithmError:", "InternalServerError:")
+
+# What the system says when the machine has no more of something, or is broken.
+_LACKS = {
+    errno.EAGAIN,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+}
 
 
 class Conductor:
@@ -255,7 +267,9 @@ class Conductor:
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, ClaryError):
             text = str(error)
-            return text if text.startswith(_BLAMED) else f"ClientError: {text}"
+            if text.startswith(_BLAMED):
+                return text
+            return f"{'InternalServerError' if _is_machine_s(error) else 'ClientError'}: {text}"
         logger.error("Training job %s fails on a bug of Clary's", self._spec.name, exc_info=error)
         return f"InternalServerError: {type(error).__name__}: {error}. `clary logs` shows where."
 
@@ -263,6 +277,19 @@ class Conductor:
 def _may_pass(error: Exception) -> bool:
     """Whether the machine failed, as when no file can be opened, rather than what was read."""
     return isinstance(error, OSError | StorageError) or isinstance(error.__cause__, OSError)
+
+
+def _is_machine_s(error: BaseException) -> bool:
+    """Whether the machine lacked something, rather than that the request asked for what is not.
+
+    A folder of the request's that is missing or not to be written is a StorageError, too.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause.errno in _LACKS
+        cause = cause.__cause__
+    return isinstance(error, StorageError)
 
 
 def _failure_told_by(observation: Ended | Gone) -> str | None:
