@@ -7,7 +7,8 @@ import pytest
 from clary.cli.parser import build_app
 from clary.formats.tuning_record import CategoricalRange, Objective, TuningRecord
 from clary.jobs.tuning_report.findings import look
-from clary.jobs.tuning_report.verdict import Verdict, judge
+from clary.jobs.tuning_report.sentences import Verdict
+from clary.jobs.tuning_report.verdict import judge
 from tests.jobs.tuning_report.records import RANGES, build_record
 
 
@@ -164,6 +165,46 @@ def test_without_a_best_trial_the_cause_comes_first() -> None:
     still = [trial.model_copy(update={"status": "InProgress"}) for trial in running.trials]
     unfinished = running.model_copy(update={"trials": tuple(still), "best": None})
     assert verdict(unfinished).sentences == ("2 trials are still running.",)
+
+
+def with_trials(record: TuningRecord, **changes: object) -> TuningRecord:
+    trials = tuple(trial.model_copy(update=changes) for trial in record.trials)
+    return record.model_copy(update={"trials": trials})
+
+
+def test_failures_are_told_before_what_was_stopped_or_silent() -> None:
+    stopped = build_record(3, failed={1}, early={2}, silent={2, 3})
+    found = verdict(stopped)
+    assert found.headline == "No trial has succeeded"
+    assert found.sentences == ("Trial 1 ended with: RuntimeError: out of memory.",)
+    assert found.advice[0].command == "clary jobs logs tuning-001-0badf00d"
+
+
+def test_what_was_stopped_before_it_had_a_value_is_not_called_silent() -> None:
+    found = verdict(build_record(2, early={1, 2}, silent={1, 2}, status="Stopped"))
+    assert found.headline == "Stopped before any trial had a value"
+    assert found.sentences == ("2 trials were stopped before an epoch had ended.",)
+    assert found.advice[0].command == "clary tune --resume tuning"
+
+
+@pytest.mark.parametrize("reason", [None, "", " \n "])
+def test_a_failure_may_give_no_reason(reason: str | None) -> None:
+    found = verdict(with_trials(build_record(2, failed={1, 2}), failure=reason))
+    assert found.sentences == ("Trial 1 gave no reason.",)
+
+
+def test_a_trial_that_was_stopped_has_left_no_model() -> None:
+    values = [0.8, 0.9, 0.85]
+    kept = verdict(build_record(3, values=values)).advice[0]
+    assert "The model of trial 2 is kept as tuning-002-0badf00d" in kept.why
+    stopped = verdict(build_record(3, values=values, early={2})).advice[0]
+    assert stopped.what == kept.what
+    assert "Trial 2 was stopped before its end and has left no model" in stopped.why
+    assert stopped.why.replace("\u202f", " ").endswith(
+        "is trial 3 (85.0 %), whose model is kept as tuning-003-0badf00d."
+    )
+    alone = verdict(build_record(3, values=values, early={1, 2, 3})).advice[0]
+    assert "is kept" not in alone.why
 
 
 @pytest.mark.parametrize(

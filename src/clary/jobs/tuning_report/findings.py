@@ -31,7 +31,8 @@ class Findings:
     """A tuning job, looked at.
 
     `judged` are the trials that ended with a value, by number; `failed` those that failed,
-    `silent` those that ended well without a value, `running` those that have not ended.
+    `silent` those that ended well without a value, `stopped` those that were stopped before they
+    had one, `running` those that have not ended.
     `axes` stand for the parameters, the most important first.
     """
 
@@ -39,6 +40,7 @@ class Findings:
     judged: tuple[Judged, ...]
     failed: tuple[TrialRecord, ...]
     silent: tuple[TrialRecord, ...]
+    stopped: tuple[TrialRecord, ...]
     running: tuple[TrialRecord, ...]
     axes: tuple[Axis, ...]
     objective: Yardstick
@@ -83,6 +85,14 @@ class Findings:
                 return count
         return None
 
+    @property
+    def best_completed(self) -> Judged | None:
+        """The best of the trials that were trained to their end, and so have left a model."""
+        completed = [one for one in self.judged if one.trial.status == "Completed"]
+        if self.best in completed:
+            return self.best
+        return max(completed, key=lambda one: self.objective.gain(one.value, 0.0), default=None)
+
     def best_so_far(self) -> list[Judged]:
         """The trials that were better than all with a lower number."""
         found: list[Judged] = []
@@ -106,7 +116,8 @@ def look(record: TuningRecord) -> Findings:
         record=record,
         judged=judged,
         failed=tuple(trial for trial in trials if trial.status == "Failed"),
-        silent=tuple(trial for trial in ended if trial.value is None),
+        silent=tuple(t for t in ended if t.value is None and t.status == "Completed"),
+        stopped=tuple(t for t in ended if t.value is None and t.status == "Stopped"),
         running=tuple(trial for trial in trials if trial.status in RUNNING),
         axes=tuple(Axis(tuned) for tuned in _by_importance(record)),
         objective=yardstick(record.objective, [one.value for one in judged]),

@@ -89,7 +89,7 @@ def _figures(findings: Findings) -> tuple[tuple[str, str], ...]:
         (len(findings.record.trials), "trials" if len(findings.record.trials) > 1 else "trial"),
         (early, "stopped early"),
         (len(findings.failed), "failed"),
-        (len(findings.silent), "without a value"),
+        (len(findings.silent) + len(findings.stopped), "without a value"),
         (len(findings.running), "still running"),
     )
     return tuple((f"{count:,}", what) for count, what in counts if count)

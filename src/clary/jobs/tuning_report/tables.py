@@ -122,7 +122,7 @@ def failure_rows(findings: Findings) -> tuple[FailureRow, ...]:
     """A row for each reason, the most frequent first."""
     reasons: dict[str, list[int]] = {}
     for trial in findings.failed:
-        reason = (trial.failure or "It gave no reason").strip()
+        reason = (trial.failure or "").strip() or "It gave no reason"
         reasons.setdefault(reason, []).append(trial.number)
     rows = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[1]))
     return tuple(

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from clary.formats.tuning_record import TuningRecord
 from clary.jobs.pages.wording import counted, listed, percent
 from clary.jobs.tuning_report.axes import space
 from clary.jobs.tuning_report.findings import Findings, Judged
+from clary.jobs.tuning_report.sentences import (
+    Advice,
+    Verdict,
+    capital,
+    first_failure,
+    sentence_count,
+)
 from clary.jobs.tuning_report.widening import widened
+from clary.jobs.tuning_report.without_best import without_best
 
 MOST_ADVICE = 4
 # A parameter with less of the differences hardly matters; with more it is worth a sentence.
@@ -25,29 +31,11 @@ FEW = 5
 CHANCE = 2
 
 
-@dataclass(frozen=True)
-class Advice:
-    """Something to try, why, and the command where there is one."""
-
-    what: str
-    why: str
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A headline, the sentences beneath it, and what to try next."""
-
-    headline: str
-    sentences: tuple[str, ...]
-    advice: tuple[Advice, ...]
-
-
 def judge(findings: Findings) -> Verdict:
     """Say what came of a tuning job."""
     best = findings.best
     if best is None:
-        return _without_best(findings)
+        return without_best(findings)
     sentences = (
         _by_how_much(findings, best),
         _what_mattered(findings),
@@ -56,61 +44,11 @@ def judge(findings: Findings) -> Verdict:
     )
     found = (rule(findings, best) for rule in RULES)
     return Verdict(
-        headline=f"{_capital(findings.objective.readable)} {findings.objective.text(best.value)}: "
+        headline=f"{capital(findings.objective.readable)} {findings.objective.text(best.value)}: "
         f"trial {best.trial.number} of {len(findings.record.trials)}",
         sentences=tuple(sentence for sentence in sentences if sentence),
         advice=tuple(advice for advice in found if advice)[:MOST_ADVICE],
     )
-
-
-def _without_best(findings: Findings) -> Verdict:
-    record = findings.record
-    if not record.trials:
-        return Verdict("No trial has begun", _ending(record), ())
-    if findings.running:
-        return Verdict(
-            "No trial has ended with a value yet",
-            (f"{_sentence_count(len(findings.running))} still running.",),
-            (),
-        )
-    if findings.silent:
-        job = findings.silent[0].job
-        metric = findings.objective.name
-        return Verdict(
-            f"No trial said its {findings.objective.readable}",
-            (
-                f"The log of {job} has no line from which {metric} could be read.",
-                *_ending(record),
-            ),
-            (
-                Advice(
-                    "Test the regular expression of the metric",
-                    "The first shows what was said, the second what an expression finds in it.",
-                    f"clary jobs logs {job}\nclary jobs metrics {job} --regex '{metric}=([0-9.]+)'",
-                ),
-            ),
-        )
-    return Verdict(
-        "All trials failed" if len(findings.failed) > 1 else "The only trial failed",
-        (_first_failure(findings), *_ending(record)),
-        (
-            Advice(
-                "Look at what the first one said",
-                "Where all trials fail alike, the cause is rarely a hyperparameter.",
-                f"clary jobs logs {findings.failed[0].job}",
-            ),
-        ),
-    )
-
-
-def _ending(record: TuningRecord) -> tuple[str, ...]:
-    return (_stop(_capital(record.completion)),) if record.completion else ()
-
-
-def _first_failure(findings: Findings) -> str:
-    trial = findings.failed[0]
-    reason = (trial.failure or "it gave no reason").strip()
-    return f"Trial {trial.number} ended with: {_stop(reason.splitlines()[-1])}"
 
 
 def _by_how_much(findings: Findings, best: Judged) -> str:
@@ -123,7 +61,7 @@ def _by_how_much(findings: Findings, best: Judged) -> str:
     equal = sum(objective.gain(best.value, one.value) == 0 for one in findings.judged) - 1
     if equal == len(findings.judged) - 1:
         return "All trials came out equal: what was tuned makes no difference here."
-    alike = f" {_sentence_count(equal)} as good as it." if equal else _lead(findings, best)
+    alike = f" {sentence_count(equal)} as good as it." if equal else _lead(findings, best)
     return f"It is {' and '.join(others)}.{alike}"
 
 
@@ -171,7 +109,7 @@ def _what_mattered(findings: Findings) -> str:
 def _would_more_help(findings: Findings) -> str:
     count = len(findings.judged)
     if findings.running:
-        return f"{_sentence_count(len(findings.running))} still running."
+        return f"{sentence_count(len(findings.running))} still running."
     if _every_combination(findings):
         return "Every combination was tried, so this search has nothing left to find."
     if count == 1:
@@ -239,11 +177,26 @@ def _how_sure(findings: Findings, best: Judged) -> str:
 def _train_with_the_best(findings: Findings, best: Judged) -> Advice | None:
     if findings.record.command is None:
         return None
-    return Advice(
-        "Train with the best values",
-        f"The model of trial {best.trial.number} is kept as {best.trial.job}; this trains anew, "
-        "with a report.",
-        findings.record.command,
+    if best.trial.status == "Completed":
+        why = (
+            f"The model of trial {best.trial.number} is kept as {best.trial.job}; this trains "
+            "anew, with a report."
+        )
+    else:
+        why = (
+            f"Trial {best.trial.number} was stopped before its end and has left no model: this "
+            f"trains its values to the end.{_model_instead(findings)}"
+        )
+    return Advice("Train with the best values", why, findings.record.command)
+
+
+def _model_instead(findings: Findings) -> str:
+    other = findings.best_completed
+    if other is None:
+        return ""
+    return (
+        f" The best of those that were not stopped is trial {other.trial.number} "
+        f"({findings.objective.text(other.value)}), whose model is kept as {other.trial.job}."
     )
 
 
@@ -317,7 +270,7 @@ def _failures(findings: Findings, best: Judged) -> Advice | None:
     count = len(findings.failed)
     return Advice(
         f"Find out why {'a trial' if count == 1 else f'{count:,} trials'} failed",
-        _first_failure(findings),
+        first_failure(findings),
         f"clary jobs logs {findings.failed[0].job}",
     )
 
@@ -331,18 +284,6 @@ def _tune_something_else(findings: Findings, best: Judged) -> Advice | None:
         f"{counted(len(findings.judged), 'trial')} ended with exactly "
         f"{findings.objective.text(best.value)}: the objective does not tell them apart.",
     )
-
-
-def _sentence_count(count: int) -> str:
-    return f"{'One trial is' if count == 1 else f'{count:,} trials are'}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _stop(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 RULES: tuple[Callable[[Findings, Judged], Advice | None], ...] = (
