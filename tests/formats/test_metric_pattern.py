@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clary.formats.metric_pattern import compile_pattern, matched_value
+from clary.formats.metric_pattern import compile_pattern, matched_number, matched_value
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,15 @@ def test_the_first_group_gives_a_finite_number(
     pattern: str, line: str, value: float | None
 ) -> None:
     assert matched_value(compile_pattern(pattern).search(line)) == value
+
+
+@pytest.mark.parametrize(("said", "number"), [("nan", "nan"), ("-inf", "-inf"), ("low", "None")])
+def test_that_a_log_said_no_finite_number_is_told_apart_from_nothing(
+    said: str, number: str
+) -> None:
+    match = compile_pattern(r"loss=(\S+)").search(f"loss={said}")
+    assert matched_value(match) is None
+    assert str(matched_number(match)) == number
 
 
 def test_what_is_no_expression_says_why() -> None:

@@ -1,7 +1,8 @@
 """What a metric definition's regular expression finds in a line of a log: one rule for the service
 that follows jobs, and for who tries an expression.
 
-The first group gives the number. What is no finite number, `nan` among them, is none.
+The first group gives the number. A metric has finite values only; that a log said `nan` matters to
+who judges a training by it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
 
 
 def matched_value(match: regex.Match[str] | None) -> float | None:
-    """The number that a search has found; None where it has found none."""
+    """The finite number that a search has found; None where it has found none."""
+    value = matched_number(match)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def matched_number(match: regex.Match[str] | None) -> float | None:
+    """The number that a search has found, NaN and infinity among them; None where there is none."""
     if match is None or not match.re.groups:
         return None
     try:
-        value = float(match.group(1) or "")
+        return float(match.group(1) or "")
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

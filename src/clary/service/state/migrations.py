@@ -120,6 +120,17 @@ _TUNING_JOBS = (
     CREATE UNIQUE INDEX training_jobs_by_trial ON training_jobs (tuning_number, trial_number)
         WHERE tuning_number IS NOT NULL
     """,
+    # The curves of trials; a value that is not finite is NULL. What is read goes on after the last
+    # id that was read: none is given twice.
+    """
+    CREATE TABLE objective_values (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        job INTEGER NOT NULL REFERENCES training_jobs (number) ON DELETE CASCADE,
+        host TEXT NOT NULL,
+        value REAL
+    )
+    """,
+    "CREATE INDEX objective_values_by_job ON objective_values (job, id)",
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_TRAINING_JOBS_TAGS_METRICS_LOGS, _TUNING_JOBS)

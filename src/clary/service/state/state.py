@@ -7,13 +7,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from clary.service.state import log_streams, metric_data, tags, training_jobs, tuning_jobs
+from clary.service.state import log_streams, metric_data, tags, training_jobs, trials, tuning_jobs
 from clary.service.state.database import Database
 from clary.service.state.log_streams import LogStream, LogStreams
 from clary.service.state.metric_data import Datum, MetricData
 from clary.service.state.step_metrics import StepMetrics
 from clary.service.state.tags import Tags
 from clary.service.state.training_jobs import TrainingJob, TrainingJobs
+from clary.service.state.trials import Emission, Trials
 from clary.service.state.tuning_jobs import TuningJob, TuningJobs
 
 
@@ -31,6 +32,7 @@ class State:
         """
         self._database = Database(path)
         self.training_jobs = TrainingJobs(self._database)
+        self.trials = Trials(self._database)
         self.tuning_jobs = TuningJobs(self._database)
         self.tags = Tags(self._database)
         self.metrics = MetricData(self._database)
@@ -128,6 +130,7 @@ class State:
         change: Callable[[TrainingJob], TrainingJob],
         data: Iterable[Datum],
         streams: Iterable[LogStream],
+        objective: Iterable[Emission] = (),
     ) -> None:
         """Store what was read in a job's logs and how far, at once: nothing is counted twice.
 
@@ -135,7 +138,9 @@ class State:
             StorageError: the database cannot be written.
         """
         with self._database.writing() as connection:
-            if training_jobs.change_within(connection, name, change) is not None:
+            job = training_jobs.change_within(connection, name, change)
+            if job is not None:
                 metric_data.add_within(connection, data)
+                trials.add_values_within(connection, job.number, objective)
                 for stream in streams:
                     log_streams.add_within(connection, stream)

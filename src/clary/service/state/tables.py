@@ -35,6 +35,15 @@ training_jobs = Table(
     Column("trial", Text),
 )
 
+objective_values = Table(
+    "objective_values",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job", Integer),
+    Column("host", Text),
+    Column("value", Float),
+)
+
 tuning_jobs = Table(
     "tuning_jobs",
     _metadata,

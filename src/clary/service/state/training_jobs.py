@@ -28,10 +28,14 @@ class Transition:
 
 @dataclass(frozen=True)
 class FinalMetric:
-    """The last value of a metric that was found in the log."""
+    """The last finite value of a metric that was found in the log.
+
+    `diverged` says that the log has said since what is no finite number, such as `nan`.
+    """
 
     value: float
     timestamp_ms: int
+    diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,16 @@ class TrainingJobs:
             also(connection)
 
 
+def read_final_metrics(text: str) -> dict[str, FinalMetric]:
+    """The column of final metrics."""
+    return {name: FinalMetric(*metric) for name, metric in json.loads(text).items()}
+
+
+def read_trial_of(text: str) -> TrialOf:
+    """The column that makes a training job a trial."""
+    return TrialOf(**json.loads(text))
+
+
 def add_within(connection: Connection, job: TrainingJob) -> None:
     """Store a new job, whose name nobody bears, as a part of a transaction."""
     connection.execute(insert(training_jobs).values(_columns(job)))
@@ -273,10 +287,8 @@ def _job(row: Row[Any]) -> TrainingJob:
     for name in ("request", "updates", "log_offsets"):
         values[name] = json.loads(values[name])
     values["transitions"] = tuple(Transition(*one) for one in json.loads(values["transitions"]))
-    values["final_metrics"] = {
-        name: FinalMetric(*metric) for name, metric in json.loads(values["final_metrics"]).items()
-    }
+    values["final_metrics"] = read_final_metrics(values["final_metrics"])
     values["launched"] = bool(values["launched"])
     if values["trial"] is not None:
-        values["trial"] = TrialOf(**json.loads(values["trial"]))
+        values["trial"] = read_trial_of(values["trial"])
     return TrainingJob(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +14,9 @@ from clary.service.state.log_streams import LogStream
 from clary.service.state.metric_data import Datum, Metric
 from clary.service.state.state import State
 from clary.service.state.training_jobs import FinalMetric, TrainingJob
+from clary.service.state.trials import Emission
 from clary.service.supervisor.metric_definitions import Match, MetricDefinitions
+from clary.service.supervisor.tuning.children import OBJECTIVE
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
@@ -30,6 +34,7 @@ class LogFollower:
         self._state = state
         self._name = job.name
         self._definitions = MetricDefinitions(job.request)
+        self._objective = _objective(job)
         self._offsets = dict(job.log_offsets)
         self._known: set[str] = set()
 
@@ -45,27 +50,41 @@ class LogFollower:
         return True
 
     def _follow_once(self, logs: Sequence[HostLog]) -> bool:
-        matches: list[Match] = []
+        found: list[tuple[str, Match]] = []
         offsets = dict(self._offsets)
         more = False
         for log in logs:
             events = read_events(log.path, offsets.get(log.stream, 0), _LINES_AT_ONCE)
             if events:
-                matches.extend(self._definitions.matches(events))
+                found.extend((log.stream, one) for one in self._definitions.matches(events))
                 offsets[log.stream] = events[-1].end
                 more = more or len(events) == _LINES_AT_ONCE
         new = [log for log in logs if log.stream not in self._known]
         if offsets != self._offsets or new:
-            matches.sort(key=lambda match: match.timestamp_ms)
+            found.sort(key=lambda pair: pair[1].timestamp_ms)
+            matches = [match for _, match in found]
             self._state.record_logs(
                 self._name,
                 lambda job: _with_metrics(job, matches, offsets),
-                [_datum(self._name, match) for match in matches],
+                [_datum(self._name, match) for match in matches if math.isfinite(match.value)],
                 [_stream(log) for log in new],
+                [
+                    Emission(stream, match.value)
+                    for stream, match in found
+                    if match.name == self._objective
+                ],
             )
             self._offsets = offsets
             self._known.update(log.stream for log in new)
         return more
+
+
+def _objective(job: TrainingJob) -> str | None:
+    """The metric that a trial is judged by; None for a job that is no trial."""
+    if job.trial is None:
+        return None
+    name: str = json.loads(job.request["HyperParameters"][OBJECTIVE])
+    return name
 
 
 def _with_metrics(
@@ -73,7 +92,10 @@ def _with_metrics(
 ) -> TrainingJob:
     final = dict(job.final_metrics)
     for match in matches:
-        final[match.name] = FinalMetric(match.value, match.timestamp_ms)
+        if math.isfinite(match.value):
+            final[match.name] = FinalMetric(match.value, match.timestamp_ms)
+        elif match.name in final:
+            final[match.name] = replace(final[match.name], diverged=True)
     return replace(job, final_metrics=final, log_offsets=offsets)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clary.formats.log_file import LogEvent
-from clary.formats.metric_pattern import compile_pattern, matched_value
+from clary.formats.metric_pattern import compile_pattern, matched_number
 
 if TYPE_CHECKING:
     import regex
@@ -24,7 +24,7 @@ _FAIR_S_PER_CHARACTER = 50e-9
 
 
 class Match(NamedTuple):
-    """A value that a definition found in a line."""
+    """A value that a definition found in a line; it may be NaN or infinite."""
 
     name: str
     value: float
@@ -56,7 +56,7 @@ class MetricDefinitions:
         return found
 
     def _value(self, name: str, line: str) -> float | None:
-        return matched_value(self._search(name, line))
+        return matched_number(self._search(name, line))
 
     def _search(self, name: str, line: str) -> regex.Match[str] | None:
         begun = time.thread_time()

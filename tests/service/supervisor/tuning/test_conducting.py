@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
@@ -12,27 +13,30 @@ from typing import Any
 
 import pytest
 
-from clary.service.state.metric_data import Datum, Metric
+from clary.formats.log_file import encode_events
+from clary.service.executors.executor import HostLog
+from clary.service.state.metric_data import Metric
 from clary.service.state.state import State
 from clary.service.state.training_jobs import FinalMetric, TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
+from clary.service.supervisor.log_following import METRIC_NAMESPACE, LogFollower
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import STOPPING, TRAINING, UPLOADING, state_of
 from clary.service.supervisor.tuning.beginning import Beginner
 from clary.service.supervisor.tuning.definitions import read_definitions
+from clary.service.supervisor.tuning.observing import SeenTrial, TrialObserver
 from clary.service.supervisor.tuning.rounds import TuningRounds
 from clary.service.supervisor.tuning.transitions import Event, advance
 from tests.service.supervisor.test_crashes import InlinePool
-from tests.service.supervisor.tuning.conftest import new_tuning_job
-
-METRICS = "/aws/sagemaker/TrainingJobs"
+from tests.service.supervisor.tuning.conftest import new_tuning_job, training_definition
 
 
 class Desk:
     """One tuning job, moved by hand: no supervisor, no hosts."""
 
-    def __init__(self, state: State, timing: Timing, pool: Pool) -> None:
-        self.state = state
+    def __init__(self, folder: Path, timing: Timing, pool: Pool) -> None:
+        self.folder = folder
+        self.state = State(folder / "state.sqlite")
         self.timing = timing
         self.pool = pool
 
@@ -61,30 +65,28 @@ class Desk:
         self.change(number, status=TRAINING[0], secondary=TRAINING[1])
 
     def end(self, number: int, status: str, value: float | None = None, **changes: Any) -> None:
-        metrics = {} if value is None else {"loss": FinalMetric(value, 1)}
-        self.change(number, status=status, secondary=status, final_metrics=metrics, **changes)
+        """End a trial; a value is its objective, else what it has logged."""
+        if value is not None:
+            changes["final_metrics"] = {"loss": FinalMetric(value, 1)}
+        self.change(number, status=status, secondary=status, **changes)
 
-    def emit(self, number: int, *values: float, at_ms: int = 1) -> None:
-        """Log values, all in the same millisecond."""
-        name = self.trials[number - 1].name
-        metric = Metric(METRICS, "loss", {"TrainingJobName": name})
-
-        def read(job: TrainingJob) -> TrainingJob:
-            before = sum(job.log_offsets.values())
-            return replace(
-                job,
-                final_metrics={"loss": FinalMetric(values[-1], at_ms)},
-                log_offsets={"log": before + len(values)},
-            )
-
-        self.state.record_logs(name, read, [Datum.of(metric, at_ms, v) for v in values], [])
+    def emit(self, number: int, *values: float, hosts: int = 1) -> None:
+        """Let each host log values, all in the same millisecond, and the service read them."""
+        job = self.trials[number - 1]
+        logs = []
+        for host in range(1, hosts + 1):
+            path = self.folder / f"{job.name}-{host}.log"
+            with path.open("ab") as file:
+                file.write(encode_events([(1, f"loss={value}") for value in values]))
+            logs.append(HostLog(f"{job.name}/algo-{host}-1764757000", path))
+        assert LogFollower(self.state, job).follow(logs, lambda: False)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    state = State(tmp_path / "state.sqlite")
-    yield Desk(state, Timing(retry_s=0.0, unseen_s=0.0), InlinePool())
-    state.close()
+    desk = Desk(tmp_path, Timing(retry_s=0.0, unseen_s=0.0), InlinePool())
+    yield desk
+    desk.state.close()
 
 
 def test_as_many_trials_run_as_may_and_the_next_begins_when_one_ends(desk: Desk) -> None:
@@ -157,6 +159,108 @@ def test_a_curve_holds_every_value_even_equal_ones_of_one_moment(desk: Desk) -> 
     assert state_of(desk.trials[4]) == STOPPING
     assert desk.trials[4].stop_cause == "FELL_BEHIND"
     assert state_of(desk.trials[5]) == TRAINING
+
+
+def test_hosts_that_say_the_same_make_one_curve(desk: Desk) -> None:
+    desk.put(new_tuning_job("hosts", trials=6, parallel=6, TrainingJobEarlyStoppingType="Auto"))
+    desk.step(2)
+    for number in range(1, 5):
+        desk.emit(number, 0.5, 0.4, 0.3, 0.2, hosts=2)
+        desk.end(number, "Completed")
+    desk.train(5)
+    for _ in range(2):
+        desk.emit(5, 0.9, hosts=2)
+        desk.step()
+        # Nobody is judged in the first two epochs.
+        assert state_of(desk.trials[4]) == TRAINING
+    desk.emit(5, 0.9, hosts=2)
+    desk.step()
+    assert state_of(desk.trials[4]) == STOPPING
+
+
+def test_a_trial_that_diverges_is_stopped_early_and_has_no_objective(desk: Desk) -> None:
+    training = training_definition()
+    training["AlgorithmSpecification"]["MetricDefinitions"] = [
+        {"Name": "loss", "Regex": r"loss=(\S+)"}
+    ]
+    job = new_tuning_job("diverging", trials=6, parallel=6, TrainingJobEarlyStoppingType="Auto")
+    job.request["TrainingJobDefinition"].update(training)  # type: ignore[attr-defined]
+    desk.put(job)
+    desk.step(2)
+    for number in range(1, 5):
+        desk.emit(number, 0.5, 0.4, 0.3, 0.2)
+        desk.end(number, "Completed")
+    for number in (5, 6):
+        desk.train(number)
+        desk.emit(number, 0.1, math.nan)
+    desk.step()
+    desk.emit(5, math.inf)
+    desk.emit(6, 0.01)
+    desk.step()
+    assert state_of(desk.trials[4]) == STOPPING
+    assert state_of(desk.trials[5]) == TRAINING
+    for number in (5, 6):
+        desk.end(number, "Stopped")
+    seen = TrialObserver(
+        desk.state, desk.job.number, read_definitions(desk.job.request, 1), curves=True
+    ).look()
+    assert [(one.trial.state, one.trial.value) for one in seen[4:]] == [
+        ("failed", None),
+        ("succeeded", 0.01),
+    ]
+    assert [math.isnan(value) for value in seen[4].trial.curve] == [False, True, True]
+    # What CloudWatch keeps is finite.
+    metric = Metric(METRIC_NAMESPACE, "loss", {"TrainingJobName": desk.trials[4].name})
+    assert [datum.sum for datum in desk.state.metrics.values(metric, 0, 100)] == [0.1]
+    assert desk.trials[4].final_metrics == {"loss": FinalMetric(0.1, 1, diverged=True)}
+
+
+class LatePool(InlinePool):
+    """Begins trials when it is told to, as a busy pool does."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[], Any]] = []
+
+    def submit(self, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.tasks.append(lambda: future.set_result(task(*args, **kwargs)))
+        return future
+
+    def work(self) -> None:
+        while self.tasks:
+            self.tasks.pop(0)()
+
+
+def test_the_last_combination_is_tried_though_it_is_begun_during_a_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b", "c"]}]}
+    pool = desk.pool = LatePool()
+    desk.put(new_tuning_job("combinations", trials=9, parallel=2, ParameterRanges=kinds))
+    desk.step()
+    pool.work()
+    for number in (1, 2):
+        desk.end(number, "Completed", 0.5)
+    desk.step(2)
+    assert len(pool.tasks) == 1
+    look = TrialObserver.look
+
+    def look_and_work(observer: TrialObserver) -> list[SeenTrial]:
+        seen = look(observer)
+        pool.work()
+        return seen
+
+    monkeypatch.setattr(TrialObserver, "look", look_and_work)
+    desk.step()
+    assert len(desk.trials) == 3
+    assert desk.job.phase == "Searching"
+    desk.step(2)
+    assert desk.job.phase == "Searching"
+    desk.end(3, "Completed", 0.4)
+    desk.step(2)
+    assert desk.job.status == "Completed"
+    assert desk.job.completion is not None
+    assert desk.job.completion.reason == "exhausted"
 
 
 class FailingPool(InlinePool):

@@ -86,22 +86,24 @@ class TuningConductor:
         Raises:
             StorageError: the database cannot be read or written.
         """
+        # Before the look: another thread begins the last combination and then says that it was.
+        exhausted = self._beginner.exhausted
         seen = self._observer.look()
         active = [one for one in seen if one.active]
-        if self._end(job, seen):
+        if self._end(job, seen, exhausted):
             return
         for one in active:
             if self._falls_behind(one, seen):
                 stop_trial(self._state, one.name, training.Event.FELL_BEHIND, self._changed)
         self._begin(job, seen, self._parallel - len(active))
 
-    def _end(self, job: TuningJob, seen: Sequence[SeenTrial]) -> bool:
+    def _end(self, job: TuningJob, seen: Sequence[SeenTrial], exhausted: bool) -> bool:
         over = completion(
             self._criteria,
             self._direction,
             [one.trial for one in seen],
             time.time() - job.created_ms / 1000,
-            self._beginner.exhausted,
+            exhausted,
         )
         if over is None:
             return False
@@ -113,7 +115,11 @@ class TuningConductor:
         epochs = len(one.trial.curve)
         if one.status != "InProgress" or self._judged.get(one.trial.number) == epochs:
             return False
+        behind = self._is_behind(one, seen)
         self._judged[one.trial.number] = epochs
+        return behind
+
+    def _is_behind(self, one: SeenTrial, seen: Sequence[SeenTrial]) -> bool:
         definition = self._definitions[one.definition]
         others = [other for other in seen if other.definition == one.definition]
         if self._hyperband:

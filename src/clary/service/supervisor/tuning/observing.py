@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clary.errors import UsageError
-from clary.service.state.metric_data import Metric
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
-from clary.service.supervisor.log_following import METRIC_NAMESPACE
+from clary.service.state.trials import TrialSummary
 from clary.service.supervisor.tuning.definitions import Definition
-from clary.tuner.search import Search
 from clary.tuner.trials import Trial, TrialState
 
 ObjectiveStatus = Literal["Succeeded", "Pending", "Failed"]
@@ -22,8 +20,6 @@ TRIAL_STATES: Mapping[ObjectiveStatus, TrialState] = {
     "Succeeded": "succeeded",
     "Failed": "failed",
 }
-
-_ALL_TIMES_MS = (0, 2**62)
 
 
 @dataclass(frozen=True)
@@ -42,37 +38,23 @@ class SeenTrial:
         return self.trial.state == "running"
 
 
-def objective_status(job: TrainingJob, metric: str) -> ObjectiveStatus:
-    """What became of the objective: a job that failed has none, whatever its log says."""
+def objective_status(job: TrainingJob | TrialSummary, metric: str) -> ObjectiveStatus:
+    """What became of the objective.
+
+    A job that failed has none, whatever its log says, nor has one that ended with NaN.
+    """
     if job.status in {"InProgress", "Stopping"}:
         return "Pending"
-    failed = job.secondary == "Failed"
-    return "Failed" if failed or metric not in job.final_metrics else "Succeeded"
+    last = job.final_metrics.get(metric)
+    failed = job.secondary == "Failed" or last is None or last.diverged
+    return "Failed" if failed else "Succeeded"
 
 
-def objective_value(job: TrainingJob, metric: str) -> float | None:
+def objective_value(job: TrainingJob | TrialSummary, metric: str) -> float | None:
     """The objective of a job that has one: the last that its log says."""
     if objective_status(job, metric) != "Succeeded":
         return None
     return job.final_metrics[metric].value
-
-
-def read_trial(
-    job: TrainingJob, search: Search, metric: str, curve: tuple[float, ...] = ()
-) -> Trial:
-    """A training job as the tuner's trial; its number is the tuning job's.
-
-    Raises:
-        UsageError: the job's hyperparameters are none of the search's space.
-    """
-    assert job.trial is not None
-    return Trial(
-        number=job.trial.number,
-        parameters=search.space.from_text(job.request["HyperParameters"]),
-        state=TRIAL_STATES[objective_status(job, metric)],
-        value=objective_value(job, metric),
-        curve=curve,
-    )
 
 
 class TrialObserver:
@@ -95,11 +77,8 @@ class TrialObserver:
         self._state = state
         self._tuning_number = tuning_number
         self._definitions: Mapping[str | None, Definition] = {one.name: one for one in definitions}
-        self._curves = curves
+        self._curves = Curves(state, tuning_number) if curves else None
         self._seen: dict[int, SeenTrial] = {}
-        # All trials up to this number have ended.
-        self._settled = 0
-        self._last_metrics: dict[int, tuple[int, object]] = {}
 
     def look(self) -> list[SeenTrial]:
         """All trials, by number.
@@ -107,39 +86,58 @@ class TrialObserver:
         Raises:
             StorageError: the database cannot be read.
         """
-        for job in self._state.training_jobs.trials_of(self._tuning_number, self._settled):
-            assert job.trial is not None
-            earlier = self._seen.get(job.trial.number)
-            if earlier is None or earlier.active:
-                self._seen[job.trial.number] = self._see(job, earlier)
-        while self._settled + 1 in self._seen and not self._seen[self._settled + 1].active:
-            self._settled += 1
+        active = [number for number, one in self._seen.items() if one.active]
+        last = max(self._seen, default=0)
+        jobs = self._state.trials.of(self._tuning_number, last, active)
+        # After the jobs: the curve of one that has ended is whole.
+        if self._curves is not None and jobs:
+            self._curves.read()
+        for job in jobs:
+            self._seen[job.trial.number] = self._see(job)
         return [self._seen[number] for number in sorted(self._seen)]
 
-    def _see(self, job: TrainingJob, earlier: SeenTrial | None) -> SeenTrial:
-        assert job.trial is not None
+    def _see(self, job: TrialSummary) -> SeenTrial:
         definition = self._definitions[job.trial.definition]
-        curve = self._curve(job, definition.objective, earlier) if self._curves else ()
-        trial = read_trial(job, definition.search, definition.objective, curve)
+        metric = definition.objective
+        trial = Trial(
+            number=job.trial.number,
+            parameters=definition.search.space.from_text(job.trial.tuned),
+            state=TRIAL_STATES[objective_status(job, metric)],
+            value=objective_value(job, metric),
+            curve=() if self._curves is None else self._curves.of(job.trial.number),
+        )
         seconds = None
         if trial.state != "running" and job.ended_ms is not None:
             seconds = (job.ended_ms - (job.running_ms or job.created_ms)) / 1000
         return SeenTrial(job.name, definition.name, job.status, trial, seconds)
 
-    def _curve(self, job: TrainingJob, metric: str, earlier: SeenTrial | None) -> tuple[float, ...]:
-        """The objective as it was emitted; read again only when the log said a new one."""
-        last = job.final_metrics.get(metric)
-        if last is None:
-            return ()
-        assert job.trial is not None
-        # Where the log was read to tells two equal values of one moment apart.
-        marker = (last.timestamp_ms, dict(job.log_offsets))
-        if earlier is not None and self._last_metrics.get(job.trial.number) == marker:
-            return earlier.trial.curve
-        self._last_metrics[job.trial.number] = marker
-        of_job = Metric(METRIC_NAMESPACE, metric, {"TrainingJobName": job.name})
-        values = self._state.metrics.values(of_job, *_ALL_TIMES_MS)
-        return tuple(datum.sum / datum.count for datum in values)
+
+class Curves:
+    """The objective of each trial of a tuning job, epoch by epoch; each value is read once."""
+
+    def __init__(self, state: State, tuning_number: int) -> None:
+        """Begin with nothing read."""
+        self._state = state
+        self._tuning_number = tuning_number
+        self._last = 0
+        self._curves: dict[int, tuple[float, ...]] = {}
+
+    def read(self) -> None:
+        """Read what was emitted since.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        new: dict[int, list[float]] = {}
+        for one in self._state.trials.values(self._tuning_number, self._last):
+            new.setdefault(one.trial, []).append(one.value)
+            self._last = one.id
+        for number, values in new.items():
+            self._curves[number] = (*self.of(number), *values)
+
+    def of(self, number: int) -> tuple[float, ...]:
+        """The curve of a trial as it was read; NaN where an epoch had no finite value."""
+        return self._curves.get(number, ())
 
 
 def read_parents(
@@ -157,14 +155,27 @@ def read_parents(
         StorageError: the database cannot be read.
     """
     found: list[Trial] = []
+    metric = definition.objective
     for number in parents:
+        curves = Curves(state, number)
+        curves.read()
         for job in state.training_jobs.trials_of(number):
             assert job.trial is not None
             if not alone and job.trial.definition != definition.name:
                 continue
             try:
-                found.append(read_trial(job, definition.search, definition.objective))
+                # What is searched here may have been fixed there.
+                parameters = definition.search.space.from_text(job.request["HyperParameters"])
             except UsageError:
                 # What is a number here was none there: such a trial tells nothing.
                 continue
+            found.append(
+                Trial(
+                    number=job.trial.number,
+                    parameters=parameters,
+                    state=TRIAL_STATES[objective_status(job, metric)],
+                    value=objective_value(job, metric),
+                    curve=curves.of(job.trial.number),
+                )
+            )
     return found
