@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from clary.service.operations.times import now_ms, timestamp
 from clary.service.state.state import State
-from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.trials import TrialSummary
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.tuning.definitions import (
     definition_requests,
@@ -54,7 +54,7 @@ def description(state: State, job: TuningJob) -> dict[str, Any]:
         StorageError: the database cannot be read.
     """
     objectives = objectives_of(job)
-    trials = state.training_jobs.trials_of(job.number)
+    trials = state.trials.of(job.number)
     described: dict[str, Any] = {
         **_request(job.request),
         **_in_short(job, trials, objectives),
@@ -71,9 +71,9 @@ def description(state: State, job: TuningJob) -> dict[str, Any]:
         # The objective is the same in all parents.
         all_trials = [*trials]
         for parent in job.parents:
-            all_trials += state.training_jobs.trials_of(parent)
+            all_trials += state.trials.of(parent)
         overall = _best(all_trials, objectives)
-        if overall is not None and overall.trial is not None:
+        if overall is not None:
             described["OverallBestTrainingJob"] = {
                 **trial_summary(overall, objectives),
                 "TuningJobName": overall.trial.tuning_job,
@@ -90,7 +90,7 @@ def summary(state: State, job: TuningJob) -> dict[str, Any]:
         StorageError: the database cannot be read.
     """
     config = job.request["HyperParameterTuningJobConfig"]
-    trials = state.training_jobs.trials_of(job.number)
+    trials = state.trials.of(job.number)
     return {
         **_in_short(job, trials, objectives_of(job)),
         "Strategy": config["Strategy"],
@@ -98,9 +98,8 @@ def summary(state: State, job: TuningJob) -> dict[str, Any]:
     }
 
 
-def trial_summary(job: TrainingJob, objectives: Mapping[str | None, Objective]) -> dict[str, Any]:
+def trial_summary(job: TrialSummary, objectives: Mapping[str | None, Objective]) -> dict[str, Any]:
     """A trial as ListTrainingJobsForHyperParameterTuningJob answers."""
-    assert job.trial is not None
     objective = _objective(job, objectives)
     shown: dict[str, Any] = {
         "TrainingJobName": job.name,
@@ -146,7 +145,7 @@ def _request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_short(
-    job: TuningJob, trials: Sequence[TrainingJob], objectives: Mapping[str | None, Objective]
+    job: TuningJob, trials: Sequence[TrialSummary], objectives: Mapping[str | None, Objective]
 ) -> dict[str, Any]:
     """What the list and the description have in common."""
     states = Counter(_counted_as(trial) for trial in trials)
@@ -175,7 +174,7 @@ def _in_short(
     return shown
 
 
-def _counted_as(job: TrainingJob) -> str:
+def _counted_as(job: TrialSummary) -> str:
     if job.status in {"InProgress", "Stopping"}:
         return "InProgress"
     if job.secondary == "Failed":
@@ -184,16 +183,15 @@ def _counted_as(job: TrainingJob) -> str:
     return "Completed" if job.secondary == "Completed" else "Stopped"
 
 
-def _objective(job: TrainingJob, objectives: Mapping[str | None, Objective]) -> Objective:
+def _objective(job: TrialSummary, objectives: Mapping[str | None, Objective]) -> Objective:
     """What a trial is judged by; a parent's, too, whose definition may have another name."""
-    assert job.trial is not None
     alone = next(iter(objectives.values()))
     return alone if len(objectives) == 1 else objectives.get(job.trial.definition, alone)
 
 
 def _best(
-    trials: Iterable[TrainingJob], objectives: Mapping[str | None, Objective]
-) -> TrainingJob | None:
+    trials: Iterable[TrialSummary], objectives: Mapping[str | None, Objective]
+) -> TrialSummary | None:
     jobs = list(trials)
     direction = next(iter(objectives.values())).direction
     winner = best(_as_trials(jobs, objectives), direction)
@@ -201,7 +199,7 @@ def _best(
 
 
 def _completion_details(
-    job: TuningJob, trials: Sequence[TrainingJob], objectives: Mapping[str | None, Objective]
+    job: TuningJob, trials: Sequence[TrialSummary], objectives: Mapping[str | None, Objective]
 ) -> dict[str, Any]:
     direction = next(iter(objectives.values())).direction
     in_vain = not_improving(direction, _as_trials(trials, objectives))
@@ -212,7 +210,7 @@ def _completion_details(
 
 
 def _as_trials(
-    jobs: Sequence[TrainingJob], objectives: Mapping[str | None, Objective]
+    jobs: Sequence[TrialSummary], objectives: Mapping[str | None, Objective]
 ) -> list[Trial]:
     """The jobs as the tuner's trials, numbered by their places; who won needs no parameters."""
     trials = []
