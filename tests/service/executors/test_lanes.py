@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -124,12 +125,10 @@ def files_of(job: TrainingJobSpec) -> set[str]:
 
 
 def words_of(lines: list[str], job: TrainingJobSpec) -> list[str]:
-    """A log without what a clock says, and without the job's name."""
-    clocks = ("images_per_second=", "seconds=")
+    """A log without the figures of a clock, and without the job's name."""
+    clocks = re.compile(r"\b(images_per_second|seconds)=[0-9.]+")
     return [
-        " ".join(word for word in line.split() if not word.startswith(clocks)).replace(
-            job.name, "JOB"
-        )
+        clocks.sub(r"\1=", line).replace(job.name, "JOB")
         for line in lines
         if not line.startswith(("trained ", "checked in", "features of"))
     ]

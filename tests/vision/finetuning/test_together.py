@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -181,6 +182,25 @@ class StopAfter(Observer):
         if step.mode == "train" and (step.epoch, step.step) == self.when:
             for stop in self.stops:
                 stop.stop()
+
+
+class SlowSteps(Observer):
+    """Makes every step last at least so long; of a group, one observer is asked."""
+
+    SECONDS = 0.02
+
+    def phase_started(self, phase):
+        if phase == "optimizer":
+            time.sleep(self.SECONDS)
+
+
+def test_all_take_the_time_that_the_steps_of_the_group_take(together, words):
+    entrants = [together.entrant(str(n), words, observers=[SlowSteps()]) for n in range(4)]
+    found = together.train(entrants)
+    for result in found.values():
+        for epoch in result.history.epochs:
+            assert epoch.seconds >= 4 * SlowSteps.SECONDS
+            assert 0 < epoch.images_per_second <= 30 / (4 * SlowSteps.SECONDS)
 
 
 @pytest.mark.parametrize("who", [0, 1, 2])

@@ -116,7 +116,7 @@ class EpochLoop:
         """
         if self.observers:
             self.observers.epoch_started(self.epoch)
-        started = time.monotonic()
+        started = self._clock()
         pictures_before = self.totals.values()[2]
         try:
             while not self.training.train_epoch(
@@ -135,7 +135,7 @@ class EpochLoop:
             raise
         local = self.totals.values()[2] - pictures_before
         self.processes.add_up(self.totals.sums)
-        train_seconds = time.monotonic() - started
+        train_seconds = self._clock() - started
         with self.observers.phase("evaluation"):
             valid = self.training.validate(self.epoch)
         self._require_finite(valid.loss, "validation")
@@ -161,7 +161,7 @@ class EpochLoop:
             valid_loss=valid.loss,
             valid_accuracy=valid.accuracy,
             learning_rate=self.training.learning_rate,
-            seconds=time.monotonic() - started,
+            seconds=self._clock() - started,
             images_per_second=images_per_second,
             best=best,
         )
@@ -177,6 +177,10 @@ class EpochLoop:
             self.save()
         if self.observers:
             self.observers.epoch_ended(record)
+
+    def _clock(self) -> float:
+        """In seconds; steps that were taken in another run's turn are part of this one's time."""
+        return time.monotonic() + self.training.shared_seconds
 
     def _should_pause(self) -> bool:
         return self.stop.requested or self._checkpoint_due()

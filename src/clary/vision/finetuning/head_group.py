@@ -10,6 +10,7 @@ the group, which goes on without them; a loss that is not finite stays that head
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -38,11 +39,15 @@ class BatchResult(NamedTuple):
 
 
 class Member:
-    """One head of a group: what is told apart. Compared by identity."""
+    """One head of a group: what is told apart. Compared by identity.
+
+    `shared_seconds` is how long the steps and judgements took that others had asked for first.
+    """
 
     def __init__(self, classifier: Classifier, plan: Plan) -> None:
         self.classifier = classifier
         self.plan = plan
+        self.shared_seconds = 0.0
 
     def learning_rate(self, epoch: int, step: int, steps_per_epoch: int) -> float:
         """Of a step, counted from 0 in its epoch, which counts from 1."""
@@ -85,6 +90,8 @@ class HeadGroup:
         self._epoch, self._step = 1, 0
         self._results: list[dict[Member, BatchResult]] = []
         self._judged: list[dict[Member, BatchResult]] = []
+        self._seconds: list[float] = []
+        self._seconds_to_judge = 0.0
         self._order = np.empty(0, dtype=np.int64)
 
     def join(self, member: Member) -> None:
@@ -131,13 +138,21 @@ class HeadGroup:
         if step == self._step:
             if self._between_steps is not None:
                 self._between_steps()
+            began = time.monotonic()
             self._take_step(observers)
+            self._seconds.append(time.monotonic() - began)
+        else:
+            member.shared_seconds += self._seconds[step]
         return self._results[step][member]
 
     def judge(self, member: Member) -> Iterable[BatchResult]:
         """What the validation pictures give a member's head, by parts of them."""
         if not self._judged:
+            began = time.monotonic()
             self._judged = [self._judge_rows(rows) for rows in _parts(len(self.valid))]
+            self._seconds_to_judge = time.monotonic() - began
+        else:
+            member.shared_seconds += self._seconds_to_judge
         return [results[member] for results in self._judged]
 
     def export(self, member: Member) -> dict[str, torch.Tensor]:
@@ -156,6 +171,7 @@ class HeadGroup:
         self._epoch, self._step = epoch, step
         # Steps before the one that a resumed epoch goes on with are nobody's any more.
         self._results = [{} for _ in range(step)]
+        self._seconds = [0.0] * step
         self._judged = []
         self._order = epoch_order(
             len(self.train),

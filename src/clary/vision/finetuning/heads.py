@@ -66,6 +66,11 @@ class HeadTraining:
         self.member = Member(self.classifier, plan)
         self.group.join(self.member)
 
+    @property
+    def shared_seconds(self) -> float:
+        """What was done for this head so far while others of its group were called."""
+        return self.member.shared_seconds
+
     def _features(self, split: Split, what: str, views: int) -> Features:
         def progress(done: int, total: int) -> None:
             if self.stop.requested:

@@ -64,6 +64,7 @@ class PictureTraining:
         self.classifier = self.hardware.placed(model.classifier)
         self.train_loader, self.valid_loader = loaders
         self.step = 0
+        self.shared_seconds = 0.0
         self.learning_rate = plan.learning_rate
         self.steps_per_epoch = -(-len(self.train_loader) // options.accumulate)
         self.objective = Objective(

@@ -27,6 +27,11 @@ class Training(Protocol):
     learning_rate: float
     """The head's rate at the last step."""
 
+    @property
+    def shared_seconds(self) -> float:
+        """What was done for it so far while others of its group were called; 0 without a group."""
+        ...
+
     def train_epoch(
         self, epoch: int, start: int, totals: Totals, should_pause: Callable[[], bool]
     ) -> bool:
