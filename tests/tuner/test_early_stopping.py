@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from statistics import fmean, median
 
 import pytest
@@ -50,6 +51,40 @@ def test_both_directions_mirror_each_other(curve: list[float], peers: list[list[
     assert stops_early(curve, peers, "Minimize") == stops_early(
         [-value for value in curve], mirrored, "Maximize"
     )
+
+
+large = st.floats(-sys.float_info.max, sys.float_info.max).filter(lambda x: not x or abs(x) > 1e-99)
+
+
+@unhurried
+@given(
+    st.lists(large, min_size=1, max_size=9),
+    st.lists(st.lists(large, min_size=3, max_size=9), min_size=MIN_PEERS, max_size=9),
+)
+def test_the_unit_does_not_matter_up_to_the_largest_numbers(
+    curve: list[float], peers: list[list[float]]
+) -> None:
+    small = [[value * 2.0**-99 for value in peer] for peer in peers]
+    assert stops_early(curve, peers, "Minimize") == stops_early(
+        [value * 2.0**-99 for value in curve], small, "Minimize"
+    )
+
+
+def test_objectives_as_large_as_a_float_are_averaged() -> None:
+    peers = [[1e308, 1e308, 1e308]] * 5
+    assert stops_early([1e308, 1e308, 1.1e308], peers, "Minimize")
+    assert not stops_early([1e308, 1e308, 0.9e308], peers, "Minimize")
+    two_halves = [[1e308] * 3, [1e308] * 3, [1.5e308] * 3, [1.5e308] * 3]
+    assert stops_early([1e308, 1e308, 1.3e308], two_halves, "Minimize")
+    assert not stops_early([1e308, 1e308, 1.2e308], two_halves, "Minimize")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_not_finite_is_the_worst_in_either_direction(value: float) -> None:
+    assert stops_early([0.1, 0.1, value], PEERS, "Minimize")
+    assert stops_early([0.9, 0.9, value], PEERS, "Maximize")
+    mixed = [[float("inf"), float("-inf"), 0.1], *PEERS]
+    assert stops_early([0.1, 0.1, value], mixed, "Minimize")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,28 @@ def test_unequal_resources_are_compared_at_the_same_epoch() -> None:
     assert figures(found) == pytest.approx(at_two)
 
 
+def test_parents_teach_by_their_ends_while_no_epoch_is_common() -> None:
+    parents = [trial(1, 0.5, curve=3), trial(2, 0.1)]
+    own = [trial(1, 0.3, curve=1), Trial(2, {"epochs": 3}, "running", curve=(0.7,))]
+    found = observe(SPACE, "Minimize", own, parents, by_resource=True)
+    assert figures(found) == [0.5, 0.1, None]
+
+
+def test_parents_are_compared_at_the_common_epoch() -> None:
+    parents = [Trial(n, {"epochs": 5}, "succeeded", 0.1, (n / 10, 0.1)) for n in range(1, 15)]
+    running = Trial(1, {"epochs": 3}, "running", curve=(0.7,))
+    found = observe(SPACE, "Minimize", [running], parents, by_resource=True)
+    assert figures(found) == [*(n / 10 for n in range(1, 15)), 0.7]
+
+
+def test_an_epoch_without_a_number_is_as_bad_as_the_worst() -> None:
+    good = [Trial(n, {"epochs": 5}, "running", curve=(n / 10,)) for n in range(1, 15)]
+    diverged = Trial(15, {"epochs": 5}, "running", curve=(math.nan,))
+    found = observe(SPACE, "Minimize", [*good, diverged], (), by_resource=True)
+    assert figures(found)[-1] == 1.4
+    assert not found[-1].measured
+
+
 def test_who_did_not_come_so_far_is_left_out() -> None:
     short = [trial(n, 0.1, curve=1) for n in range(1, 6)]
     long = [trial(n, 0.5, curve=9) for n in range(6, 21)]
@@ -94,6 +116,13 @@ def test_drawing_in_keeps_the_order_and_the_better_half(losses: list[float | Non
     assert [drawn for _, drawn in pairs] == sorted(drawn for _, drawn in pairs)
     better = pairs[: (len(pairs) + 1) // 2]
     assert all(loss == drawn for loss, drawn in better)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e307])
+def test_the_largest_losses_are_drawn_in_as_others_are(scale: float) -> None:
+    drawn = figures(tame(known(1.0, 2.0, 3.0, 4.0, 9.0)))
+    large = figures(tame(known(*(scale * one for one in (1.0, 2.0, 3.0, 4.0, 9.0)))))
+    assert [one / scale for one in large if one is not None] == pytest.approx(drawn)
 
 
 def test_a_run_that_diverged_is_drawn_in() -> None:

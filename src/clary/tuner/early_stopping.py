@@ -7,6 +7,7 @@ worse than the median of the others' running averages up to the same epoch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, median
 
@@ -19,6 +20,9 @@ MIN_PEERS = 4
 # Tuning" (2020), start late by the lengths of completed trials.
 MIN_EPOCHS = 2
 MIN_SHARE = 0.25
+
+# A power of two takes no digit away; sums of 2⁶⁴ values hold.
+_SHRINK = 2.0**-64
 
 
 def stops_early(
@@ -35,13 +39,27 @@ def stops_early(
     Returns:
         True if the last value is worse than the median over the peers of their average up to the
         same epoch. Always False in the first two epochs and in the first quarter of the longest
-        peer's. NaN is worse than any number.
+        peer's. What is not finite is worse than any number.
     """
     epochs = len(curve)
     longest = max((len(peer) for peer in peers), default=0)
     if epochs <= max(MIN_EPOCHS, MIN_SHARE * longest):
         return False
-    averages = [fmean(losses(peer[:epochs], direction)) for peer in peers if len(peer) >= epochs]
+    averages = [_average(losses(peer[:epochs], direction)) for peer in peers if len(peer) >= epochs]
     if len(averages) < MIN_PEERS:
         return False
-    return losses(curve[-1:], direction)[0] > median(averages)
+    return losses(curve[-1:], direction)[0] > _median(averages)
+
+
+def _average(values: Sequence[float]) -> float:
+    try:
+        return fmean(values)
+    except OverflowError:
+        # The sum is beyond what a float holds, the average is not.
+        return fmean([value * _SHRINK for value in values]) / _SHRINK
+
+
+def _median(values: Sequence[float]) -> float:
+    middle = median(values)
+    # The mean of two may be beyond what a float holds on its way.
+    return middle if math.isfinite(middle) else median([value / 2 for value in values]) * 2

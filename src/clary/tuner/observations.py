@@ -52,7 +52,8 @@ def observe(
         by_resource: compare trials at the same epoch, as fits Hyperband, which stops most of them
             early: the last one that at least 15 trials have come to, whatever has become of them
             since. Those that did not come so far are left out, as in Falkner, Klein, Hutter,
-            "BOHB" (2018).
+            "BOHB" (2018). While there is no such epoch, parents' trials have the objective that
+            they ended with.
         transfer: the parents had other data, so that their objectives are comparable with each
             other only. Both groups are then given normal scores, Φ⁻¹((rank − ½) / n): Salinas,
             Shen, Perrone, "A quantile-based approach for hyperparameter transfer learning" (2020).
@@ -63,7 +64,9 @@ def observe(
     ]
     if by_resource:
         epoch = _common_epoch(earlier + own)
-        own, earlier = _at_epoch(own, epoch), _at_epoch(earlier, epoch)
+        own = _at_epoch(own, epoch)
+        if epoch is not None:
+            earlier = _at_epoch(earlier, epoch)
     scores: dict[int, float] = {}
     for group in [earlier, own] if transfer else [earlier + own]:
         scores |= _scores(group, direction, ranked=transfer)
@@ -95,7 +98,7 @@ def tame(observations: Sequence[Observation]) -> list[Observation]:
         return list(observations)
     middle = median(known)
     good = [loss for loss in known if loss <= middle]
-    width = math.sqrt(sum((loss - middle) ** 2 for loss in good) / len(good))
+    width = math.hypot(*(loss - middle for loss in good)) / math.sqrt(len(good))
     if width == 0:
         return list(observations)
     place = {

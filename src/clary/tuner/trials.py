@@ -23,7 +23,8 @@ class Trial:
         state: succeeded means that it ended with an objective, stopped early or not; failed that
             it ended without one.
         value: the final objective, in the metric's unit; None until the trial has succeeded.
-        curve: the objective each time that it was emitted, in that order; one per epoch.
+        curve: the objective each time that it was emitted, in that order; one per epoch, NaN where
+            it was no finite number.
     """
 
     number: int
@@ -34,9 +35,9 @@ class Trial:
 
 
 def losses(values: Iterable[float], direction: Direction) -> list[float]:
-    """`values` such that less is better in either direction; NaN is worse than all others."""
+    """`values` such that less is better in either direction; what is not finite is the worst."""
     sign = 1 if direction == "Minimize" else -1
-    return [math.inf if math.isnan(value) else sign * value for value in values]
+    return [sign * value if math.isfinite(value) else math.inf for value in values]
 
 
 def loss(trial: Trial, direction: Direction) -> float | None:

@@ -221,7 +221,6 @@ def _summaries(tuning_number: int) -> Select[Any]:
 
 
 def _summary(row: Row[Any]) -> TrialSummary:
-    values = dict(row._mapping)
-    values["final_metrics"] = read_final_metrics(values["final_metrics"])
-    values["trial"] = read_trial_of(values["trial"])
-    return TrialSummary(**values)
+    *plain, metrics, trial = tuple(row)
+    values = [*plain, read_final_metrics(metrics), read_trial_of(trial)]
+    return TrialSummary(*values)
