@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clary.errors import SpaceExhausted
 from clary.tuner.novelty import POOL, Tried, distance
 from clary.tuner.ranges import Space, parse_range
+from clary.tuner.scaling import Value
 from tests.tuner.strategies import small_spaces, unhurried
 
 LARGE = Space((parse_range("a=1..1000:linear"), parse_range("b=1..1000"), parse_range("c=x,y")))
@@ -59,3 +60,22 @@ def test_categories_are_as_far_apart_as_the_two_ends_of_a_range() -> None:
     assert distance(LARGE, one, one) == 0
     assert distance(LARGE, one, {**one, "c": "y"}) == 1
     assert distance(LARGE, one, {**one, "a": 1000}) == pytest.approx(1, abs=1e-2)
+
+
+def test_an_almost_exhausted_space_is_not_walked_through_from_every_side() -> None:
+    space = Space(tuple(parse_range(f"x{place}=0..3") for place in range(5)))
+    size = space.size
+    assert size is not None
+    assert size <= POOL
+    left = {3, size - 5}
+    tried = Tried(space, (space.point(index) for index in range(size) if index not in left))
+    asked: list[int] = []
+
+    class Counting(Space):
+        def point(self, index: int) -> dict[str, Value]:
+            asked.append(index)
+            return super().point(index)
+
+    near = tried.untried_near(Counting(space.ranges), space.point(0), Random(0))
+    assert near == space.point(3)
+    assert len(asked) <= POOL

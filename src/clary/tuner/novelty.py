@@ -9,8 +9,8 @@ from clary.errors import SpaceExhausted
 from clary.tuner.ranges import CategoricalRange, Space
 from clary.tuner.scaling import Value
 
-# Of a larger space, as many untried combinations are looked at.
-POOL = 512
+# Of a larger space, as many combinations are looked at.
+POOL = 2048
 
 
 class Tried:
@@ -58,11 +58,8 @@ class Tried:
         """
         size = space.size
         assert size is not None, "a space without end has no need of it"
-        starts = range(size) if size <= POOL else (random.randrange(size) for _ in range(POOL))
-        if size <= POOL:
-            pool = [point for start in starts if (point := space.point(start)) not in self]
-        else:
-            pool = [self.first_untried(space, start) for start in starts]
+        some = range(size) if size <= POOL else (random.randrange(size) for _ in range(POOL))
+        pool = [point for index in some if (point := space.point(index)) not in self]
         if not pool:
             return self.first_untried(space)
         return min(pool, key=lambda point: (distance(space, point, values), random.random()))

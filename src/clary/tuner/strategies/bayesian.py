@@ -13,6 +13,11 @@ from clary.tuner.strategies import random_search, studies
 # Trials with an objective before the model is asked.
 STARTUP = 4
 
+# What TPE is shown. It models the best tenth, 25 at most, and weighs the newest 25 of the others
+# fully and older ones less, the earliest hardly at all.
+TPE_BEST = 25
+TPE_NEWEST = 225
+
 
 def propose(
     space: Space, observations: Sequence[Observation], random: Random, *, gaussian_process: bool
@@ -31,4 +36,20 @@ def propose(
     if gaussian_process:
         sampler = samplers.GPSampler(seed=seed, n_startup_trials=0)
         return studies.ask(space, tame(observations), sampler)
-    return studies.ask(space, observations, samplers.TPESampler(seed=seed, n_startup_trials=0))
+    sampler = samplers.TPESampler(seed=seed, n_startup_trials=0)
+    return studies.ask(space, telling(observations), sampler)
+
+
+def telling(observations: Sequence[Observation]) -> list[Observation]:
+    """The observations that tell TPE most, in their order: the best, the newest, what runs.
+
+    Bounds what a suggestion takes. What is left out are older ones that were not good.
+    """
+    ended = [place for place, one in enumerate(observations) if one.loss is not None]
+    if len(ended) <= TPE_BEST + TPE_NEWEST:
+        return list(observations)
+    by_loss = sorted(ended, key=lambda place: observations[place].loss or 0.0)
+    best = set(by_loss[:TPE_BEST])
+    others = [place for place in ended if place not in best]
+    left_out = set(others[:-TPE_NEWEST])
+    return [one for place, one in enumerate(observations) if place not in left_out]
