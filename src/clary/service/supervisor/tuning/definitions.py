@@ -14,6 +14,7 @@ from typing import Any
 from clary.errors import UsageError
 from clary.service.state.tuning_jobs import TuningJob
 from clary.tuner.autotune import ranges_from_hints
+from clary.tuner.bounds import is_number
 from clary.tuner.completion import Criteria
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Range, Space
 from clary.tuner.search import Search
@@ -158,7 +159,7 @@ def _read_definition(
         space=Space(ranges_of(request, definition)),
         strategy=strategy,
         direction=objective["Type"],
-        seed=seed,
+        seed=seed if alone else _own_seed(seed, definition),
         max_trials=config["ResourceLimits"].get("MaxNumberOfTrainingJobs") if alone else None,
         min_resource=low,
         max_resource=high,
@@ -167,6 +168,12 @@ def _read_definition(
     return Definition(
         definition.get("DefinitionName"), definition, objective["MetricName"], search, own_epochs
     )
+
+
+def _own_seed(seed: int, definition: Mapping[str, Any]) -> int:
+    """The seed of one of several definitions: each counts its own trials, and draws its own."""
+    digest = hashlib.sha256(f"{seed} {definition.get('DefinitionName')}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def _transfers(request: Mapping[str, Any]) -> bool:
@@ -194,13 +201,12 @@ def _integer(asked: Mapping[str, Any]) -> IntegerRange:
 
 
 def _number(asked: Mapping[str, Any], bound: str) -> float:
-    try:
-        return float(asked[bound])
-    except ValueError:
+    if not is_number(asked[bound]):
         raise UsageError(
             f"{bound} of the range of {asked['Name']} is {asked[bound]!r}, which is no number: "
             "write one such as 0.001"
-        ) from None
+        )
+    return float(asked[bound])
 
 
 def _whole(asked: Mapping[str, Any], bound: str) -> int:
