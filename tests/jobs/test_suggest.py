@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from clary.errors import SpaceExhausted
@@ -75,3 +78,34 @@ def test_what_is_no_question_is_said_in_one_sentence() -> None:
     assert done.stdout == ""
     assert "the question cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+BEGIN_AND_WAIT = """
+import os, subprocess, sys, time
+command = [sys.executable, "-m", "clary.jobs.suggest", "--parent", str(os.getpid())]
+print(subprocess.Popen(command).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("meanwhile_s", [0.0, 1.0], ids=["at once", "later"])
+def test_it_ends_with_the_process_that_asked(meanwhile_s: float) -> None:
+    question, never = os.pipe()
+    try:
+        service = subprocess.Popen(
+            [sys.executable, "-c", BEGIN_AND_WAIT], stdin=question, stdout=subprocess.PIPE
+        )
+        assert service.stdout is not None
+        with service, service.stdout as said:
+            program = psutil.Process(int(said.readline()))
+            time.sleep(meanwhile_s)
+            assert program.is_running()
+            service.kill()
+        # It still waits for its question: nothing but the service's end can have ended it.
+        deadline = time.monotonic() + 60
+        while program.is_running() and program.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.close(question)
+        os.close(never)

@@ -17,12 +17,17 @@ What ends a process, and with which exit code, stands in `clary.endings`.
 from __future__ import annotations
 
 import argparse
+import ctypes
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from clary.endings import exit_code
 from clary.errors import UsageError
+
+_PR_SET_PDEATHSIG = 1
 
 
 class ProgramParser(argparse.ArgumentParser):
@@ -55,3 +60,14 @@ def run_program(
         SystemExit: always, with the exit code.
     """
     sys.exit(exit_code(main, sys.argv[1:] if arguments is None else arguments))
+
+
+def end_with(parent: int) -> None:
+    """Have the system kill this process when the thread that began it ends.
+
+    Args:
+        parent: the process of that thread; if it has ended already, this one ends now.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)

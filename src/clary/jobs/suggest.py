@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from clary.errors import SpaceExhausted
-from clary.jobs.program import ProgramParser, run_program
+from clary.jobs.program import ProgramParser, end_with, run_program
 from clary.tuner.exchange import read_question, write_answer
 from clary.tuner.search import suggest
 
@@ -26,9 +26,13 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
         FormatError: stdin holds no question.
-        UsageError: an argument is given, or the question asks for what a search cannot be.
+        UsageError: an argument is not understood, or the question asks for what a search cannot be.
     """
-    ProgramParser("suggest", __doc__).parse_args(arguments)
+    parser = ProgramParser("suggest", __doc__)
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process ends")
+    parent = parser.parse_args(arguments).parent
+    if parent is not None:
+        end_with(parent)
     question = read_question(sys.stdin.read())
     try:
         answer = write_answer(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import builtins
-import ctypes
 import importlib.machinery
 import importlib.util
 import io
@@ -26,8 +25,8 @@ from typing import NoReturn
 from clary.errors import ClaryError
 from clary.formats.launch import InProcess, Launch
 from clary.jobs.host import namespace
+from clary.jobs.program import end_with
 
-_PR_SET_PDEATHSIG = 1
 _EXIT_NOT_FOUND = 127
 _EXIT_NOT_EXECUTABLE = 126
 _EXIT_BROKEN = 1
@@ -57,9 +56,7 @@ def run_user_code(launch: Launch, output: int, parent: int, *, here: bool) -> No
 
 def _detach(output: int, parent: int) -> None:
     """Let go of everything that is the host's."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGKILL)
+    end_with(parent)
     os.setpgid(0, 0)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import median
 
+from clary.formats.builtin_algorithm import lane_key
+from clary.gpus import count_gpus
 from clary.service.state.state import State
 from clary.service.state.tuning_jobs import TuningJob
-from clary.service.supervisor.tuning.children import new_trial
+from clary.service.supervisor.tuning.children import new_trial, trial_request
 from clary.service.supervisor.tuning.definitions import Definition
 from clary.service.supervisor.tuning.observing import SeenTrial, read_parents
-from clary.service.supervisor.tuning.suggesting import next_parameters
+from clary.service.supervisor.tuning.suggesting import Suggester
 from clary.service.supervisor.tuning.transitions import Event, advance
 from clary.tuner.search import SpaceExhausted
 from clary.tuner.trials import Trial
@@ -42,6 +45,7 @@ class Beginner:
         self._job = job
         self._definitions = definitions
         self._began = began
+        self._suggester = Suggester()
         self._parents: dict[str | None, list[Trial]] | None = None
         self._exhausted: set[str | None] = set()
 
@@ -64,9 +68,6 @@ class Beginner:
         by_definition: dict[str | None, list[Trial]] = {one.name: [] for one in self._definitions}
         for one in seen:
             by_definition[one.definition].append(one.trial)
-        # The quickest tells best what the next one takes: the first ones also do what is then kept
-        # for all, such as the features of a frozen backbone.
-        took = [one.seconds for one in seen if one.seconds and one.trial.state == "succeeded"]
         number = len(seen) + 1
         while count > 0 and not self.exhausted:
             definition = min(
@@ -77,11 +78,11 @@ class Beginner:
             # Each search counts its own trials.
             own = [replace(trial, number=place) for place, trial in enumerate(trials, 1)]
             try:
-                parameters = next_parameters(
+                parameters = self._suggester.next_parameters(
                     definition.search,
                     own,
                     self._parents_of(definition),
-                    min(took, default=None),
+                    self._seconds_per_trial(definition, seen),
                 )
             except SpaceExhausted:
                 self._exhausted.add(definition.name)
@@ -92,6 +93,24 @@ class Beginner:
             trials.append(Trial(number, parameters, "running"))
             number += 1
             count -= 1
+
+    def _seconds_per_trial(self, definition: Definition, seen: Sequence[SeenTrial]) -> float | None:
+        """What a trial of a definition takes that is not cut off; None while that is not known."""
+        # Of trials that share a process, those that are begun at once all wait for what is then
+        # kept, such as the features of a frozen backbone.
+        request = trial_request(definition.request, definition.objective, "any", {})
+        config = self._job.request["HyperParameterTuningJobConfig"]
+        alone = lane_key(request, count_gpus()) is None
+        first = 0 if alone else int(config["ResourceLimits"]["MaxParallelTrainingJobs"])
+        took = [
+            one.seconds
+            for one in seen
+            if one.definition == definition.name
+            and one.status == "Completed"
+            and one.seconds is not None
+            and one.trial.number > first
+        ]
+        return median(took) if took else None
 
     def _store(self, definition: Definition, number: int, tuned: dict[str, str]) -> bool:
         at_ms = time.time_ns() // 1_000_000

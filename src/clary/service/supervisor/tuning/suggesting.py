@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,37 +21,50 @@ logger = logging.getLogger(__name__)
 _GAUSSIAN_PROCESS_S = 120.0
 
 
-def next_parameters(
-    search: Search,
-    trials: Sequence[Trial],
-    parents: Sequence[Trial],
-    seconds_per_trial: float | None,
-) -> dict[str, Value]:
-    """What to try after `trials`. Takes milliseconds, or seconds where trials are costly.
+class Suggester:
+    """Suggests the trials of one tuning job.
 
-    Args:
-        search: what is searched and how.
-        trials: all before, numbered from 1 without a gap.
-        parents: those of the tuning jobs that this one starts from.
-        seconds_per_trial: what a trial takes; None while none has ended.
-
-    Raises:
-        SpaceExhausted: everything has been tried.
+    Owned by its beginner; one call at a time. A Gaussian process that has failed is not asked
+    again: one that hangs would cost two minutes each time.
     """
-    question = Question(search, trials, len(trials) + 1, parents)
-    if engine(search, [*parents, *trials], seconds_per_trial) == "gp":
-        try:
-            return _ask_process(question)
-        except SpaceExhausted:
-            raise
-        except ClaryError as error:
-            logger.warning("The Gaussian process failed, TPE chooses instead: %s", error)
-    return suggest(search, trials, question.number, parents)
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def next_parameters(
+        self,
+        search: Search,
+        trials: Sequence[Trial],
+        parents: Sequence[Trial],
+        seconds_per_trial: float | None,
+    ) -> dict[str, Value]:
+        """What to try after `trials`. Takes milliseconds, or seconds where trials are costly.
+
+        Args:
+            search: what is searched and how.
+            trials: all before, numbered from 1 without a gap.
+            parents: those of the tuning jobs that this one starts from.
+            seconds_per_trial: what a trial takes; None while that is not known.
+
+        Raises:
+            SpaceExhausted: everything has been tried.
+        """
+        question = Question(search, trials, len(trials) + 1, parents)
+        fit = engine(search, [*parents, *trials], seconds_per_trial)
+        if fit == "gp" and not self._failed:
+            try:
+                return _ask_process(question)
+            except SpaceExhausted:
+                raise
+            except ClaryError as error:
+                self._failed = True
+                logger.warning("The Gaussian process failed, TPE suggests from now on: %s", error)
+        return suggest(search, trials, question.number, parents)
 
 
 def _ask_process(question: Question) -> dict[str, Value]:
-    """Let the program answer that may import torch."""
-    command = [sys.executable, "-m", "clary.jobs.suggest"]
+    """Let the program answer that may import torch. It ends with this process."""
+    command = [sys.executable, "-m", "clary.jobs.suggest", "--parent", str(os.getpid())]
     try:
         done = subprocess.run(
             command,
