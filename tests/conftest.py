@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
 from clary.formats.service_record import ServiceRecord
@@ -22,6 +25,12 @@ from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# A test holds on a machine that is slow and busy: no example of it is timed.
+hypothesis_settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("unhurried")
 
 PictureFolder = Callable[..., Path]
 
@@ -37,31 +46,31 @@ def make_picture(label: int, number: int, size: int) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
+def write_pictures(
+    root: Path,
+    *,
+    classes: int = 3,
+    per_class: int = 12,
+    size: int = 64,
+    splits: Mapping[str, int] | None = None,
+) -> Path:
+    """Write a folder of JPEGs, a class per folder; `splits` says how many each class has there."""
+    parts = {"": per_class} if splits is None else splits
+    number = 0
+    for split, count in parts.items():
+        for label in range(classes):
+            folder = root / split / f"class_{label}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for _ in range(count):
+                number += 1
+                make_picture(label, number, size).save(folder / f"{number:04}.jpg", quality=90)
+    return root
+
+
 @pytest.fixture
 def picture_folder(tmp_path: Path) -> PictureFolder:
     """A function that writes a folder of JPEGs, a class per folder, and returns it."""
-
-    def build(
-        name: str = "pictures",
-        *,
-        classes: int = 3,
-        per_class: int = 12,
-        size: int = 64,
-        splits: Mapping[str, int] | None = None,
-    ) -> Path:
-        root = tmp_path / name
-        parts = {"": per_class} if splits is None else splits
-        number = 0
-        for split, count in parts.items():
-            for label in range(classes):
-                folder = root / split / f"class_{label}"
-                folder.mkdir(parents=True, exist_ok=True)
-                for _ in range(count):
-                    number += 1
-                    make_picture(label, number, size).save(folder / f"{number:04}.jpg", quality=90)
-        return root
-
-    return build
+    return lambda name="pictures", **kind: write_pictures(tmp_path / name, **kind)
 
 
 @pytest.fixture
@@ -70,9 +79,9 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
 
 
-@pytest.fixture
-def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What a process gets that uses a home, a port and AWS of this test's own.
+@contextmanager
+def own_clary(home: Path) -> Iterator[dict[str, str]]:
+    """The environment of a process that uses this home, a port of its own and no AWS.
 
     The service that something may start there is stopped afterwards, and its jobs with it.
     """
@@ -81,7 +90,6 @@ def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         port = probe.getsockname()[1]
     foreign = ("AWS_", "CLARY_", "SAGEMAKER_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    home = tmp_path / "home"
     yield {**kept, "CLARY_HOME": str(home), "CLARY_PORT": str(port), "OMP_NUM_THREADS": "1"}
     record = ServiceRecord.read(Settings(home=home)) if home.is_dir() else None
     if record is not None:
@@ -93,6 +101,13 @@ def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
             TrainingJob(session, job.name).stop()
             TrainingJob(session, job.name).wait(poll_seconds=0.2)
         office.stop(Settings(home=home))
+
+
+@pytest.fixture
+def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What a process gets that uses a home, a port and AWS of this test's own."""
+    with own_clary(tmp_path / "home") as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ parser.add_argument("-x", type=float, default=0.0)
 parser.add_argument("--kind", default="plain")
 arguments, others = parser.parse_known_args()
 """
+ENDLESS = HEAD + 'print("objective=1", flush=True)\ntime.sleep(600)\n'
 BOWL = HEAD + 'print(f"objective={(arguments.x - 3) ** 2}", flush=True)\n'
 
 
@@ -129,9 +130,21 @@ class Tuning:
         return self.until(name, lambda job: job["HyperParameterTuningJobStatus"] in TERMINAL)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service for all tests here, whose tuning jobs have names of their own."""
+    running = RunningService(tmp_path_factory.mktemp("service") / "home")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="package")
 def tuning(service: RunningService) -> Tuning:
-    """The tuning jobs of a module's service, with the script `bowl` in its bucket."""
+    """The tuning jobs of that service, with the script `bowl` in its bucket."""
     tuning = Tuning(service)
     tuning.put("bowl", BOWL)
+    tuning.put("endless", ENDLESS)
     return tuning

@@ -27,7 +27,7 @@ print(f"objective={arguments.x}", flush=True)
 )
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)
 def test_a_tuning_job_survives_kills(own_service: RunningService, tmp_path: Path) -> None:
     tuning = Tuning(own_service)
     tuning.put("marking", MARKING)

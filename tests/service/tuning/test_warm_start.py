@@ -119,8 +119,9 @@ def test_parents_must_be_there_and_have_ended(tuning: Tuning) -> None:
     warm = warm_start("TransferLearning", "nobody")
     with pytest.raises(ClientError, match="hyperparameter tuning job nobody does not exist"):
         tuning.create("orphan", configuration(1), definition("bowl"), **warm)
-    tuning.create("busy", configuration(4, parallel=1), definition("bowl"))
+    tuning.create("busy", configuration(4, parallel=1), definition("endless"))
     warm = warm_start("TransferLearning", "busy")
     with pytest.raises(ClientError, match="busy is InProgress: wait for it, or stop it"):
         tuning.create("hasty", configuration(1), definition("bowl"), **warm)
+    tuning.client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="busy")
     tuning.wait("busy")
