@@ -19,7 +19,8 @@ from clary.formats.credentials import Credentials
 from clary.formats.service_record import ServiceRecord
 from clary.settings import Settings
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 120.0
 
 
 def clean_environment(home: Path) -> dict[str, str]:
@@ -91,7 +92,7 @@ class RunningService:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=30)
+            return self.process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

@@ -21,7 +21,7 @@ from clary.service.executors.local_processes import LocalProcesses
 from clary.settings import Settings
 
 BUCKET = "bench"
-END_SECONDS = 60.0
+END_SECONDS = 120.0
 
 
 @dataclass
