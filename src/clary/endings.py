@@ -36,6 +36,11 @@ def exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) ->
         return _say(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", EXIT_INTERRUPTED)
+    except SystemExit as error:
+        # What rich makes of a reader that has left, when it is the one that prints.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return EXIT_BROKEN_PIPE
     except BrokenPipeError:
         # What is left in the buffer goes nowhere, or Python complains once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -40,7 +40,7 @@ def test_a_grid_has_as_many_trials_as_combinations(photos: Path, settings: Setti
     assert PictureTuning.prepare(str(photos), {}, settings, listed).trials == 6
     chosen = PictureTuning.prepare(str(photos), {}, settings, TuningPlan(strategy="Grid"))
     assert chosen.trials == chosen.space.size == 36
-    assert chosen.on(pictures=100).trials == 18
+    assert chosen.on(pictures=100, judged=20).trials == 18
     with pytest.raises(UsageError, match="a grid tries listed values, but lr is a range"):
         plan = TuningPlan(space=["lr=0.1..1.0"], strategy="Grid")
         PictureTuning.prepare(str(photos), {}, settings, plan)

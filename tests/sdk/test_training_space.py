@@ -54,7 +54,7 @@ def test_what_has_a_value_is_not_tuned() -> None:
 
 def test_ranges_are_those_of_their_options() -> None:
     space = own_space(
-        ["batch-size=8..64", "weight_decay=0..1", "hidden=16,64", "dropout=0..0.5"], {}
+        ["batch-size=8..64", "weight_decay=0..1", "hidden=16,64", "dropout=0..0.5"], {}, 0
     )
     assert space.ranges == (
         IntegerRange("batch_size", 8, 64),
@@ -89,14 +89,14 @@ def test_one_sentence_for_each_mistake(
     texts: list[str], given: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        own_space(texts, given)
+        own_space(texts, given, 0)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_what_has_an_effect_with_another_tuned_option_may_be_tuned() -> None:
-    assert own_space(["momentum=0.1..0.9", "optimizer=adamw,sgd"], {}).names
-    assert own_space(["momentum=0.1..0.9"], {"optimizer": "sgd"}).names
+    assert own_space(["momentum=0.1..0.9", "optimizer=adamw,sgd"], {}, 0).names
+    assert own_space(["momentum=0.1..0.9"], {"optimizer": "sgd"}, 0).names
 
 
 def test_batches_fit_the_pictures() -> None:

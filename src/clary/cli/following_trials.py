@@ -16,10 +16,9 @@ from clary.cli.trial_table import (
     clock,
     epochs_text,
     plain_line,
-    short_value,
     status_word,
 )
-from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
+from clary.cli.watching import RECONNECTIONS, Watch
 from clary.errors import ServiceError, ServiceUnreachable
 from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
@@ -34,11 +33,15 @@ _REASON_LIMIT = 300
 _DEFAULT_EPOCHS = TrainingOptions.model_fields["epochs"].default
 
 
-def follow_trials(job: TuningJob) -> TuningSnapshot:
+def follow_trials(job: TuningJob, asked: list[int]) -> TuningSnapshot:
     """Show a tuning job until it has ended.
 
     Ctrl-C and SIGTERM stop it and its trials; a second one leaves it to itself. A service that was
     killed is started again; the tuning job goes on where it was.
+
+    Args:
+        job: what to show.
+        asked: of `counting_stops`: grows with each Ctrl-C.
 
     Returns:
         How it stands at its end.
@@ -50,7 +53,7 @@ def follow_trials(job: TuningJob) -> TuningSnapshot:
     """
     settings = job.session.settings
     jobs = None if settings is None else settings.jobs_dir
-    with _View(Console(highlight=False), jobs) as view, counting_stops() as asked:
+    with _View(Console(highlight=False), jobs) as view:
         try:
             return _shown_to_its_end(view, job, asked)
         except ServiceUnreachable as error:
@@ -151,13 +154,15 @@ class _View:
         else:
             line = plain_line(one, moment.found)
             self._line(f"{line} best" if best else line)
-        self._print_reason(one.trial.failure_reason)
+        self._print_reason(one.trial.name, one.trial.failure_reason)
 
-    def _print_reason(self, reason: str | None) -> None:
+    def _print_reason(self, job: str, reason: str | None) -> None:
         """Say why a trial failed, unless the one before it has failed for the same reason."""
         if reason and reason != self._reason:
             text = " ".join(reason.split())
-            self._line(f"       {text[:_REASON_LIMIT]}", "red", wrapped=self._console.is_terminal)
+            if len(text) > _REASON_LIMIT:
+                text = f"{text[:_REASON_LIMIT].rstrip()} … (`clary jobs logs {job}` says all)"
+            self._line(f"       {text}", "red", wrapped=self._console.is_terminal)
         self._reason = reason or self._reason
 
     def _is_best(self, one: NumberedTrial, moment: TuningSnapshot) -> bool:
@@ -223,36 +228,3 @@ def _summary(moment: TuningSnapshot) -> str:
     if left is not None and not moment.ended:
         words.append(f"about {clock(left)} left")
     return " · ".join(words)
-
-
-def print_outcome(moment: TuningSnapshot, importances: dict[str, float]) -> None:
-    """Say which trial was the best, what its hyperparameters are, and which of them mattered."""
-    best = moment.best
-    console = Console(highlight=False, soft_wrap=True)
-    if best is None or best.trial.objective is None:
-        console.print(f"no trial of {moment.found.name} has an objective", markup=False)
-        if moment.trials:
-            name = moment.trials[0].trial.name
-            console.print(f"log       clary jobs logs {name}", markup=False)
-        return
-    of = f" of {len(moment.trials)}" if len(moment.trials) > 1 else ""
-    objective = moment.found.objective
-    console.print(
-        f"\nbest      trial {best.number}{of}: {objective} {best.trial.objective:.4f}",
-        style="bold",
-        markup=False,
-    )
-    values = {name: short_value(text) for name, text in best.trial.values.items()}
-    width = max(map(len, values), default=0)
-    room = max(map(len, values.values()), default=0)
-    for name in sorted(values, key=lambda name: -importances.get(name, 0.0)):
-        share = importances.get(name)
-        mattered = "" if share is None else f"   {share:4.0%} of what made the difference"
-        console.print(f"          {name:<{width}}  {values[name]:>{room}}{mattered}", markup=False)
-    if moment.as_good > 1:
-        apart = ": --objective valid_loss would tell them apart"
-        hint = apart if objective == "valid_accuracy" else ", and this was the first"
-        console.print(
-            f"          {moment.as_good} trials are as good{hint}",
-            markup=False,
-        )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
 
-from clary.cli.following_trials import follow_trials, print_outcome
+from clary.cli.following_trials import follow_trials
 from clary.cli.parser import Switch
 from clary.cli.training_parameters import given_options, with_training_options
-from clary.cli.trial_table import duration
+from clary.cli.tuning_end import print_end
+from clary.cli.watching import counting_stops
 from clary.endings import EXIT_INTERRUPTED
 from clary.errors import UsageError
 from clary.sdk.data_checking import check_pictures
 from clary.sdk.job_listing import has_had_jobs
+from clary.sdk.network_checking import NetworkCheck
 from clary.sdk.picture_tuning import (
     DEFAULT_PARALLEL,
     ObjectiveName,
@@ -24,12 +28,9 @@ from clary.sdk.picture_tuning import (
     check_name,
     seconds_of,
 )
-from clary.sdk.processes import job_program_output
 from clary.sdk.session import Session
 from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
-from clary.sdk.tuning_recording import record_folder, record_tuning
 from clary.sdk.tuning_resume import earlier_trials, resume_tuning
-from clary.sdk.tuning_snapshot import TuningSnapshot
 from clary.settings import Settings
 from clary.tuner.search import Strategy
 
@@ -48,10 +49,10 @@ def tune(
     *,
     trials: Annotated[int | None, Parameter(group=SEARCH)] = None,
     space: Annotated[list[str] | None, RANGES] = None,
-    strategy: Annotated[Word, Parameter(group=SEARCH)] = "bayesian",
+    strategy: Annotated[Word | None, Parameter(group=SEARCH)] = None,
     parallel: Annotated[int | None, Parameter(group=SEARCH)] = None,
     time_limit: Annotated[str | None, Parameter(group=SEARCH)] = None,
-    objective: Annotated[ObjectiveName, Parameter(group=SEARCH)] = "valid_accuracy",
+    objective: Annotated[ObjectiveName | None, Parameter(group=SEARCH)] = None,
     target: Annotated[float | None, Parameter(group=SEARCH, allow_leading_hyphen=True)] = None,
     early_stopping: Annotated[Switch, Parameter(group=SEARCH)] = False,
     name: Annotated[str | None, Parameter(group=JOB)] = None,
@@ -73,11 +74,12 @@ def tune(
         trials: How many trainings; 20 by default, a grid has as many as it has combinations.
         space: Ranges, such as lr=1e-4..1e-1:log epochs=5..20 batch_size=32,64,128; the scales are
             auto, linear, log and reverse-log.
-        strategy: How combinations are chosen: bayesian learns from earlier trials, hyperband also
-            stops those that fall behind, grid tries all of some listed values.
+        strategy: How combinations are chosen: bayesian, the default, learns from earlier trials,
+            hyperband also stops those that fall behind, grid tries all of some listed values.
         parallel: Trials at once; 4 by default.
         time_limit: End the search after a time such as 10m or 1h30m.
-        objective: What a trial is judged by: that of the epoch whose weights it keeps.
+        objective: What a trial is judged by, valid_accuracy by default: that of the epoch whose
+            weights it keeps.
         target: End the search when a trial reaches this objective.
         early_stopping: Stop trials that fall behind the median of the others.
         name: The tuning job's name; made of the data's name and the time by default.
@@ -91,37 +93,77 @@ def tune(
     Raises:
         UsageError: an option or a range cannot be used, or the job cannot be made or resumed.
         DataError: there is no such data, or training on it would go wrong.
+        ModelError: there is no such network, or its weights cannot be had.
         StorageError: the record cannot be written.
         ServiceError: the service cannot be started, or refuses the job.
     """
     settings = Settings.from_environment()
     given = given_options(options)
     if attach is not None or resume is not None:
-        _refuse_besides(data, given, space, attach is not None and resume is not None)
+        verbs = (("--resume", resume is not None), ("--attach", attach is not None))
+        beside = {
+            "--space": space is not None,
+            "--strategy": strategy is not None,
+            "--objective": objective is not None,
+            "--target": target is not None,
+            "--early-stopping": early_stopping,
+            "--skip-check": skip_check,
+        }
+        limits = {
+            "--trials": trials is not None,
+            "--parallel": parallel is not None,
+            "--time-limit": time_limit is not None,
+            "--name": name is not None,
+            "--detach": detach,
+        }
+        _refuse_besides(data, given, [verb for verb, said in verbs if said], beside, limits)
     if attach is not None:
         job = _attached(attach, settings)
-    elif resume is not None:
+        with counting_stops() as asked:
+            return _shown_to_its_end(job, settings, asked, report=not no_report)
+    start: Callable[[], TuningJob]
+    if resume is not None:
+        check_counts(trials, parallel)
+        check_name(name)
         seconds = None if time_limit is None else seconds_of(time_limit)
-        job = _resumed(
-            resume, settings, trials=trials, parallel=parallel, seconds=seconds, name=name
+        earlier = _named(resume, settings)
+        session = _session(settings)
+        start = partial(
+            _resumed, session, earlier, trials=trials, parallel=parallel, seconds=seconds, name=name
         )
     else:
         plan = TuningPlan(
-            space=space or (),
+            space=space,
             trials=trials,
-            strategy=cast("Strategy", strategy.capitalize()),
+            strategy=cast("Strategy", (strategy or "bayesian").capitalize()),
             parallel=DEFAULT_PARALLEL if parallel is None else parallel,
-            objective=objective,
+            objective=objective or "valid_accuracy",
             early_stopping=early_stopping,
             target=target,
             time_limit=time_limit,
             name=name,
         )
-        job = _started(data, given, plan, settings, skip_check=skip_check)
-    if detach:
-        print(f"`clary tune --attach {job.name}` shows it")
-        return 0
-    return _end(job, follow_trials(job), settings, report=not no_report)
+        prepared = _prepared(data, given, plan, settings, skip_check=skip_check)
+        start = partial(_started, prepared, _session(settings))
+    # From here on there is a job that Ctrl-C must not leave behind without a word.
+    with counting_stops() as asked:
+        job = start()
+        if detach:
+            return _left(job, asked)
+        return _shown_to_its_end(job, settings, asked, report=not no_report)
+
+
+def _shown_to_its_end(job: TuningJob, settings: Settings, asked: list[int], *, report: bool) -> int:
+    return print_end(job, follow_trials(job, asked), settings, report=report)
+
+
+def _left(job: TuningJob, asked: list[int]) -> int:
+    if asked:
+        job.stop()
+        print(f"{job.name} is stopping", flush=True)
+        return EXIT_INTERRUPTED
+    print(f"`clary tune --attach {job.name}` shows it")
+    return 0
 
 
 def _attached(named: list[str], settings: Settings) -> TuningJob:
@@ -130,20 +172,8 @@ def _attached(named: list[str], settings: Settings) -> TuningJob:
     return job
 
 
-def _resumed(
-    named: list[str],
-    settings: Settings,
-    *,
-    trials: int | None,
-    parallel: int | None,
-    seconds: int | None,
-    name: str | None,
-) -> TuningJob:
-    check_counts(trials, parallel)
-    check_name(name)
-    earlier = _named(named, settings)
-    limits = {"trials": trials, "parallel": parallel, "seconds": seconds}
-    job = resume_tuning(_session(settings), earlier, **limits, name=name)
+def _resumed(session: Session, earlier: str, **words: Any) -> TuningJob:
+    job = resume_tuning(session, earlier, **words)
     found = job.description()
     known, more = len(earlier_trials(job, found)), found.max_trials
     print(f"Going on with {earlier} as {job.name}: {known} trials are known", end="")
@@ -151,44 +181,60 @@ def _resumed(
     return job
 
 
-def _started(
+def _prepared(
     data: str | None, given: Options, plan: TuningPlan, settings: Settings, *, skip_check: bool
-) -> TuningJob:
+) -> PictureTuning:
     if data is None:
         raise UsageError(
             "`clary tune` needs the folder of your pictures, as in `clary tune photos/`; "
             "`clary tune digits` tries it without any"
         )
     prepared = PictureTuning.prepare(data, given, settings, plan)
-    if not skip_check:
-        checked = check_pictures(prepared.training.location, given)
+    with NetworkCheck(prepared.space, given) as networks:
+        checked = check_pictures(prepared.training.location, given, look=not skip_check)
         learned = sum(checked.counts.get("train", {}).values())
         judged = sum(checked.counts.get("valid", {}).values())
-        prepared = prepared.on(pictures=learned)
-        print(
-            f"{checked.pictures} pictures of {len(checked.classes)} classes: {learned} to train "
-            f"on, {judged} to judge by"
-        )
-        warnings = sum(finding.severity == "warning" for finding in checked.findings)
-        if warnings:
-            plural = "" if warnings == 1 else "s"
-            print(f"{warnings} warning{plural} about them: `clary check {data}` tells")
-    job = prepared.start(Session.on_this_machine(settings))
+        prepared = prepared.on(pictures=learned, judged=judged)
+        networks.require()
+    print(
+        f"{checked.pictures} pictures of {len(checked.classes)} classes: {learned} to train "
+        f"on, {judged} to judge by"
+    )
+    warnings = sum(finding.severity == "warning" for finding in checked.findings)
+    if warnings:
+        plural = "" if warnings == 1 else "s"
+        print(f"{warnings} warning{plural} about them: `clary check {shlex.quote(data)}` tells")
+    return prepared
+
+
+def _started(prepared: PictureTuning, session: Session) -> TuningJob:
+    job = prepared.start(session)
     tuned = ", ".join(prepared.space.names)
     print(f"Tuning {job.name}: {tuned} in {prepared.trials} trials", flush=True)
     return job
 
 
-def _refuse_besides(data: str | None, given: Options, space: list[str] | None, both: bool) -> None:
-    if both:
+def _refuse_besides(
+    data: str | None,
+    given: Options,
+    verbs: list[str],
+    beside: Mapping[str, bool],
+    limits: Mapping[str, bool],
+) -> None:
+    if len(verbs) > 1:
         raise UsageError("--resume starts a tuning job and --attach shows one: give one of them")
     said = [f"--{name.replace('_', '-')}" for name in given]
-    said += ["--space"] if space else []
+    said += [option for option, is_said in beside.items() if is_said]
     said += [data] if data is not None else []
     if said:
         raise UsageError(
             f"a tuning job that exists has its data, options and ranges already: leave out "
             f"{', '.join(said)}, or start a new one"
+        )
+    said = [option for option, is_said in limits.items() if is_said]
+    if said and verbs == ["--attach"]:
+        raise UsageError(
+            f"--attach only shows a tuning job: leave out {', '.join(said)}, or use --resume"
         )
 
 
@@ -209,27 +255,3 @@ def _named(given: list[str], settings: Settings) -> str:
 
 def _no_job(settings: Settings) -> str:
     return f"there is no tuning job in {settings.home} yet: `clary tune photos/` starts one"
-
-
-def _end(job: TuningJob, moment: TuningSnapshot, settings: Settings, *, report: bool) -> int:
-    record = record_tuning(job, settings)
-    print_outcome(moment, record.importances)
-    folder = record_folder(job.name, settings)
-    if moment.best is not None:
-        if report:
-            code, page = job_program_output("tuning_report", [str(folder)])
-            print(f"report    {page.strip()}" if code == 0 else "report    it could not be written")
-        print(f"model     clary predict {moment.best.trial.name} PICTURE…")
-        if record.command:
-            print(f"train     {record.command}")
-    took = duration(moment.found.seconds)
-    status = moment.found.status
-    if status == "Stopped":
-        print(f"{job.name} stopped after {took}")
-        print(f"Go on with it: clary tune --resume {job.name}", flush=True)
-        return EXIT_INTERRUPTED
-    if status == "Failed":
-        print(f"{job.name} failed after {took}: {moment.found.failure_reason}", flush=True)
-        return 1
-    print(f"{job.name} is done in {took}. {record.completion or ''}".rstrip(), flush=True)
-    return 0 if moment.best is not None else 1

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
-from clary.errors import ClaryError, ServiceError
+from clary.errors import ServiceError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 # A service that does not stay is not started for ever.
@@ -41,14 +41,15 @@ class Watch(Generic[Found]):
         self.over = threading.Event()
         self._ask = ask
         self._pause_seconds = pause_seconds
-        self._error: ClaryError | None = None
+        self._error: Exception | None = None
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def result(self) -> Found:
         """What was found at the end, once `over` is set.
 
         Raises:
-            ClaryError: it could not be asked.
+            ServiceError: it could not be asked even once.
+            Exception: whatever has come of asking.
         """
         if self._error is not None:
             raise self._error
@@ -63,7 +64,7 @@ class Watch(Generic[Found]):
                 if self.found.ended:
                     return
                 self.over.wait(self._pause_seconds)
-        except ClaryError as error:
+        except Exception as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
         finally:
             self.over.set()

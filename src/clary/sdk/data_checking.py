@@ -15,12 +15,13 @@ from clary.sdk.processes import job_program_output
 _OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by", "image_size", "batch_size")
 
 
-def check_pictures(data: str, options: Mapping[str, Any]) -> CheckReport:
+def check_pictures(data: str, options: Mapping[str, Any], *, look: bool = True) -> CheckReport:
     """Check pictures as closely as a training does.
 
     Args:
         data: a path or a known name.
         options: those of the training, as text; what the check has no use for is left out.
+        look: at the pictures; otherwise they are only counted.
 
     Raises:
         ProgramFailed: they cannot be looked at, and the program has said why.
@@ -28,7 +29,8 @@ def check_pictures(data: str, options: Mapping[str, Any]) -> CheckReport:
         FormatError: the program has not printed a report.
     """
     given = [f"--{name.replace('_', '-')}={options[name]}" for name in _OPTIONS if name in options]
-    code, text = job_program_output("check", [data, "--json", "--as-training", *given])
+    how = "--as-training" if look else "--count"
+    code, text = job_program_output("check", [data, "--json", how, *given])
     if not text:
         raise ProgramFailed(code)
     try:

@@ -1,7 +1,7 @@
 """What `clary tune` asks for: a tuning job whose trials are trainings of the built-in algorithm.
 
     tuning = PictureTuning.prepare("photos", {"epochs": "5"}, settings, plan=TuningPlan(trials=8))
-    job = tuning.on(pictures=244).start(session)
+    job = tuning.on(pictures=244, judged=153).start(session)
 
 Whatever a person can have typed wrongly is found before a service is needed.
 """
@@ -50,7 +50,7 @@ class TuningPlan:
     """How a person wants to search.
 
     Args:
-        space: ranges as text; those that fit the training when empty.
+        space: ranges as text; those that fit the training when None.
         trials: how many; 20, or as many as a grid has combinations, when None.
         strategy: how combinations are chosen.
         parallel: how many trials at once.
@@ -61,10 +61,11 @@ class TuningPlan:
         name: at most 32 letters, digits and inner hyphens; made up when None.
 
     Raises:
-        UsageError: a number is out of bounds, or the name or the time limit is not understood.
+        UsageError: a number is out of bounds, no range is given, or the name or the time limit is
+            not understood.
     """
 
-    space: Sequence[str] = ()
+    space: Sequence[str] | None = None
     trials: int | None = None
     strategy: Strategy = "Bayesian"
     parallel: int = DEFAULT_PARALLEL
@@ -77,6 +78,11 @@ class TuningPlan:
     def __post_init__(self) -> None:
         check_counts(self.trials, self.parallel)
         check_name(self.name)
+        if self.space is not None and not self.space:
+            raise UsageError(
+                "--space names no range: give some, such as --space lr=1e-4..1e-1:log, or leave it "
+                "out for those that fit"
+            )
         if self.objective not in get_args(ObjectiveName):
             raise UsageError(
                 f"--objective is {self.objective!r} but must be {' or '.join(_DIRECTIONS)}"
@@ -133,7 +139,7 @@ class PictureTuning:
             given.setdefault("monitor", "valid_loss")
         training = PictureTraining.prepare(data, given, settings, skip_check=True, no_report=True)
         if plan.space:
-            space = own_space(plan.space, given)
+            space = own_space(plan.space, given, count_gpus())
             space = Space(tuple(_with_absolute_paths(one, settings) for one in space.ranges))
         else:
             space = default_space(given, count_gpus())
@@ -150,12 +156,22 @@ class PictureTuning:
             return self.space.size
         return self.plan.trials or DEFAULT_TRIALS
 
-    def on(self, *, pictures: int) -> PictureTuning:
-        """The same, fitted to a number of pictures to train on.
+    def on(self, *, pictures: int, judged: int) -> PictureTuning:
+        """The same, fitted to the pictures.
+
+        Args:
+            pictures: how many there are to train on.
+            judged: how many to judge trials by.
 
         Raises:
-            UsageError: a range of batch sizes goes beyond it.
+            UsageError: a range of batch sizes goes beyond the pictures, or none are left to judge
+                by.
         """
+        if not judged:
+            raise UsageError(
+                f"there is no valid split and --valid-fraction is {self._options.valid_fraction}: "
+                "hold out some pictures, 0.1 or more, to judge trials by"
+            )
         return replace(self, space=fit_batches(self.space, pictures, own=bool(self.plan.space)))
 
     def start(self, session: Session) -> TuningJob:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from clary.errors import UsageError
 from clary.formats.builtin_algorithm import starts_pretrained, trains_head_alone
 from clary.formats.training_options import TrainingOptions
+from clary.sdk.training_effects import require_effects, require_trainable
 from clary.tuner.ranges import (
     CategoricalRange,
     ContinuousRange,
@@ -44,16 +45,6 @@ _NOT_TUNED = {
     "monitor": "it decides what trials are judged by: see --objective",
     "trust_pickle": "it decides whether code may run",
 }
-# What an option has an effect with, and what else it does not.
-_NEEDS = {
-    "momentum": ("optimizer", ("sgd",)),
-    "eps": ("optimizer", ("adamw", "adam")),
-    "beta1": ("optimizer", ("adamw", "adam")),
-    "beta2": ("optimizer", ("adamw", "adam")),
-    "warmup_epochs": ("schedule", ("cosine",)),
-    "step_epochs": ("schedule", ("step",)),
-    "step_gamma": ("schedule", ("step",)),
-}
 # An inner point: a range of numbers whose ends are whole holds others that are not.
 _INSIDE = 0.381966
 _CORNERS = 1024
@@ -68,7 +59,7 @@ def default_space(given: Mapping[str, Any], gpus: int) -> Space:
         gpus: of this machine: they decide whether the whole network is trained.
 
     Raises:
-        UsageError: all of these were given values.
+        UsageError: all of these were given values, or training would refuse the others.
     """
     options = TrainingOptions.parse(given)
     learning = "scratch"
@@ -89,7 +80,9 @@ def default_space(given: Mapping[str, Any], gpus: int) -> Space:
             f"what would be tuned ({names}) has fixed values: leave one out, or name others by "
             "--space, such as --space dropout=0..0.5"
         )
-    return Space(free)
+    space = Space(free)
+    require_trainable(space, given, gpus)
+    return space
 
 
 def default_grid(space: Space) -> Space:
@@ -97,27 +90,28 @@ def default_grid(space: Space) -> Space:
     return Space(tuple(_listed(tuned) for tuned in space.ranges))
 
 
-def own_space(texts: Sequence[str], given: Mapping[str, Any]) -> Space:
+def own_space(texts: Sequence[str], given: Mapping[str, Any], gpus: int) -> Space:
     """The ranges that a person has written, each of a training option.
 
     Args:
         texts: such as `lr=1e-4..1e-1:log` and `batch_size=32,64,128`.
         given: the options that all trials share.
+        gpus: of this machine: they decide whether the whole network is trained.
 
     Raises:
-        UsageError: a text is no range, an option is unknown, given a value as well, or cannot be
-            tuned, or training would refuse a value of its range.
+        UsageError: a text is no range, an option is unknown, given a value as well, cannot be
+            tuned or has no effect, or training would refuse a value of its range.
     """
     space = Space(tuple(_of_option(parse_range(text)) for text in texts))
-    options = TrainingOptions.parse(given)
     for tuned in space.ranges:
         _require_tunable(tuned, given)
         for value in _tried(tuned):
             _parse(tuned, {**given, tuned.name: value})
-        _require_effect(tuned, options, space)
     if 2 ** len(space.ranges) <= _CORNERS:
         for corner in itertools.product(*(_ends(tuned) for tuned in space.ranges)):
             TrainingOptions.parse({**given, **dict(zip(space.names, corner, strict=True))})
+    require_trainable(space, given, gpus)
+    require_effects(space, given, gpus)
     return space
 
 
@@ -178,15 +172,6 @@ def _require_tunable(tuned: Range, given: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{name} has the fixed value {given[name]} and a range: leave out {option}, or the "
             "range"
-        )
-
-
-def _require_effect(tuned: Range, options: TrainingOptions, space: Space) -> None:
-    needed, values = _NEEDS.get(tuned.name, ("", ()))
-    if needed and needed not in space.names and getattr(options, needed) not in values:
-        raise UsageError(
-            f"{tuned.name} has no effect with --{needed} {getattr(options, needed)}: give "
-            f"--{needed} {values[0]}, or leave its range out"
         )
 
 

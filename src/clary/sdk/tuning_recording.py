@@ -192,7 +192,7 @@ def _command(
     image = str(found.definition["AlgorithmSpecification"].get("TrainingImage", ""))
     if winner is None or data is None or not names_image(image):
         return None
-    trial = numbered[winner.number - 1].trial
+    trial = next(one.trial for one in numbered if one.number == winner.number)
     try:
         return training_command(data, {**found.fixed, **trial.values})
     except UsageError:

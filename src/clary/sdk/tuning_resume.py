@@ -42,17 +42,21 @@ def earlier_trials(job: TuningJob, found: TuningDescription) -> list[NumberedTri
     Raises:
         ServiceError: the service does not answer, or a parent was deleted.
     """
-    parents = (TuningJob(job.session, name) for name in reversed(found.goes_on_from))
-    return number_on((), [trial for parent in parents for trial in parent.trials()])
+    known: list[NumberedTrial] = []
+    for name in reversed(found.goes_on_from):
+        known += number_on(known, TuningJob(job.session, name).trials())
+    return known
 
 
 def number_on(
     before: Sequence[NumberedTrial], trials: Sequence[TrialDescription]
 ) -> list[NumberedTrial]:
-    """Trials with the numbers that follow on those before them."""
-    return [
-        NumberedTrial(number, trial) for number, trial in enumerate(trials, start=len(before) + 1)
-    ]
+    """Trials with the numbers that follow on those before them.
+
+    A trial keeps its number when another one is deleted.
+    """
+    last = max((one.number for one in before), default=0)
+    return [NumberedTrial(last + trial.number, trial) for trial in trials]
 
 
 def was_stopped_early(session: Session, found: TuningDescription, trial: TrialDescription) -> bool:

@@ -44,13 +44,22 @@ class TuningSnapshot:
     @cached_property
     def best(self) -> NumberedTrial | None:
         """The trial with the best objective so far."""
-        seen = (
+        return self._best_of(self.trials)
+
+    @cached_property
+    def best_completed(self) -> NumberedTrial | None:
+        """The best of the trials that were not stopped, and so have left a model."""
+        return self._best_of([one for one in self.trials if one.trial.status == "Completed"])
+
+    def _best_of(self, trials: Sequence[NumberedTrial]) -> NumberedTrial | None:
+        by_number = {one.number: one for one in trials}
+        seen = [
             Trial(one.number, one.trial.values, "succeeded", one.trial.objective)
-            for one in self.trials
+            for one in trials
             if one.trial.objective is not None
-        )
-        winner = best(list(seen), self.found.direction)
-        return self.trials[winner.number - 1] if winner else None
+        ]
+        winner = best(seen, self.found.direction)
+        return by_number[winner.number] if winner else None
 
     @property
     def as_good(self) -> int:
