@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     except Interrupted as error:
         if not _is_main_process():
             return error.exit_code
-        raise resumable(error, directory.root.name) from error
+        raise resumable(error, directory) from error
     except ClaryError as error:
         if not _is_main_process():
             return error.exit_code

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from clary.errors import Interrupted
+from clary.formats.job_directory import JobDirectory
+
+# What tells a job that a tuning job has made from one that a person has started.
+_OF_TRIALS = "_tuning_objective_metric"
 
 if TYPE_CHECKING:
     from clary.vision.finetuning import FinetuneResult
@@ -50,6 +54,12 @@ def say_what_next(job: str, console: Console) -> None:
     )
 
 
-def resumable(error: Interrupted, job: str) -> Interrupted:
-    """The same, with what goes on from there."""
-    return Interrupted(f"{error}; `clary train --resume {job}` goes on from there")
+def resumable(error: Interrupted, directory: JobDirectory) -> Interrupted:
+    """The same, with what goes on from there; a trial is stopped for good.
+
+    Raises:
+        FormatError: the job's hyperparameters are missing or damaged.
+    """
+    if _OF_TRIALS in directory.hyperparameters():
+        return error
+    return Interrupted(f"{error}; `clary train --resume {directory.root.name}` goes on from there")

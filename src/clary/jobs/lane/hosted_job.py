@@ -18,12 +18,13 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
 from clary.jobs.host.failures import failure_reason, killed_by, last_error, written_failure
 from clary.jobs.host.log_writer import LogWriter
-from clary.jobs.training_end import resumable
 from clary.vision.finetuning import StopRequest
 
 _EXIT_STOPPED = 128 + signal.SIGTERM
 _EXIT_KILLED = 128 + signal.SIGKILL
 _EXIT_BROKEN = 1
+# A disk that takes no end file for so long does not hold up everybody else's end.
+ROOM_S = 600.0
 
 
 class HostedJob:
@@ -42,6 +43,7 @@ class HostedJob:
         self._log = LogWriter(Path(launch.log))
         self._started: HostStarted | None = HostStarted(os.getpid(), None, _now_ms())
         self._ended: HostEnded | None = None
+        self._ended_at = 0.0
         self.console = Console(file=cast(IO[str], _LogStream(self._log)), soft_wrap=True)
 
     @classmethod
@@ -76,9 +78,14 @@ class HostedJob:
         """Whether it shall end without doing anything more."""
         return self.files.kill.exists()
 
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether somebody has asked for its end."""
+        return self.files.stop.exists() or self.is_killed
+
     def hear_wishes(self) -> None:
         """Ask the job to stop where somebody has asked for its end."""
-        if self.files.stop.exists() or self.is_killed:
+        if self.is_unwanted:
             self.stop.stop()
 
     def print(self, text: str) -> None:
@@ -100,35 +107,42 @@ class HostedJob:
             return
         code = 0 if error is None else self._explain(error)
         failure = None
-        if code:
+        if isinstance(error, Interrupted) and not self.is_killed:
+            failure = str(error)  # no error of the algorithm's
+        elif code:
             said = written_failure(self.directory) or killed_by(code) or last_error(self._log.tail)
             failure = failure_reason(code, said)
-        self._log.close()
-        self._ended = HostEnded(code, failure, _now_ms())
+        self._say_end(code, failure)
 
     def end_before_it_began(self) -> None:
         """The job was stopped while it waited."""
         code = _EXIT_KILLED if self.is_killed else _EXIT_STOPPED
-        self._log.close()
-        self._ended = HostEnded(code, "stopped before it had begun", _now_ms())
+        self._say_end(code, "stopped before it had begun")
 
     def settle(self) -> bool:
         """Write what there is to say of start and end; again later where the disk is full.
 
         Returns:
-            Whether the job has ended and everything is said: its lock is free.
+            Whether the job has ended and everything is said: its lock is free. It is free as well
+            when there was no room for the end for `ROOM_S`: the job is found to be gone then.
         """
         try:
             if self._started is not None and self._ended is None:
                 self._started.write(self.files)
                 self._started = None
-            if self._ended is not None:
-                self._ended.write(self.files)
-                os.close(self._lock)
-                return True
+            if self._ended is None:
+                return False
+            self._ended.write(self.files)
         except StorageError:
-            return False
-        return False
+            if self._ended is None or time.monotonic() - self._ended_at < ROOM_S:
+                return False
+        os.close(self._lock)
+        return True
+
+    def _say_end(self, code: int, failure: str | None) -> None:
+        self._log.close()
+        self._ended = HostEnded(code, failure, _now_ms())
+        self._ended_at = time.monotonic()
 
     def _explain(self, error: BaseException) -> int:
         """Log the error as the program alone would end with it, and give its exit code."""
@@ -137,9 +151,7 @@ class HostedJob:
         if not isinstance(error, ClaryError):
             self.feed("".join(traceback.format_exception(error)).encode("utf-8", "replace"))
             return _EXIT_BROKEN
-        if isinstance(error, Interrupted):
-            error = resumable(error, self.directory.root.name)
-        else:
+        if not isinstance(error, Interrupted):
             try:
                 self.directory.write_failure(str(error))
             except StorageError as full:

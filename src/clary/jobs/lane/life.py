@@ -14,8 +14,9 @@ from clary.jobs.lane.trials import Trials
 from clary.settings import Settings
 from clary.vision.cores import usable_cores
 
-# Features, backbone and pictures stay at hand for the trials that are still to be thought of.
-IDLE_S = 60.0
+# Features, backbone and pictures stay at hand for the trials that are still to be thought of. They
+# are most of a gigabyte, and the next lane finds the features on the disk.
+IDLE_S = 10.0
 # Trials that are started together arrive a moment apart.
 LINGER_S = 0.02
 _RETRY_S = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -17,6 +18,9 @@ from clary.jobs.lane.hosted_job import HostedJob
 
 _MESSAGE_BYTES = 4096
 _BETWEEN_LOOKS_S = 0.05
+# The signal that belongs to a wish may come when the job has already ended.
+_SIGNAL_TRAVELS_S = 10.0
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
 class Reception:
@@ -32,6 +36,7 @@ class Reception:
         service.setblocking(False)
         self._arrived: deque[HostedJob] = deque()
         self._jobs: list[HostedJob] = []
+        self._ended: deque[tuple[float, HostedJob]] = deque()
         self._open = True
         self._signalled = False
         self._looked_at = 0.0
@@ -74,15 +79,18 @@ class Reception:
         if self._signalled:
             self._signalled = False
             _drain(self._wake)
-            for job in self._jobs:
-                job.hear_wishes()
+            self._hear_signal()
         while self._open and self._receive():
             pass
         for job in [job for job in self._arrived if job.stop.requested]:
             self._arrived.remove(job)
             job.end_before_it_began()
-        self._jobs = [job for job in self._jobs if not job.settle()]
         self._looked_at = time.monotonic()
+        while self._ended and self._looked_at - self._ended[0][0] > _SIGNAL_TRAVELS_S:
+            self._ended.popleft()
+        for job in [job for job in self._jobs if job.settle()]:
+            self._jobs.remove(job)
+            self._ended.append((self._looked_at, job))
 
     def take(self) -> list[HostedJob]:
         """The jobs that have arrived and shall begin now."""
@@ -96,9 +104,7 @@ class Reception:
         Returns:
             Whether nobody is left; False where a launch had come at the last moment.
         """
-        if self._open:
-            with suppress(OSError):  # the service's end is closed
-                self._service.shutdown(socket.SHUT_RD)
+        self._refuse_more()
         self.look()
         return not self._jobs
 
@@ -107,6 +113,25 @@ class Reception:
         for job in self._jobs:
             job.end(error)
         self.look()
+
+    def _hear_signal(self) -> None:
+        """Tell those whose end was asked for; where it was nobody's, this process's end was.
+
+        Then all jobs stop, and the process ends with them.
+        """
+        known = [*self._jobs, *(job for _, job in self._ended)]
+        if any(job.is_unwanted for job in known):
+            for job in self._jobs:
+                job.hear_wishes()
+            return
+        for job in self._jobs:
+            job.stop.stop()
+        self._refuse_more()
+
+    def _refuse_more(self) -> None:
+        if self._open:
+            with suppress(OSError):  # the service's end is closed
+                self._service.shutdown(socket.SHUT_RD)
 
     def _receive(self) -> bool:
         try:
@@ -131,13 +156,14 @@ class Reception:
         """Nobody can tell for which job a library printed it: it is in the log of each."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        printed = os.pread(self._printed, os.fstat(self._printed).st_size, self._printed_to)
-        self._printed_to += len(printed)
-        if not printed:
+        new = os.fstat(self._printed).st_size - self._printed_to
+        if not new:
             return
+        printed = os.pread(self._printed, new, self._printed_to)
         for job in self._jobs:
             job.feed(printed)
-        if not self._jobs:
+        self._printed_to += len(printed)
+        if not _freed(self._printed, self._printed_to):
             os.ftruncate(self._printed, 0)
             self._printed_to = 0
 
@@ -152,6 +178,17 @@ def _take_standard_streams() -> int:
     for handle in (writing, nothing):
         os.close(handle)
     return printed
+
+
+def _freed(handle: int, length: int) -> bool:
+    """Give back the memory of the beginning of a file; what others append stays where it is.
+
+    Returns:
+        False where the system cannot do so.
+    """
+    start, end = ctypes.c_int64(0), ctypes.c_int64(length)
+    failed: int = ctypes.CDLL(None).fallocate(handle, _PUNCH_HOLE | _KEEP_SIZE, start, end)
+    return not failed
 
 
 def _drain(handle: int) -> None:
