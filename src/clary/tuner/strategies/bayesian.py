@@ -34,10 +34,12 @@ def propose(
 
     seed = random.getrandbits(32)
     if gaussian_process:
-        sampler = samplers.GPSampler(seed=seed, n_startup_trials=0)
-        return studies.ask(space, tame(observations), sampler)
-    sampler = samplers.TPESampler(seed=seed, n_startup_trials=0)
-    return studies.ask(space, telling(observations), sampler)
+        return studies.ask(
+            space, tame(observations), samplers.GPSampler(seed=seed, n_startup_trials=0)
+        )
+    return studies.ask(
+        space, telling(observations), samplers.TPESampler(seed=seed, n_startup_trials=0)
+    )
 
 
 def telling(observations: Sequence[Observation]) -> list[Observation]:
