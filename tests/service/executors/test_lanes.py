@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from clary.errors import StorageError
 from clary.formats.builtin_algorithm import IMAGE
 from clary.formats.launch import HostFiles, HostStarted
 from clary.formats.model_archive import ModelDescription
@@ -186,7 +187,8 @@ def test_stop_and_kill_end_one_trial(
     stopped = bench.end(executor, jobs[0])
     assert isinstance(stopped, Ended)
     assert stopped.exit_code == 130
-    assert "the checkpoint is kept" in str(stopped.failure)
+    assert str(stopped.failure).startswith("stopped in epoch ")
+    assert not any("--resume" in line for line in bench.lines(executor, jobs[0]))
     executor.kill(jobs[1])
     killed = bench.end(executor, jobs[1])
     assert isinstance(killed, Ended)
@@ -199,6 +201,48 @@ def test_stop_and_kill_end_one_trial(
         time.sleep(0.02)
     executor.terminate(jobs[2])
     bench.end(executor, jobs[2])
+
+
+def test_a_stop_that_cannot_be_said_is_not_lost_and_nobody_else_s(
+    bench: Bench, executor: LocalProcesses, trial: MakeTrial
+) -> None:
+    jobs = [trial(f"trial-{number}", LONG) for number in range(2)]
+    begin_all(bench, executor, jobs)
+    for job in jobs:
+        wait_for_epoch(bench, executor, job)
+    for name in (".stop", ".kill"):
+        (jobs[0].directory.root / name).symlink_to("/nowhere/at/all")
+    for ask in (executor.terminate, executor.kill):
+        with pytest.raises(StorageError, match="cannot be written"):
+            ask(jobs[0])
+    before = len(losses(jobs[0]))
+    deadline = time.monotonic() + END_SECONDS
+    while len(losses(jobs[0])) < before + 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (jobs[0].directory.root / ".stop").unlink()
+    executor.terminate(jobs[0])
+    assert isinstance(bench.end(executor, jobs[0]), Ended)
+    assert isinstance(executor.look(jobs[1]), Running)
+    executor.kill(jobs[1])
+    bench.end(executor, jobs[1])
+
+
+def test_the_end_of_a_lane_stops_its_trials(
+    bench: Bench, executor: LocalProcesses, trial: MakeTrial
+) -> None:
+    jobs = [trial(f"trial-{number}", LONG) for number in range(2)]
+    begin_all(bench, executor, jobs)
+    for job in jobs:
+        wait_for_epoch(bench, executor, job)
+    os.kill(executor.processes(jobs[0])["algo-1"], signal.SIGTERM)
+    for job in jobs:
+        seen = bench.end(executor, job)
+        assert isinstance(seen, Ended)
+        assert seen.exit_code == 130
+    after = bench.run(executor, trial("after"))
+    assert isinstance(after, Ended)
+    assert after.exit_code == 0
 
 
 def test_a_lane_that_is_killed_takes_its_trials_and_the_next_have_another(

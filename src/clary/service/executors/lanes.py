@@ -24,7 +24,8 @@ from clary.service.executors.places import HostPlace
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
 
-_SEND_S = 10.0
+# A lane that trains reads many times a second, and has room for dozens of launches besides.
+_SEND_S = 0.5
 
 Key = tuple[str, str]
 
@@ -39,7 +40,7 @@ class Lanes:
     def __init__(self, warm: WarmParent | None) -> None:
         self._warm = warm
         self._lock = threading.Lock()
-        self._lanes: dict[Key, socket.socket] = {}
+        self._lanes: dict[Key, _Lane] = {}
         self._started_cold: list[subprocess.Popen[bytes]] = []
 
     @staticmethod
@@ -61,20 +62,36 @@ class Lanes:
             FormatError: the launch file cannot be read.
         """
         with self._lock:
-            self._forget_ended()
-            lane = self._lanes.get(key)
-            if lane is not None and _send(lane, host, lock):
+            lane = self._lanes.setdefault(key, _Lane())
+        # Nobody waits for a lane that does not read but those who want that one.
+        with lane.lock:
+            if _sent(lane.launches, host, lock):
                 return
-            lane = self._lanes[key] = self._open(Launch.read(host.files.launch))
-            if not _send(lane, host, lock):
+            lane.let_go()
+            lane.launches = self._open(Launch.read(host.files.launch))
+            if not _sent(lane.launches, host, lock):
                 raise ClaryError(f"the process for {host.root.name} ended as it started")
+
+    def reap(self) -> None:
+        """Let go of what belongs to lanes that have ended."""
+        with self._lock:
+            self._started_cold = [one for one in self._started_cold if one.poll() is None]
+            lanes = list(self._lanes.values())
+        for lane in lanes:
+            if lane.lock.acquire(blocking=False):  # one that is spoken to has not ended
+                try:
+                    if lane.launches is not None and _has_ended(lane.launches):
+                        lane.let_go()
+                finally:
+                    lane.lock.release()
 
     def close(self) -> None:
         """Let go of the lanes; they go on until their jobs have ended."""
         with self._lock:
-            for lane in self._lanes.values():
-                lane.close()
-            self._lanes.clear()
+            lanes = list(self._lanes.values())
+        for lane in lanes:
+            with lane.lock:
+                lane.let_go()
 
     def _open(self, first: Launch) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -105,18 +122,31 @@ class Lanes:
             raise ClaryError(f"no process can be started for {first.job}: {error}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._started_cold.append(process)
-
-    def _forget_ended(self) -> None:
-        self._started_cold = [one for one in self._started_cold if one.poll() is None]
-        for key, lane in list(self._lanes.items()):
-            if _has_ended(lane):
-                lane.close()
-                del self._lanes[key]
+        with self._lock:
+            self._started_cold.append(process)
 
 
-def _send(lane: socket.socket, host: HostPlace, lock: int) -> bool:
-    """Give a launch to a lane; False where it takes no more."""
+class _Lane:
+    """The service's end of a lane; None while there is none. `lock` is held while it is spoken to.
+
+    It ends with its jobs when it was let go of.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.launches: socket.socket | None = None
+
+    def let_go(self) -> None:
+        """Send it nothing more."""
+        if self.launches is not None:
+            self.launches.close()
+            self.launches = None
+
+
+def _sent(lane: socket.socket | None, host: HostPlace, lock: int) -> bool:
+    """Give a launch to a lane; False where there is none, or it takes no more."""
+    if lane is None:
+        return False
     try:
         socket.send_fds(lane, [os.fsencode(host.files.launch)], [lock])
     except OSError:

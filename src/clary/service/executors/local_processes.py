@@ -133,6 +133,7 @@ class LocalProcesses:
     def look(self, job: TrainingJobSpec) -> Observation:
         """How the job stands."""
         self._reap()
+        self._lanes.reap()
         if not _is_launched(job):
             return Waiting()
         hosts = _places(job)
@@ -180,13 +181,13 @@ class LocalProcesses:
         """Ask all processes of the job to end, an installation of requirements too."""
         self._requirements.cancel(job.identity)
         if _is_launched(job):
-            stop_hosts([host.files for host in _places(job)])
+            stop_hosts([host.files for host in _places(job)], shared=_may_share(job))
 
     def kill(self, job: TrainingJobSpec) -> None:
         """End all processes of the job."""
         self._requirements.cancel(job.identity)
         if _is_launched(job):
-            kill_hosts([host.files for host in _places(job)])
+            kill_hosts([host.files for host in _places(job)], shared=_may_share(job))
 
     def collect(self, job: TrainingJobSpec) -> Artifacts:
         """Upload checkpoints, model and output.
@@ -289,6 +290,13 @@ def _allowed_isolation() -> Isolation:
 
 def _is_launched(job: TrainingJobSpec) -> bool:
     return owns_folder(job) and launched_marker(job.directory.root).exists()
+
+
+def _may_share(job: TrainingJobSpec) -> bool:
+    """Whether the job's host has other jobs, as it says itself, or as it may before it can."""
+    starts = [HostStarted.read(host.files) for host in _places(job)]
+    groups = [start.group for start in starts if start is not None]
+    return None in groups or (not groups and Lanes.key(job) is not None)
 
 
 def _places(job: TrainingJobSpec) -> tuple[HostPlace, ...]:

@@ -12,21 +12,29 @@ from clary.formats.files import storage_errors
 from clary.formats.launch import HostFiles, HostStarted, Launch
 
 
-def stop_hosts(hosts: Sequence[HostFiles]) -> None:
+def stop_hosts(hosts: Sequence[HostFiles], *, shared: bool = False) -> None:
     """Ask hosts to end: SIGTERM, which they pass on to the user's processes.
 
+    Args:
+        hosts: of one job.
+        shared: the host process has other jobs besides, which the signal alone would end too.
+
     Raises:
-        StorageError: a host that does not take signals yet cannot be told.
+        StorageError: a host cannot be told: it does not take signals yet, or is shared.
     """
     untold = [_wish(files, files.stop) for files in hosts]
-    _signal_hosts(hosts, untold)
+    _signal_hosts(hosts, untold, shared=shared)
 
 
-def kill_hosts(hosts: Sequence[HostFiles]) -> None:
+def kill_hosts(hosts: Sequence[HostFiles], *, shared: bool = False) -> None:
     """End the user's processes at once; hosts say so and end what was left behind.
 
+    Args:
+        hosts: of one job.
+        shared: the host process has other jobs besides, which the signal alone would end too.
+
     Raises:
-        StorageError: a host that does not take signals yet cannot be told.
+        StorageError: a host cannot be told: it does not take signals yet, or is shared.
     """
     untold = [_wish(files, files.kill) for files in hosts]
     try:
@@ -35,7 +43,7 @@ def kill_hosts(hosts: Sequence[HostFiles]) -> None:
             started = HostStarted.read(files)
             if started is not None and started.group is not None and files.is_held():
                 _send(os.killpg, started.group, signal.SIGKILL)
-        _signal_hosts(hosts, untold)
+        _signal_hosts(hosts, untold, shared=shared)
     finally:
         _kill_leftovers(hosts)
 
@@ -54,12 +62,14 @@ def _wish(files: HostFiles, wish: Path) -> StorageError | None:
     return None
 
 
-def _signal_hosts(hosts: Sequence[HostFiles], untold: Sequence[StorageError | None]) -> None:
+def _signal_hosts(
+    hosts: Sequence[HostFiles], untold: Sequence[StorageError | None], *, shared: bool
+) -> None:
     """Send SIGTERM to all, and only then say which could not be told in any way."""
     unheard = []
     for files, error in zip(hosts, untold, strict=True):
         pid = files.holder()
-        if pid is not None:
+        if pid is not None and not (shared and error is not None):
             _send(os.kill, pid, signal.SIGTERM)
         elif error is not None and files.is_held():
             unheard.append(error)
