@@ -104,3 +104,41 @@ def test_tokens_of_other_orders_are_refused(paged: Bench, sort_by: Any, position
         paged.client("sagemaker").list_training_jobs_for_hyper_parameter_tuning_job(
             HyperParameterTuningJobName=NAME, SortBy=sort_by, NextToken=write_token(position)
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "operator", "value", "hits"),
+    [
+        ("HyperParameterTuningJobName", "Equals", NAME, 1),
+        ("ObjectiveStatusCounters.Succeeded", "Equals", "15", 1),
+        ("ObjectiveStatusCounters.Succeeded", "Equals", "16", 0),
+        ("BestTrainingJob.TrainingJobStatus", "Equals", "Completed", 1),
+        ("OverallBestTrainingJob", "Exists", "", 0),
+        ("FailureReason", "NotExists", "", 1),
+    ],
+)
+def test_search_finds_a_tuning_job_by_itself_and_by_its_trials(
+    paged: Bench, name: str, operator: str, value: str, hits: int
+) -> None:
+    one = {"Name": name, "Operator": operator, **({"Value": value} if value else {})}
+    for expression in (
+        {"Filters": [one]},
+        {"SubExpressions": [{"Filters": [one]}]},
+    ):
+        answer = paged.client("sagemaker").search(
+            Resource="HyperParameterTuningJob",
+            SearchExpression=expression,
+            SortBy="TrainingJobStatusCounters.Completed",
+        )
+        assert answer["TotalHits"]["Value"] == hits
+        by_default = paged.client("sagemaker").search(
+            Resource="HyperParameterTuningJob", SearchExpression=expression
+        )
+        assert by_default["Results"] == answer["Results"]
+        for found in answer["Results"]:
+            record = found["HyperParameterTuningJob"]
+            told = paged.client("sagemaker").describe_hyper_parameter_tuning_job(
+                HyperParameterTuningJobName=NAME
+            )
+            for member in ("ObjectiveStatusCounters", "BestTrainingJob", "TrainingJobDefinition"):
+                assert record[member] == told[member]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, NamedTuple
 
 from clary.service.call import Call
@@ -18,21 +19,41 @@ from clary.service.state.state import State
 PAGE_SIZE = 10
 
 
+class _Known(NamedTuple):
+    """A resource: what is quickly said of it, and what tells the rest."""
+
+    record: dict[str, Any]
+    rest: Callable[[], Mapping[str, Any]]
+
+
 class _Kind(NamedTuple):
-    """A kind of resource: how its ARN and its name are called, and all of them in full."""
+    """A kind of resource: how its ARN and its name are called, and all of them.
+
+    `late` are the members of the rest; `not_shown` are those which a description has and a
+    search's record has not.
+    """
 
     arn: str
     name: str
-    describe_all: Callable[[State], Iterable[dict[str, Any]]]
-    # What a description has and a search's record has not.
+    know_all: Callable[[State], Iterable[_Known]]
+    late: frozenset[str]
     not_shown: frozenset[str]
+
+
+def _know_tuning_jobs(state: State) -> Iterator[_Known]:
+    for job in state.tuning_jobs.select():
+        yield _Known(
+            tuning_describing.description_without_trials(job),
+            partial(tuning_describing.description_of_trials, state, job),
+        )
 
 
 _KINDS: Mapping[str, _Kind] = {
     "TrainingJob": _Kind(
         "TrainingJobArn",
         "TrainingJobName",
-        lambda state: (description(job) for job in state.training_jobs.select()),
+        lambda state: (_Known(description(job), dict) for job in state.training_jobs.select()),
+        frozenset(),
         frozenset(
             {
                 "InfraCheckConfig",
@@ -46,9 +67,8 @@ _KINDS: Mapping[str, _Kind] = {
     "HyperParameterTuningJob": _Kind(
         "HyperParameterTuningJobArn",
         "HyperParameterTuningJobName",
-        lambda state: (
-            tuning_describing.description(state, job) for job in state.tuning_jobs.select()
-        ),
+        _know_tuning_jobs,
+        tuning_describing.OF_TRIALS,
         frozenset({"Autotune"}),
     ),
 }
@@ -63,19 +83,24 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
         raise validation(
             f"Search for {resource} is not offered by Clary: {' and '.join(_KINDS)} are."
         )
+    expression = asked.get("SearchExpression") or {}
+    sort_by = asked.get("SortBy", "LastModifiedTime")
+    whole = any(name.partition(".")[0] in kind.late for name in (sort_by, *_names(expression)))
     tags = office.state.tags.of_all()
-    found = []
-    for record in kind.describe_all(office.state):
+    found: list[_Known] = []
+    for known in kind.know_all(office.state):
+        record = known.record
+        if whole:
+            record.update(known.rest())
         record["Tags"] = [
             {"Key": key, "Value": value} for key, value in tags.get(record[kind.arn], {}).items()
         ]
-        if _chosen(record, asked.get("SearchExpression") or {}):
-            found.append(record)
-    sort_by = asked.get("SortBy", "LastModifiedTime")
+        if _chosen(record, expression):
+            found.append(known)
     descending = asked.get("SortOrder", "Descending") == "Descending"
 
-    def place(record: Mapping[str, Any]) -> tuple[Any, ...]:
-        return (*_sortable(_property(record, sort_by)), record[kind.name])
+    def place(known: _Known) -> tuple[Any, ...]:
+        return (*_sortable(_property(known.record, sort_by)), known.record[kind.name])
 
     found.sort(key=place, reverse=descending)
     size = asked.get("MaxResults", PAGE_SIZE)
@@ -84,7 +109,7 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     except ValueError as error:
         raise validation(f"Invalid NextToken: {error}.") from error
     answer: dict[str, Any] = {
-        "Results": [{resource: _shown(record, kind)} for record in chosen],
+        "Results": [{resource: _shown(known, kind, whole=whole)} for known in chosen],
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
     }
     if token is not None:
@@ -92,7 +117,18 @@ def search(office: Office, call: Call) -> Mapping[str, Any]:
     return answer
 
 
-def _shown(record: Mapping[str, Any], kind: _Kind) -> dict[str, Any]:
+def _names(expression: Mapping[str, Any]) -> Iterator[str]:
+    """The properties that an expression asks for."""
+    for one in expression.get("Filters", ()):
+        yield one["Name"]
+    for nested in expression.get("NestedFilters", ()):
+        yield nested["NestedPropertyName"]
+    for inner in expression.get("SubExpressions", ()):
+        yield from _names(inner)
+
+
+def _shown(known: _Known, kind: _Kind, *, whole: bool) -> dict[str, Any]:
+    record = known.record if whole else {**known.record, **known.rest()}
     return {name: value for name, value in record.items() if name not in kind.not_shown}
 
 

@@ -47,8 +47,43 @@ def objectives_of(job: TuningJob) -> dict[str | None, Objective]:
     return found
 
 
+# What a description says of the trials, which are many.
+OF_TRIALS = frozenset(
+    {
+        "TrainingJobStatusCounters",
+        "ObjectiveStatusCounters",
+        "BestTrainingJob",
+        "OverallBestTrainingJob",
+        "TuningJobCompletionDetails",
+    }
+)
+
+
 def description(state: State, job: TuningJob) -> dict[str, Any]:
     """A tuning job as DescribeHyperParameterTuningJob answers.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    return {**description_without_trials(job), **description_of_trials(state, job)}
+
+
+def description_without_trials(job: TuningJob) -> dict[str, Any]:
+    """What can be said of a tuning job by itself."""
+    described: dict[str, Any] = {
+        **_request(job.request),
+        **_identity(job),
+        "ConsumedResources": {
+            "RuntimeInSeconds": math.ceil(((job.ended_ms or now_ms()) - job.created_ms) / 1000)
+        },
+    }
+    if job.status == "Failed" and job.failure is not None:
+        described["FailureReason"] = job.failure
+    return described
+
+
+def description_of_trials(state: State, job: TuningJob) -> dict[str, Any]:
+    """The members OF_TRIALS of a tuning job's description.
 
     Raises:
         StorageError: the database cannot be read.
@@ -56,11 +91,7 @@ def description(state: State, job: TuningJob) -> dict[str, Any]:
     objectives = objectives_of(job)
     trials = state.trials.of(job.number)
     described: dict[str, Any] = {
-        **_request(job.request),
-        **_in_short(job, trials, objectives),
-        "ConsumedResources": {
-            "RuntimeInSeconds": math.ceil(((job.ended_ms or now_ms()) - job.created_ms) / 1000)
-        },
+        **_counters(trials, objectives),
         "TuningJobCompletionDetails": _completion_details(job, trials, objectives),
     }
     winner = _best(trials, objectives)
@@ -78,8 +109,6 @@ def description(state: State, job: TuningJob) -> dict[str, Any]:
                 **trial_summary(overall, objectives),
                 "TuningJobName": overall.trial.tuning_job,
             }
-    if job.status == "Failed" and job.failure is not None:
-        described["FailureReason"] = job.failure
     return described
 
 
@@ -92,7 +121,8 @@ def summary(state: State, job: TuningJob) -> dict[str, Any]:
     config = job.request["HyperParameterTuningJobConfig"]
     trials = state.trials.of(job.number)
     return {
-        **_in_short(job, trials, objectives_of(job)),
+        **_identity(job),
+        **_counters(trials, objectives_of(job)),
         "Strategy": config["Strategy"],
         "ResourceLimits": config["ResourceLimits"],
     }
@@ -144,19 +174,26 @@ def _request(request: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _in_short(
-    job: TuningJob, trials: Sequence[TrialSummary], objectives: Mapping[str | None, Objective]
-) -> dict[str, Any]:
-    """What the list and the description have in common."""
-    states = Counter(_counted_as(trial) for trial in trials)
-    ends = Counter(objective_status(one, _objective(one, objectives).metric) for one in trials)
-    end_names: tuple[ObjectiveStatus, ...] = ("Succeeded", "Pending", "Failed")
+def _identity(job: TuningJob) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "HyperParameterTuningJobName": job.name,
         "HyperParameterTuningJobArn": job.arn,
         "HyperParameterTuningJobStatus": job.status,
         "CreationTime": timestamp(job.created_ms),
         "LastModifiedTime": timestamp(job.modified_ms),
+    }
+    if job.ended_ms is not None:
+        shown["HyperParameterTuningEndTime"] = timestamp(job.ended_ms)
+    return shown
+
+
+def _counters(
+    trials: Sequence[TrialSummary], objectives: Mapping[str | None, Objective]
+) -> dict[str, Any]:
+    states = Counter(_counted_as(trial) for trial in trials)
+    ends = Counter(objective_status(one, _objective(one, objectives).metric) for one in trials)
+    end_names: tuple[ObjectiveStatus, ...] = ("Succeeded", "Pending", "Failed")
+    return {
         "TrainingJobStatusCounters": {
             name: states[name]
             for name in (
@@ -169,9 +206,6 @@ def _in_short(
         },
         "ObjectiveStatusCounters": {name: ends[name] for name in end_names},
     }
-    if job.ended_ms is not None:
-        shown["HyperParameterTuningEndTime"] = timestamp(job.ended_ms)
-    return shown
 
 
 def _counted_as(job: TrialSummary) -> str:
