@@ -40,6 +40,17 @@ from tests.cli.conftest import Clary
         ("tune", "`clary tune` needs the folder of your pictures"),
         ("tune --resume", "there is no tuning job in"),
         ("tune digits --attach", "a tuning job that exists has its data, options and ranges"),
+        ("tune --attach --resume", "--resume starts a tuning job and --attach shows one"),
+        (
+            "tune --attach --trials 3 --detach",
+            "--attach only shows a tuning job: leave out --trials, --detach",
+        ),
+        (
+            "tune --resume one --strategy random --target 0.9 --objective valid_loss --skip-check",
+            "a tuning job that exists has its data, options and ranges already: leave out "
+            "--strategy, --objective, --target, --skip-check, or start a new one",
+        ),
+        ("tune digits --space", "--space names no range: give some"),
         ("tune digits --epoch 3", "`clary tune` has no option --epoch: did you mean --epochs?"),
         ("tune digits --strategy best", "--strategy is 'best' but must be one of bayesian, random"),
         ("tune digits --objective top5", "--objective is 'top5' but must be one of valid_accuracy"),

@@ -46,6 +46,33 @@ def test_healthy_pictures_end_with_what_to_type_next(photos: Path, tmp_path: Pat
     assert "\x1b" not in ended.stdout
 
 
+def test_pictures_can_be_counted_without_a_look_at_them(photos: Path, tmp_path: Path) -> None:
+    (photos / "train" / "class_0" / "0001.jpg").write_bytes(b"no picture")
+    ended = run(photos, "--count", home=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    report = CheckReport.model_validate_json(ended.stdout)
+    assert (report.pictures, report.findings) == (60, ())
+    assert {name: sum(counts.values()) for name, counts in report.counts.items()} == {
+        "train": 36,
+        "valid": 12,
+        "test": 12,
+    }
+
+
+def test_a_reader_that_leaves_is_exit_code_141(photos: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        ended = subprocess.run(
+            [sys.executable, "-m", "clary.jobs.check", str(photos)],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "CLARY_HOME": str(tmp_path)},
+        )
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_a_seed_below_zero_is_one_sentence(photos: Path, tmp_path: Path) -> None:
     ended = run(photos, "--seed", "-1", home=tmp_path)
     assert ended.returncode == 2

@@ -46,6 +46,12 @@ def test_a_grid_has_as_many_trials_as_combinations(photos: Path, settings: Setti
         PictureTuning.prepare(str(photos), {}, settings, plan)
 
 
+def test_trials_need_pictures_to_be_judged_by(photos: Path, settings: Settings) -> None:
+    tuning = PictureTuning.prepare(str(photos), {"valid_fraction": "0"}, settings, TuningPlan())
+    with pytest.raises(UsageError, match="there is no valid split and --valid-fraction is 0"):
+        tuning.on(pictures=100, judged=0)
+
+
 def test_weights_among_the_values_become_absolute(
     photos: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +75,7 @@ def test_data_must_be_there(settings: Settings, tmp_path: Path) -> None:
     [
         ({"name": "a_b"}, "--name is 'a_b' but must be 1 to 32 letters"),
         ({"name": "x" * 33}, "--name is 'xxx"),
+        ({"space": []}, "--space names no range: give some"),
         ({"trials": 0}, "--trials is 0 but must be 1 to 10000"),
         ({"parallel": 101}, "--parallel is 101 but must be 1 to 100"),
         ({"objective": "accuracy"}, "but must be valid_accuracy or valid_loss"),

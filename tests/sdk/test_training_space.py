@@ -83,6 +83,14 @@ def test_ranges_are_those_of_their_options() -> None:
         (["momentum=0.1..0.9"], {}, "momentum has no effect with --optimizer adamw"),
         (["step_epochs=1..9"], {}, "step_epochs has no effect with --schedule cosine"),
         (["freeze_epochs=1..9", "epochs=5..20"], {}, "freeze_epochs is 9 of 5 epochs"),
+        (["layer_decay=0.5..1"], {}, "layer_decay has no effect while the whole backbone is"),
+        (["freeze_epochs=0..3"], {}, "give --trainable-layers all, or leave its range out"),
+        (["augmentation=flip,strong"], {}, "augmentation has no effect on one view of a frozen"),
+        (["views=1,4"], {"trainable_layers": "all"}, "views has no effect unless the backbone"),
+        (["mixup=0..0.5"], {}, "mixup and cutmix blend pictures, but a frozen backbone"),
+        (["lr=0.1..1.0"], {"cutmix": "0.2"}, "mixup and cutmix blend pictures"),
+        (["trainable_layers=0,1"], {"weights": "none"}, "--trainable-layers is 0 but --weights"),
+        (["weights=none,w"], {"weight_path": "job"}, "--weights is none and --weight-path job"),
     ],
 )
 def test_one_sentence_for_each_mistake(
@@ -97,6 +105,16 @@ def test_one_sentence_for_each_mistake(
 def test_what_has_an_effect_with_another_tuned_option_may_be_tuned() -> None:
     assert own_space(["momentum=0.1..0.9", "optimizer=adamw,sgd"], {}, 0).names
     assert own_space(["momentum=0.1..0.9"], {"optimizer": "sgd"}, 0).names
+    assert own_space(["layer_decay=0.5..1", "trainable_layers=0,all"], {}, 0).names
+    assert own_space(["augmentation=flip,strong", "views=1,4"], {}, 0).names
+    assert own_space(["augmentation=flip,strong"], {"feature_cache": "false"}, 0).names
+
+
+def test_what_is_trained_depends_on_the_machine() -> None:
+    assert own_space(["layer_decay=0.5..1", "mixup=0..0.5"], {}, 1).names
+    with pytest.raises(UsageError, match="mixup and cutmix blend pictures"):
+        default_space({"mixup": "0.2"}, 0)
+    assert default_space({"mixup": "0.2"}, 1).names
 
 
 def test_batches_fit_the_pictures() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -20,7 +20,6 @@ from clary.sdk.data_checking import check_pictures
 from clary.sdk.job_listing import has_had_jobs
 from clary.sdk.network_checking import NetworkCheck
 from clary.sdk.picture_tuning import (
-    DEFAULT_PARALLEL,
     ObjectiveName,
     PictureTuning,
     TuningPlan,
@@ -32,7 +31,6 @@ from clary.sdk.session import Session
 from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.sdk.tuning_resume import earlier_trials, resume_tuning
 from clary.settings import Settings
-from clary.tuner.search import Strategy
 
 Options = Mapping[str, Any]
 Word = Literal["bayesian", "random", "grid", "hyperband"]
@@ -97,52 +95,21 @@ def tune(
         StorageError: the record cannot be written.
         ServiceError: the service cannot be started, or refuses the job.
     """
-    settings = Settings.from_environment()
-    given = given_options(options)
-    if attach is not None or resume is not None:
-        verbs = (("--resume", resume is not None), ("--attach", attach is not None))
-        beside = {
-            "--space": space is not None,
-            "--strategy": strategy is not None,
-            "--objective": objective is not None,
-            "--target": target is not None,
-            "--early-stopping": early_stopping,
-            "--skip-check": skip_check,
-        }
-        limits = {
-            "--trials": trials is not None,
-            "--parallel": parallel is not None,
-            "--time-limit": time_limit is not None,
-            "--name": name is not None,
-            "--detach": detach,
-        }
-        _refuse_besides(data, given, [verb for verb, said in verbs if said], beside, limits)
-    if attach is not None:
-        job = _attached(attach, settings)
-        with counting_stops() as asked:
-            return _shown_to_its_end(job, settings, asked, report=not no_report)
+    settings, given = Settings.from_environment(), given_options(options)
+    limits = {"trials": trials, "parallel": parallel, "time_limit": time_limit, "name": name}
+    search = {"space": space, "strategy": strategy, "objective": objective, "target": target}
+    search["early_stopping"] = early_stopping or None
     start: Callable[[], TuningJob]
-    if resume is not None:
-        check_counts(trials, parallel)
-        check_name(name)
-        seconds = None if time_limit is None else seconds_of(time_limit)
-        earlier = _named(resume, settings)
-        session = _session(settings)
-        start = partial(
-            _resumed, session, earlier, trials=trials, parallel=parallel, seconds=seconds, name=name
-        )
+    if attach is not None or resume is not None:
+        beside = {**given, **search, "skip_check": skip_check or None}
+        _refuse_besides(data, beside, both=attach is not None and resume is not None)
+    if attach is not None:
+        _refuse_with_attach({**limits, "detach": detach or None})
+        start = partial(_attached, attach, settings)
+    elif resume is not None:
+        start = _resuming(resume, settings, limits)
     else:
-        plan = TuningPlan(
-            space=space,
-            trials=trials,
-            strategy=cast("Strategy", (strategy or "bayesian").capitalize()),
-            parallel=DEFAULT_PARALLEL if parallel is None else parallel,
-            objective=objective or "valid_accuracy",
-            early_stopping=early_stopping,
-            target=target,
-            time_limit=time_limit,
-            name=name,
-        )
+        plan = _plan(search, limits)
         prepared = _prepared(data, given, plan, settings, skip_check=skip_check)
         start = partial(_started, prepared, _session(settings))
     # From here on there is a job that Ctrl-C must not leave behind without a word.
@@ -150,11 +117,14 @@ def tune(
         job = start()
         if detach:
             return _left(job, asked)
-        return _shown_to_its_end(job, settings, asked, report=not no_report)
+        return print_end(job, follow_trials(job, asked), settings, report=not no_report)
 
 
-def _shown_to_its_end(job: TuningJob, settings: Settings, asked: list[int], *, report: bool) -> int:
-    return print_end(job, follow_trials(job, asked), settings, report=report)
+def _plan(search: Options, limits: Options) -> TuningPlan:
+    words = {name: value for name, value in {**search, **limits}.items() if value is not None}
+    if "strategy" in words:
+        words["strategy"] = words["strategy"].capitalize()
+    return TuningPlan(**words)
 
 
 def _left(job: TuningJob, asked: list[int]) -> int:
@@ -167,9 +137,20 @@ def _left(job: TuningJob, asked: list[int]) -> int:
 
 
 def _attached(named: list[str], settings: Settings) -> TuningJob:
-    job = TuningJob(_session(settings), _named(named, settings))
+    name = _named(named, settings)
+    job = TuningJob(_session(settings), name)
     job.description()
     return job
+
+
+def _resuming(named: list[str], settings: Settings, limits: Options) -> Callable[[], TuningJob]:
+    trials, parallel, name = limits["trials"], limits["parallel"], limits["name"]
+    check_counts(trials, parallel)
+    check_name(name)
+    seconds = None if limits["time_limit"] is None else seconds_of(limits["time_limit"])
+    words = {"trials": trials, "parallel": parallel, "seconds": seconds, "name": name}
+    earlier = _named(named, settings)
+    return partial(_resumed, _session(settings), earlier, **words)
 
 
 def _resumed(session: Session, earlier: str, **words: Any) -> TuningJob:
@@ -214,28 +195,28 @@ def _started(prepared: PictureTuning, session: Session) -> TuningJob:
     return job
 
 
-def _refuse_besides(
-    data: str | None,
-    given: Options,
-    verbs: list[str],
-    beside: Mapping[str, bool],
-    limits: Mapping[str, bool],
-) -> None:
-    if len(verbs) > 1:
+def _refuse_besides(data: str | None, beside: Options, *, both: bool) -> None:
+    if both:
         raise UsageError("--resume starts a tuning job and --attach shows one: give one of them")
-    said = [f"--{name.replace('_', '-')}" for name in given]
-    said += [option for option, is_said in beside.items() if is_said]
-    said += [data] if data is not None else []
+    said = [*_options(beside), *([data] if data is not None else [])]
     if said:
         raise UsageError(
             f"a tuning job that exists has its data, options and ranges already: leave out "
             f"{', '.join(said)}, or start a new one"
         )
-    said = [option for option, is_said in limits.items() if is_said]
-    if said and verbs == ["--attach"]:
+
+
+def _refuse_with_attach(limits: Options) -> None:
+    said = _options(limits)
+    if said:
         raise UsageError(
             f"--attach only shows a tuning job: leave out {', '.join(said)}, or use --resume"
         )
+
+
+def _options(values: Options) -> list[str]:
+    """Those that were given, as they are typed."""
+    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None]
 
 
 def _session(settings: Settings) -> Session:

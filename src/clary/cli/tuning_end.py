@@ -32,14 +32,31 @@ def print_end(job: TuningJob, moment: TuningSnapshot, settings: Settings, *, rep
         ServiceError: the service does not answer.
     """
     record = record_tuning(job, settings)
+    page = None
+    if report and moment.best is not None:
+        folder = str(record_folder(job.name, settings))
+        code, text = job_program_output("tuning_report", [folder])
+        page = text.strip() if code == 0 else "it could not be written"
+    return print_summary(moment, record, page)
+
+
+def print_summary(moment: TuningSnapshot, record: TuningRecord, page: str | None) -> int:
+    """Say what has come of a tuning job.
+
+    Args:
+        moment: how it stood at its end.
+        record: what was recorded of it.
+        page: where the report lies; None where there is none.
+
+    Returns:
+        The exit code.
+    """
     _print_outcome(moment, record.importances)
     if moment.best is not None:
-        if report:
-            folder = str(record_folder(job.name, settings))
-            code, page = job_program_output("tuning_report", [folder])
-            print(f"report    {page.strip()}" if code == 0 else "report    it could not be written")
+        if page is not None:
+            print(f"report    {page}")
         _print_model(moment, moment.best, record)
-    return _print_status(job, moment, record)
+    return _print_status(moment, record)
 
 
 def _print_model(moment: TuningSnapshot, best: NumberedTrial, record: TuningRecord) -> None:
@@ -53,25 +70,26 @@ def _print_model(moment: TuningSnapshot, best: NumberedTrial, record: TuningReco
         print(f"train     {record.command}")
 
 
-def _print_status(job: TuningJob, moment: TuningSnapshot, record: TuningRecord) -> int:
+def _print_status(moment: TuningSnapshot, record: TuningRecord) -> int:
+    name = moment.found.name
     took = duration(moment.found.seconds)
     status = moment.found.status
     if status == "Completed":
-        print(f"{job.name} is done in {took}. {record.completion or ''}".rstrip(), flush=True)
+        print(f"{name} is done in {took}. {record.completion or ''}".rstrip(), flush=True)
         if moment.best is not None:
             return 0
         _print_common_reason(moment)
         return 1
     if status == "Stopped":
-        print(f"{job.name} stopped after {took}")
-        print(f"Go on with it: clary tune --resume {job.name}", flush=True)
+        print(f"{name} stopped after {took}")
+        print(f"Go on with it: clary tune --resume {name}", flush=True)
         return EXIT_INTERRUPTED
     if status == "Failed":
-        print(f"{job.name} failed after {took}: {moment.found.failure_reason}", flush=True)
+        print(f"{name} failed after {took}: {moment.found.failure_reason}", flush=True)
         _print_common_reason(moment)
     else:
         # Such as a tuning job that somebody deletes: its end was not seen.
-        print(f"{job.name} is {status} after {took}", flush=True)
+        print(f"{name} is {status} after {took}", flush=True)
     return 1
 
 
