@@ -68,6 +68,11 @@ def _print_model(moment: TuningSnapshot, best: NumberedTrial, record: TuningReco
         print(f"model     clary predict {kept.trial.name} PICTURE…{of}")
     if record.command:
         print(f"train     {record.command}")
+    if record.pictures_changed_at is not None:
+        print(
+            f"the pictures changed before trial {record.pictures_changed_at}: trials before and "
+            "after it cannot be compared"
+        )
 
 
 def _print_status(moment: TuningSnapshot, record: TuningRecord) -> int:

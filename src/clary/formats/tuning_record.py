@@ -5,6 +5,7 @@ Format version 1; see `docs/formats/tuning_record.md`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,6 +105,8 @@ class TrialRecord(_Frozen):
     `number` counts from 1. `parameters` are the tuned ones. `value` is the objective at the end,
     None where there is none; `curve` the objective as it was emitted, in order. `started` and
     `seconds` are when its training began and how long it took. `failure` says why it failed.
+    `pictures` stands for the pictures that it was trained on: equal ones have the same text. None
+    where it has left no model that tells.
     """
 
     number: Annotated[int, Field(ge=1)]
@@ -116,6 +119,7 @@ class TrialRecord(_Frozen):
     seconds: Seconds | None = None
     early_stopped: bool = False
     failure: str | None = None
+    pictures: str | None = None
 
 
 class TuningRecord(_Frozen):
@@ -167,6 +171,17 @@ class TuningRecord(_Frozen):
     def best_trial(self) -> TrialRecord | None:
         """The best trial, or None where no trial has a value."""
         return next((trial for trial in self.trials if trial.number == self.best), None)
+
+    @property
+    def pictures_changed_at(self) -> int | None:
+        """The number of the first trial that was trained on other pictures than one before it;
+        None where none is known to be.
+        """
+        known = [trial for trial in self.trials if trial.pictures is not None]
+        for before, trial in itertools.pairwise(sorted(known, key=lambda trial: trial.number)):
+            if trial.pictures != before.pictures:
+                return trial.number
+        return None
 
     def write(self, folder: Path) -> Path:
         """Write `tuning.json` into a folder, which is made where it is missing.

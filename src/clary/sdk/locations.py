@@ -7,6 +7,7 @@ a model folder. Data is given by a path or a known name. Only the disk is asked,
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def resolve_model(text: str, settings: Settings) -> Path:
     if job is not None:
         return _model_of(job, settings)
     if path.exists():
-        return path.absolute()
+        return absolute_path(path)
     if text == LATEST:
         raise UsageError(no_such_job(text, settings))
     names = [directory.root.name for directory in find_jobs(settings)]
@@ -87,7 +88,7 @@ def resolve_data(text: str) -> str:
     """
     path = Path(text).expanduser()
     if path.exists():
-        return str(path.absolute())
+        return str(absolute_path(path))
     if text in KNOWN_DATASETS:
         return text
     beside = [str(path.parent / entry.name) for entry in _entries(path.parent)]
@@ -95,6 +96,15 @@ def resolve_data(text: str) -> str:
     near = difflib.get_close_matches(str(path), [*beside, *KNOWN_DATASETS], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"give a folder of pictures, or one of {known}"
     raise DataError(f"there is no folder or file {text}: {hint}")
+
+
+def absolute_path(path: Path) -> Path:
+    """The path from the root, without `..` where that means the same; links stay links."""
+    plain = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+    try:
+        return plain if plain.samefile(path) else path.absolute()
+    except OSError:
+        return path.absolute()
 
 
 def _job(text: str, settings: Settings) -> JobDirectory | None:

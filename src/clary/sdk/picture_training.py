@@ -23,7 +23,7 @@ from clary.formats.training_options import TrainingOptions
 from clary.gpus import count_gpus
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
-from clary.sdk.locations import resolve_data, resolve_model
+from clary.sdk.locations import absolute_path, resolve_data, resolve_model
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
@@ -204,7 +204,7 @@ def with_absolute_paths(options: TrainingOptions, settings: Settings) -> Trainin
                 f"--weights is {options.weights!r} but there is no such file: give pretrained, "
                 "none, or a file of weights"
             )
-        changes["weights"] = str(path.absolute())
+        changes["weights"] = str(absolute_path(path))
     return options.model_copy(update=changes)
 
 

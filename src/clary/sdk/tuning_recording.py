@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from clary.errors import UsageError
+from clary.errors import FormatError, UsageError
 from clary.formats import tuning_record
 from clary.formats.builtin_algorithm import names_image
+from clary.formats.job_directory import JobDirectory
+from clary.formats.model_archive import ModelDescription
 from clary.formats.tuning_record import TUNING_FILE, Objective, TrialRecord, TuningRecord
 from clary.sdk.objective_search import find_metric
 from clary.sdk.picture_tuning import tuned_on
+from clary.sdk.session import Session
 from clary.sdk.training_command import training_command
 from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_description import TERMINAL, TrialDescription, TuningDescription
@@ -26,6 +29,8 @@ from clary.tuner.ranges import CategoricalRange, IntegerRange, Range
 from clary.tuner.trials import Trial
 
 _READERS = 4
+# Hyperparameters of the built-in algorithm that make no difference to a model.
+_HOUSEKEEPING = ("skip_check", "no_report")
 
 
 def record_tuning(job: TuningJob, settings: Settings) -> TuningRecord:
@@ -97,11 +102,7 @@ def describe_tuning(job: TuningJob) -> TuningRecord:
         early_stopping=found.stops_early,
         completion=_completion(found, own),
         parents=found.parents,
-        fixed={
-            name: text
-            for name, text in found.fixed.items()
-            if not name.startswith(("_tuning_", "sagemaker_"))
-        },
+        fixed=_fixed(found),
         data=data,
         command=_command(found, data, numbered, winner),
     )
@@ -123,7 +124,23 @@ def _trial(job: TuningJob, found: TuningDescription, numbered: NumberedTrial) ->
         seconds=trial.seconds,
         early_stopped=was_stopped_early(job.session, found, trial),
         failure=trial.failure_reason,
+        pictures=_pictures(job.session, trial),
     )
+
+
+def _pictures(session: Session, trial: TrialDescription) -> str | None:
+    """What stands for the pictures of a trial of this machine, as its model tells it."""
+    if session.settings is None:
+        return None
+    directory = JobDirectory(session.settings.jobs_dir / trial.name)
+    try:
+        told = ModelDescription.read(directory.model).provenance
+    except FormatError:
+        return None  # it has left no model, or a script has left another one
+    if "data_fingerprint" not in told:
+        return None
+    counts = (f"{split}={count}" for split, count in dict(told.get("pictures") or {}).items())
+    return " ".join([str(told["data_fingerprint"])[:16], *counts])
 
 
 def _parameters(found: TuningDescription, trial: TrialDescription) -> dict[str, int | float | str]:
@@ -182,6 +199,20 @@ def _completion(found: TuningDescription, own: Sequence[Trial]) -> str | None:
     return over.message if over else None
 
 
+def _fixed(found: TuningDescription) -> dict[str, str]:
+    """What all trials share, without what only says how they are run."""
+    hidden = _HOUSEKEEPING if _is_builtin(found) else ()
+    return {
+        name: text
+        for name, text in found.fixed.items()
+        if name not in hidden and not name.startswith(("_tuning_", "sagemaker_"))
+    }
+
+
+def _is_builtin(found: TuningDescription) -> bool:
+    return names_image(str(found.definition["AlgorithmSpecification"].get("TrainingImage", "")))
+
+
 def _command(
     found: TuningDescription,
     data: str | None,
@@ -189,8 +220,7 @@ def _command(
     winner: Trial | None,
 ) -> str | None:
     """The line that trains with the best values; None where `clary train` cannot do it."""
-    image = str(found.definition["AlgorithmSpecification"].get("TrainingImage", ""))
-    if winner is None or data is None or not names_image(image):
+    if winner is None or data is None or not _is_builtin(found):
         return None
     trial = next(one.trial for one in numbered if one.number == winner.number)
     try:

@@ -108,8 +108,9 @@ def resume_tuning(
         for parent in (TuningJob(session, name) for name in found.goes_on_from)
     ]
     own = before.trials()
-    done_before = sum(_done(session, *known) for known in trials_before)
-    done = done_before + _done(session, found, own)
+    known_before = [t for known in trials_before for t in _known(session, *known)]
+    known = [*known_before, *_known(session, found, own)]
+    done_before, done = len(known_before), len(known)
     limits: dict[str, Any] = dict(found.raw["HyperParameterTuningJobConfig"]["ResourceLimits"])
     most = limits.pop("MaxNumberOfTrainingJobs", None)
     if found.strategy == "Grid":
@@ -118,7 +119,8 @@ def resume_tuning(
         _require_left(earlier, found.space.size, done, grid=True)
     elif trials is not None or most is not None:
         total = done_before + most if trials is None else trials
-        limits["MaxNumberOfTrainingJobs"] = _require_left(earlier, total, done, grid=False)
+        left = _require_left(earlier, total, done, grid=False)
+        limits["MaxNumberOfTrainingJobs"] = min(left, _require_untried(found, known) or left)
     if parallel is not None:
         limits["MaxParallelTrainingJobs"] = parallel
     if seconds is not None:
@@ -129,14 +131,31 @@ def resume_tuning(
     return start_tuning_job(session, request)
 
 
-def _done(session: Session, found: TuningDescription, trials: Sequence[TrialDescription]) -> int:
+def _known(
+    session: Session, found: TuningDescription, trials: Sequence[TrialDescription]
+) -> list[TrialDescription]:
     """The trials that need not be made again: those that ended by themselves, or were stopped
     because others did better.
     """
-    return sum(
-        trial.status in {"Completed", "Failed"} or was_stopped_early(session, found, trial)
+    return [
+        trial
         for trial in trials
-    )
+        if trial.status in {"Completed", "Failed"} or was_stopped_early(session, found, trial)
+    ]
+
+
+def _require_untried(found: TuningDescription, known: Sequence[TrialDescription]) -> int | None:
+    """How many combinations are left to try; None where there is no end of them."""
+    size = found.space.size
+    if size is None:
+        return None
+    untried = size - len({tuple(sorted(trial.values.items())) for trial in known})
+    if untried < 1:
+        raise UsageError(
+            f"the tuning job {found.name} has tried all {size} combinations of its values: start "
+            "a new one with other ranges"
+        )
+    return untried
 
 
 def _require_left(name: str, total: int | None, done: int, *, grid: bool) -> int:

@@ -187,6 +187,19 @@ def test_what_was_stopped_before_it_had_a_value_is_not_called_silent() -> None:
     assert found.advice[0].command == "clary tune --resume tuning"
 
 
+def test_pictures_that_changed_are_told_of() -> None:
+    record = build_record(4)
+    assert "The pictures changed" not in sentences(with_trials(record, pictures="a train=9"))
+    seen = ["a train=9", None, "b train=8", "b train=8"]
+    trials = [
+        trial.model_copy(update={"pictures": pictures})
+        for trial, pictures in zip(record.trials, seen, strict=True)
+    ]
+    changed = record.model_copy(update={"trials": tuple(trials)})
+    assert changed.pictures_changed_at == 3
+    assert "The pictures changed before trial 3" in sentences(changed)
+
+
 @pytest.mark.parametrize("reason", [None, "", " \n "])
 def test_a_failure_may_give_no_reason(reason: str | None) -> None:
     found = verdict(with_trials(build_record(2, failed={1, 2}), failure=reason))

@@ -41,6 +41,7 @@ def judge(findings: Findings) -> Verdict:
         _what_mattered(findings),
         _would_more_help(findings),
         _how_sure(findings, best),
+        _other_pictures(findings),
     )
     found = (rule(findings, best) for rule in RULES)
     return Verdict(
@@ -171,6 +172,16 @@ def _how_sure(findings: Findings, best: Judged) -> str:
     return (
         f"As the best of {len(findings.judged)} on {pictures}, trial {best.trial.number} looks "
         "a little better than it is: judge it on pictures that no trial saw."
+    )
+
+
+def _other_pictures(findings: Findings) -> str:
+    changed_at = findings.record.pictures_changed_at
+    if changed_at is None:
+        return ""
+    return (
+        f"The pictures changed before trial {changed_at}: its value and those of the trials before "
+        "it cannot be compared."
     )
 
 
