@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,38 @@ def test_an_objective_that_is_never_said_stops_the_search(tuner: HyperparameterT
     assert len(job.trials()) < 50
     with pytest.raises(ServiceError, match="no trial of silent has an objective"):
         job.best_training_job()
+
+
+DIVERGING = """
+import argparse, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+given, _ = parser.parse_known_args()
+time.sleep(given.lr < 0.05)
+for epoch in (1, 2):
+    print(f"epoch {epoch} loss: {'nan' if given.lr > 0.05 and epoch == 2 else 0.5}", flush=True)
+"""
+
+
+def test_a_search_goes_on_after_a_first_trial_that_diverged(
+    tuner: HyperparameterTuner, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(DIVERGING)
+    diverging = replace(
+        tuner.estimator,
+        entry_point=str(tmp_path / "script.py"),
+        metrics={"loss": r"loss: (\S+)"},
+    )
+    job = replace(
+        tuner,
+        estimator=diverging,
+        ranges=["lr=0.1,0.01"],
+        strategy="Grid",
+        max_jobs=None,
+        max_parallel_jobs=1,
+    ).fit(name="diverging", progress=False)
+    objectives = {trial.values["lr"]: trial.objective for trial in job.trials()}
+    assert objectives == {"0.1": None, "0.01": 0.5}
 
 
 def test_a_grid_a_warm_start_and_a_name_that_is_taken(tuner: HyperparameterTuner) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.errors import ServiceError, UsageError
-from clary.formats.metric_pattern import compile_pattern, matched_value
+from clary.formats.metric_pattern import compile_pattern, matched_number, matched_value
 from clary.sdk.training_job import LogLine, TrainingJob
 from clary.sdk.tuning_description import TrialDescription
 from clary.sdk.tuning_job import TuningJob
@@ -70,9 +70,13 @@ def require_objective(job: TuningJob, trial: TrialDescription) -> None:
     if not trial.lacks_objective or any(one.objective is not None for one in job.trials()):
         return
     found = job.description()
-    job.stop()
-    last = list(TrainingJob(job.session, trial.name).lines())[-LAST_LINES:]
     pattern = found.objective_pattern or ""
+    lines = list(TrainingJob(job.session, trial.name).lines())
+    if pattern and _says_numbers(lines, compile_pattern(pattern)):
+        # It diverged, as others need not.
+        return
+    job.stop()
+    last = lines[-LAST_LINES:]
     shown = [f"  | {line.message[:_LINE_LIMIT]}" for line in last] or ["  (its log is empty)"]
     raise ServiceError(
         "\n".join(
@@ -85,6 +89,10 @@ def require_objective(job: TuningJob, trial: TrialDescription) -> None:
             ]
         )
     )
+
+
+def _says_numbers(lines: Iterable[LogLine], pattern: regex.Pattern[str]) -> bool:
+    return any(matched_number(pattern.search(line.message)) is not None for line in lines)
 
 
 def _quoted(pattern: str) -> str:
