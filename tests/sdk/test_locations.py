@@ -27,6 +27,16 @@ def make_job(settings: Settings, name: str, *, hour: int = 1) -> JobDirectory:
     return directory
 
 
+def test_paths_have_no_detours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "far" / "code").mkdir(parents=True)
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "far" / "code")
+    assert resolve_data("../../photos") == str(tmp_path / "photos")
+    # Beyond a link, `..` is another folder than the text tells.
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "code")
+    assert Path(resolve_data(str(tmp_path / "link" / ".." / "code"))).samefile("../code")
+
+
 def test_a_job_by_name_by_folder_and_latest(settings: Settings) -> None:
     newer = make_job(settings, "newer", hour=9)
     older = make_job(settings, "older", hour=2)

@@ -14,6 +14,7 @@ from clary.sdk.estimator import Estimator
 from clary.sdk.hyperparameter_tuner import HyperparameterTuner, WarmStart
 from clary.sdk.office import ensure_running
 from clary.sdk.session import Session
+from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_job import TuningJob, find_tuning_job, list_tuning_jobs
 from clary.sdk.tuning_recording import find_record, record_folder, record_tuning
 from clary.sdk.tuning_resume import all_trials, resume_tuning
@@ -176,6 +177,26 @@ def test_a_grid_a_warm_start_and_a_name_that_is_taken(tuner: HyperparameterTuner
     )
     found = learned.fit(name="learned", progress=False).description()
     assert (found.parents, found.goes_on_from) == (("grid",), ())
+
+
+def test_a_search_goes_on_with_what_is_left_under_the_same_numbers(
+    tuner: HyperparameterTuner, session: Session
+) -> None:
+    few = replace(tuner, ranges=["lr=0.1,0.01", "kind=better,worse"], strategy="Random", max_jobs=3)
+    job = few.fit(name="few", progress=False)
+    more = resume_tuning(session, "few", trials=9)
+    found = more.wait()
+    assert found.max_trials == 4 - len({tuple(trial.values.items()) for trial in job.trials()})
+    with pytest.raises(UsageError, match="has tried all 4 combinations of its values"):
+        resume_tuning(session, more.name, trials=9)
+    # A trial keeps its number when another one is deleted.
+    numbers = {one.trial.name: one.number for one in all_trials(more, found)}
+    TrainingJob(session, job.trials()[0].name).delete()
+    left = {one.trial.name: one.number for one in all_trials(more, found)}
+    assert left == dict(list(numbers.items())[1:])
+    assert min(left.values()) == 2
+    assert session.settings is not None
+    assert record_tuning(more, session.settings).best in left.values()
 
 
 def test_what_is_not_there(session: Session) -> None:
