@@ -14,7 +14,7 @@ import pytest
 
 from clary.formats.launch import HostEnded, HostFiles, Launch
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 # One process after the other: what it runs → process id, and at its end its exit code.
 FORKS = """
 import os, socket, sys

@@ -55,7 +55,7 @@ def test_it_ends_with_its_last_job_when_the_service_is_gone(
 def test_a_job_that_was_stopped_before_it_came_does_not_begin(
     make_lane: MakeLane, tmp_path: Path
 ) -> None:
-    lane = make_lane(1.0)
+    lane = make_lane(PATIENCE_S * 10)
     first = lane.send(tmp_path / "one")
     (tmp_path / "two").mkdir()
     HostFiles(tmp_path / "two").stop.touch()
