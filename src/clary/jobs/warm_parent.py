@@ -4,11 +4,11 @@ Started with SIGINT blocked by the service, which holds the other end of a socke
 
     ← "warm"                                       once the libraries are loaded
     → path of `.launch.json`, with the host's lock as a descriptor
-    → "lane", with a socket on which launches will come (`clary.jobs.lane`)
+    → "lane", with a socket on which launches will come (`clary.jobs.lane`); also before "warm"
     ← process id of the host
 
-It ends when the service's end is closed; the hosts live on, each in a session of its own. It
-computes nothing itself, for threads do not survive a fork.
+It ends when the service's end is closed and what was asked is done; the hosts live on, each in a
+session of its own. It computes nothing itself, for threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,15 +61,12 @@ def main(arguments: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     prepare_process()
     for name in _LIBRARIES:
-        if _can_read(service, 0):
-            return 0  # nobody asks before it hears "warm": the service is gone
+        if _is_gone(service):
+            return 0
         importlib.import_module(name)
     gc.freeze()  # collecting would copy pages that the hosts share
-    try:
-        service.send(b"warm")
-        return _serve(service)
-    except ConnectionError:
-        return 0  # the service was ended while it was spoken to
+    _say(service, b"warm")
+    return _serve(service)
 
 
 def _serve(service: socket.socket) -> int:
@@ -77,7 +75,10 @@ def _serve(service: socket.socket) -> int:
         if not _can_read(service, _REAP_S):
             _reap()
             continue
-        message, handles, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
+        try:
+            message, handles, _, _ = socket.recv_fds(service, _MESSAGE_BYTES, 1)
+        except ConnectionError:
+            continue  # said once where the service is gone; what it had sent before is still there
         if not message:
             return 0
         pid = os.fork()
@@ -85,7 +86,7 @@ def _serve(service: socket.socket) -> int:
             _be_host(service, os.fsdecode(message), handles[0])
         for handle in handles:
             os.close(handle)
-        service.send(str(pid).encode())
+        _say(service, str(pid).encode())
         _reap()
 
 
@@ -98,6 +99,19 @@ def _be_host(service: socket.socket, asked: str, handle: int) -> NoReturn:
 
         os._exit(exit_code(lambda _: run_lane(socket.socket(fileno=handle)), ()))
     os._exit(exit_code(lambda _: live(Path(asked), handle, may_run_here=True), ()))
+
+
+def _say(service: socket.socket, message: bytes) -> None:
+    with suppress(ConnectionError):  # it was ended while it was spoken to
+        service.send(message)
+
+
+def _is_gone(service: socket.socket) -> bool:
+    """Whether the service has ended, and has left nothing to be done."""
+    try:
+        return not service.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
 
 
 def _can_read(service: socket.socket, seconds: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -111,6 +112,20 @@ class Bench:
         while line not in self.lines(executor, job):
             assert time.monotonic() < deadline, self.lines(executor, job)
             time.sleep(0.01)
+
+
+def children_running(module: str) -> set[int]:
+    """Processes that this one has started with `-m`, and that have not ended."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended between the listing and the reading
+            continue
+        if parent == os.getpid() and module.encode() in command:
+            found.add(int(stat.parent.name))
+    return found
 
 
 def channel(name: str, uri: str, **more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from clary.formats.launch import Launch
 from clary.service.executors.lanes import Key, Lanes
 from clary.service.executors.places import HostPlace
+from tests.service.executors.conftest import children_running
 
 KEY, OTHER = ("tuning", "a"), ("tuning", "b")
 MORE_THAN_FIT = 1000
@@ -49,17 +50,7 @@ def lanes() -> Iterator[Lanes]:
 
 
 def lane_processes() -> set[int]:
-    """The lanes that this process has started, and that have not ended."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:  # it ended between the listing and the reading
-            continue
-        if parent == os.getpid() and b"clary.jobs.lane" in command:
-            found.add(int(stat.parent.name))
-    return found
+    return children_running("clary.jobs.lane")
 
 
 def send(lanes: Lanes, key: Key, host: HostPlace) -> None:

@@ -25,7 +25,7 @@ from clary.service.executors.local_processes import LocalProcesses
 from clary.settings import Settings
 from clary.vision import build_classifier, save_model
 from tests.conftest import make_picture
-from tests.service.executors.conftest import BUCKET, END_SECONDS, Bench, channel
+from tests.service.executors.conftest import BUCKET, END_SECONDS, Bench, channel, children_running
 
 MakeTrial = Callable[..., TrainingJobSpec]
 LONG = {"epochs": "100000"}
@@ -281,6 +281,39 @@ def test_trials_live_on_without_the_service(
     while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
         assert time.monotonic() < deadline, "the lane outlived its jobs and its service"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_first_trial_waits_for_what_is_being_loaded(
+    bench: Bench, trial: MakeTrial, lost: bool
+) -> None:
+    parents, cold = children_running("clary.jobs.warm_parent"), children_running("clary.jobs.lane")
+    executor = LocalProcesses(bench.settings, bench.store)
+    try:
+        job = trial("lost" if lost else "first")
+        begin_all(bench, executor, [job])
+        assert children_running("clary.jobs.lane") <= cold
+        if lost:
+            [parent] = children_running("clary.jobs.warm_parent") - parents
+            os.kill(parent, signal.SIGKILL)
+        ended = bench.end(executor, job)
+        assert isinstance(ended, Ended)
+        assert ended.exit_code == 0
+        assert bool(children_running("clary.jobs.lane") - cold) == lost
+    finally:
+        executor.close()
+
+
+def test_a_trial_that_waits_begins_though_the_service_ends(
+    bench: Bench, executor: LocalProcesses, trial: MakeTrial
+) -> None:
+    first = LocalProcesses(bench.settings, bench.store)
+    job = trial("first")
+    begin_all(bench, first, [job])
+    first.close()
+    ended = bench.end(executor, job)
+    assert isinstance(ended, Ended)
+    assert ended.exit_code == 0
 
 
 def test_variables_that_are_read_while_torch_is_loaded_are_there(

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import NamedTuple
 
 from clary.errors import ClaryError
 from clary.formats.builtin_algorithm import lane_key
@@ -68,7 +69,7 @@ class Lanes:
             if _sent(lane.launches, host, lock):
                 return
             lane.let_go()
-            lane.launches = self._open(Launch.read(host.files.launch))
+            self._open(lane, Launch.read(host.files.launch))
             if not _sent(lane.launches, host, lock):
                 raise ClaryError(f"the process for {host.root.name} ended as it started")
 
@@ -80,6 +81,7 @@ class Lanes:
         for lane in lanes:
             if lane.lock.acquire(blocking=False):  # one that is spoken to has not ended
                 try:
+                    self._settle(lane)
                     if lane.launches is not None and _has_ended(lane.launches):
                         lane.let_go()
                 finally:
@@ -91,16 +93,39 @@ class Lanes:
             lanes = list(self._lanes.values())
         for lane in lanes:
             with lane.lock:
+                self._settle(lane, closing=True)
                 lane.let_go()
 
-    def _open(self, first: Launch) -> socket.socket:
+    def _open(self, lane: _Lane, first: Launch) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_SEND_S)
+        lane.launches = ours
+        if self._warm is not None and first.in_process is not None:
+            if self._warm.fork_lane(theirs.fileno()):
+                theirs.close()
+                return
+            # It has begun to load before a cold process could, and both would be in each other's
+            # way; launches wait in the socket.
+            promise = self._warm.promise_lane(theirs.fileno())
+            if promise is not None:
+                lane.promise = _Promise(promise, theirs, first)
+                return
         with theirs:
-            may_be_warm = self._warm is not None and first.in_process is not None
-            if not (may_be_warm and self._warm and self._warm.fork_lane(theirs.fileno())):
-                self._start_cold(theirs.fileno(), first)
-        return ours
+            self._start_cold(theirs.fileno(), first)
+
+    def _settle(self, lane: _Lane, *, closing: bool = False) -> None:
+        """Start a lane cold where what was to fork it is lost, or is about to be ended."""
+        promise = lane.promise
+        if promise is None or self._warm is None:
+            return
+        kept = self._warm.keeps(promise.number)
+        if kept is None and not closing:
+            return
+        lane.promise = None
+        with promise.theirs:
+            # Should both come to be, each takes what the other has not taken.
+            if not kept or closing:
+                self._start_cold(promise.theirs.fileno(), promise.first)
 
     def _start_cold(self, handle: int, first: Launch) -> None:
         # What is read while libraries are loaded has to be there from the start.
@@ -126,6 +151,14 @@ class Lanes:
             self._started_cold.append(process)
 
 
+class _Promise(NamedTuple):
+    """A lane that is forked as soon as the warm parent is warm; its end of the socket."""
+
+    number: int
+    theirs: socket.socket
+    first: Launch
+
+
 class _Lane:
     """The service's end of a lane; None while there is none. `lock` is held while it is spoken to.
 
@@ -135,12 +168,16 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.launches: socket.socket | None = None
+        self.promise: _Promise | None = None
 
     def let_go(self) -> None:
         """Send it nothing more."""
         if self.launches is not None:
             self.launches.close()
             self.launches = None
+        if self.promise is not None:
+            self.promise.theirs.close()
+            self.promise = None
 
 
 def _sent(lane: socket.socket | None, host: HostPlace, lock: int) -> bool:

@@ -30,6 +30,8 @@ class WarmParent:
         self._lock = threading.Lock()
         self._closed = False
         self._warm = False
+        self._starts = 0
+        self._unanswered = 0
         self._socket, self._process = self._start()
 
     @property
@@ -56,13 +58,40 @@ class WarmParent:
         """
         return self._ask(LANE.encode(), launches)
 
+    def promise_lane(self, launches: int) -> int | None:
+        """Let `fork_lane` be done as soon as everything is loaded, even if the service is gone.
+
+        Returns:
+            What `keeps` is asked with; None where nothing is being loaded.
+        """
+        with self._lock:
+            if self._look_if_warm() or self._closed:
+                return None
+            try:
+                socket.send_fds(self._socket, [LANE.encode()], [launches])
+            except OSError:
+                return None
+            self._unanswered += 1
+            return self._starts
+
+    def keeps(self, promise: int) -> bool | None:
+        """Whether a promise is kept: None until it is known, False where the process was lost."""
+        with self._lock:
+            warm = self._look_if_warm()
+            if self._closed or promise != self._starts:
+                return False
+            return warm or None
+
     def _ask(self, message: bytes, handle: int) -> bool:
         with self._lock:
             if not self._look_if_warm():
                 return False
             try:
                 socket.send_fds(self._socket, [message], [handle])
-                answered = self._socket.recv(_MESSAGE_BYTES)
+                answered = b"?"
+                for _ in range(self._unanswered + 1):
+                    answered = answered and self._socket.recv(_MESSAGE_BYTES)
+                self._unanswered = 0
             except OSError:
                 answered = b""
             if not answered:
@@ -109,6 +138,8 @@ class WarmParent:
     def _restart(self) -> None:
         self._end()
         self._warm = False
+        self._starts += 1
+        self._unanswered = 0
         self._socket, self._process = self._start()
 
     def _end(self) -> None:
