@@ -188,7 +188,7 @@ def main() -> None:
     print(conditions(datetime.date.today().isoformat()))
     heads = features_of(arguments, options)
     given = {"weights": str(arguments.weights), "trainable_layers": "0"}
-    space = own_space(arguments.space, given) if arguments.space else default_space(given, 0)
+    space = own_space(arguments.space, given, 0) if arguments.space else default_space(given, 0)
     began = time.monotonic()
     races = {
         strategy: [

@@ -72,6 +72,9 @@ def test_a_search_its_report_and_going_on(
     assert (record.status, len(record.trials), record.data) == ("Completed", 2, str(photos))
     assert (home.tuning_dir / "one" / "report.html").is_file()
     assert [len(trial.curve) for trial in record.trials] == [2, 2]
+    assert not {"skip_check", "no_report"} & set(record.fixed)
+    assert {trial.pictures for trial in record.trials} == {record.trials[0].pictures}
+    assert str(record.trials[0].pictures).endswith("train=24 valid=12")
 
     # The command that is named trains what the best trial was.
     command = next(line for line in lines if line.startswith("train ")).removeprefix("train")

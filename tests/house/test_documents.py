@@ -54,7 +54,7 @@ def test_every_clary_command_in_a_document_parses(documents: list[Path]) -> None
             given = given_options(typed)
             TrainingOptions.parse(given)
             if bound.arguments.get("space"):
-                own_space(bound.arguments["space"], given)
+                own_space(bound.arguments["space"], given, 0)
 
 
 def test_every_make_target_in_a_document_exists(documents: list[Path], root: Path) -> None:
