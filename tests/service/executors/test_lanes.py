@@ -265,10 +265,10 @@ def test_a_lane_that_is_killed_takes_its_trials_and_the_next_have_another(
 def test_trials_live_on_without_the_service(
     bench: Bench, executor: LocalProcesses, trial: MakeTrial
 ) -> None:
-    first = LocalProcesses(bench.settings, bench.store, warm=False)
+    first = LocalProcesses(bench.settings, bench.store)
     jobs = [trial("short"), trial("long", LONG)]
     begin_all(bench, first, jobs)
-    first.close()  # the lane is still being started
+    first.close()  # the lane still waits for what is being loaded
     second = executor
     seen = bench.end(second, jobs[0])
     assert isinstance(seen, Ended)
@@ -302,18 +302,6 @@ def test_the_first_trial_waits_for_what_is_being_loaded(
         assert bool(children_running("clary.jobs.lane") - cold) == lost
     finally:
         executor.close()
-
-
-def test_a_trial_that_waits_begins_though_the_service_ends(
-    bench: Bench, executor: LocalProcesses, trial: MakeTrial
-) -> None:
-    first = LocalProcesses(bench.settings, bench.store)
-    job = trial("first")
-    begin_all(bench, first, [job])
-    first.close()
-    ended = bench.end(executor, job)
-    assert isinstance(ended, Ended)
-    assert ended.exit_code == 0
 
 
 def test_variables_that_are_read_while_torch_is_loaded_are_there(
