@@ -1,0 +1,101 @@
+"""A tensor log on S3, copied as far as it is needed.
+
+All but the raw tensors comes over with each update; they are fetched one step at a time, when
+somebody asks for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from clary.errors import StorageError, UsageError
+from clary.formats.files import replacing
+from clary.formats.tensor_log.layout import TENSORS
+
+
+class Mirror:
+    """Copies a log from S3 into a folder; owned and used by one thread at a time.
+
+    Args:
+        client: an S3 client of boto3's.
+        uri: `s3://bucket/prefix` of the log.
+        folder: where the copy goes; what an earlier mirror of the same log left is kept.
+
+    Raises:
+        UsageError: the URI is none of S3's.
+    """
+
+    def __init__(self, client: Any, uri: str, folder: Path) -> None:
+        parts = urlsplit(uri)
+        if parts.scheme != "s3" or not parts.netloc:
+            raise UsageError(f"{uri!r} is no place on S3: give s3://BUCKET/PREFIX")
+        self._client = client
+        self._bucket = parts.netloc
+        self._prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
+        self._folder = folder
+        self._seen: dict[str, str] = {}
+
+    def update(self) -> bool:
+        """Bring what is new; True when there was something.
+
+        Raises:
+            StorageError: the folder cannot be written, or S3 refuses.
+        """
+        news = [
+            (path, tag)
+            for path, tag, size in self._listed()
+            if self._is_wanted(path) and not self._is_here(path, tag, size)
+        ]
+        for path, tag in news:
+            self.fetch(path)
+            self._seen[path] = tag
+        return bool(news)
+
+    def fetch(self, path: str) -> None:
+        """Bring one file, by its path relative to the log; none where S3 has none.
+
+        Raises:
+            StorageError: the folder cannot be written, or S3 refuses.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with replacing(self._folder / path) as temporary:
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)
+                with temporary.open("wb") as file:
+                    for piece in answer["Body"].iter_chunks(1 << 20):
+                        file.write(piece)
+            except (BotoCoreError, ClientError) as error:
+                raise self._refused(path, error) from error
+
+    def _listed(self) -> list[tuple[str, str, int]]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix
+        )
+        try:
+            return [
+                (held["Key"][len(self._prefix) :], held["ETag"], held["Size"])
+                for page in pages
+                for held in page.get("Contents", ())
+            ]
+        except (BotoCoreError, ClientError) as error:
+            raise self._refused("", error) from error
+
+    def _is_wanted(self, path: str) -> bool:
+        parts = PurePosixPath(path).parts
+        hidden = any(part.startswith(".") for part in parts)
+        return bool(parts) and not hidden and not path.endswith("/") and parts[0] != TENSORS
+
+    def _is_here(self, path: str, tag: str, size: int) -> bool:
+        if self._seen.get(path) == tag:
+            return True
+        # Segments are final: what an earlier mirror brought need not come again.
+        local = self._folder / path
+        return path.endswith(".sqlite") and local.exists() and local.stat().st_size == size
+
+    def _refused(self, path: str, error: Exception) -> StorageError:
+        return StorageError(f"s3://{self._bucket}/{self._prefix}{path} cannot be read: {error}")

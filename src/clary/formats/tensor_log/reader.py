@@ -1,0 +1,322 @@
+"""Reading a tensor log while it grows, and after its writers were killed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from clary.errors import FormatError
+from clary.formats.tensor_log.entries import (
+    Array,
+    CollectionRecord,
+    Mode,
+    RawTensor,
+    Statistics,
+    Step,
+)
+from clary.formats.tensor_log.layout import (
+    COLLECTIONS,
+    ENDED,
+    FAILURES,
+    SEGMENTS,
+    TRAINING_END,
+    live_of,
+    segment_of,
+    worker_order,
+)
+from clary.formats.tensor_log.lines import read_lines
+from clary.formats.tensor_log.raw_files import read_tensor
+from clary.formats.tensor_log.segments import LiveSegment, Segment
+from clary.formats.tensor_log.worker_files import read_collections, read_failures
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a log holds under one tensor's name, of all workers together.
+
+    `kinds` are `scalar`, `statistics`, `raw`, `shape` and the kinds of units. Steps count all
+    modes.
+    """
+
+    kinds: frozenset[str]
+    collections: tuple[str, ...]
+    first_step: int
+    last_step: int
+    workers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A segment, or what a live file holds so far."""
+
+    number: int
+    worker: str
+    segment: Segment
+
+
+@dataclass
+class _Live:
+    """A live file as far as it was read."""
+
+    part: _Part
+    segment: LiveSegment
+    read_bytes: int = 0
+
+
+class TensorLog:
+    """Reads a folder, all workers, while it grows; owned and used by one thread at a time.
+
+    What was there when it was made or last refreshed is what it shows. Steps are numbers over
+    all modes. Where no worker is named, the first one that has a value gives it.
+    """
+
+    def __init__(self, folder: Path, *, fetch: Callable[[str], None] | None = None) -> None:
+        """Read what is there; the folder need not exist yet.
+
+        Args:
+            folder: the log.
+            fetch: brings a file of raw tensors, by its path relative to the log, when it is not
+                in the folder; for mirrors that leave large files where they are.
+        """
+        self._folder = folder
+        self._fetch = fetch
+        self._sealed: dict[tuple[str, int], _Part] = {}
+        self._live: dict[tuple[str, int], _Live] = {}
+        self._steps: dict[int, Step] = {}
+        self._small: dict[str, tuple[tuple[str, int, int], ...]] = {}
+        self.ended = False
+        self.failures: tuple[str, ...] = ()
+        self.workers: tuple[str, ...] = ()
+        self.collections: Mapping[str, CollectionRecord] = {}
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+        """
+        small = self._refresh_small_files()
+        return self._refresh_captures() or small
+
+    def steps(self, mode: Mode = Mode.GLOBAL) -> tuple[Step, ...]:
+        """Steps of a mode, or of all, by number."""
+        found = (self._steps[number] for number in sorted(self._steps))
+        return tuple(step for step in found if mode in {Mode.GLOBAL, step.mode})
+
+    def names(self) -> Mapping[str, Names]:
+        """What is there, by the tensors' names."""
+        seen: dict[str, tuple[set[str], list[int], set[str]]] = {}
+        for part in self._parts():
+            for name, held in part.segment.tensors.items():
+                kinds, ends, workers = seen.setdefault(name, (set(), [], set()))
+                kinds |= held.kinds
+                ends += [held.first, held.last]
+                workers.add(part.worker)
+        return {
+            name: Names(
+                frozenset(kinds),
+                self._collections_of(name),
+                min(ends),
+                max(ends),
+                tuple(sorted(workers, key=worker_order)),
+            )
+            for name, (kinds, ends, workers) in seen.items()
+        }
+
+    def scalars(
+        self, name: str, worker: str | None = None, *, after: int = -1
+    ) -> Mapping[int, float]:
+        """Values by step, those later than `after`; none where the name is unknown."""
+        return self._collect(worker, lambda segment: segment.scalars(name, after))
+
+    def statistics(
+        self, name: str, worker: str | None = None, *, after: int = -1
+    ) -> Mapping[int, Statistics]:
+        """Statistics by step, those later than `after`; none where the name is unknown."""
+        return self._collect(worker, lambda segment: segment.statistics(name, after))
+
+    def units(
+        self, name: str, kind: str, worker: str | None = None, *, after: int = -1
+    ) -> Mapping[int, npt.NDArray[np.float32]]:
+        """Values of channels (C) or of pictures' channels (N, C) by step, later than `after`."""
+        return self._collect(worker, lambda segment: segment.units(name, kind, after))
+
+    def steps_of(self, name: str, worker: str | None = None) -> tuple[int, ...]:
+        """Steps at which anything of a tensor was kept."""
+        found = (part.segment.steps_of(name) for part in self._parts(worker))
+        return tuple(sorted(set().union(*found)))
+
+    def raw_steps(self, name: str, worker: str | None = None) -> tuple[int, ...]:
+        """Steps whose whole tensor was kept."""
+        found = (set(part.segment.raw_steps(name)) for part in self._parts(worker))
+        return tuple(sorted(set().union(*found)))
+
+    def raw(self, name: str, step: int, worker: str | None = None) -> Array:
+        """The whole tensor of a step; bfloat16 comes as float32.
+
+        Raises:
+            KeyError: it was not kept.
+            FormatError: its file is damaged or gone.
+        """
+        for part in self._newest_first(worker):
+            place = part.segment.raw(name, step)
+            if place is None:
+                continue
+            if place.file is None:
+                return RawTensor(place.dtype, place.shape, place.data or b"").array()
+            return self._raw_of_file(place.file, name, place.dtype, place.shape)
+        raise KeyError((name, step))
+
+    def shape(self, name: str, step: int, worker: str | None = None) -> tuple[int, ...]:
+        """The shape that a tensor had at a step.
+
+        Raises:
+            KeyError: it was not kept.
+        """
+        for part in self._newest_first(worker):
+            for found, shape in part.segment.shapes(name, step - 1):
+                if found == step:
+                    return shape
+        raise KeyError((name, step))
+
+    def _collect(
+        self, worker: str | None, read: Callable[[Segment], Iterator[tuple[int, _Value]]]
+    ) -> Mapping[int, _Value]:
+        found: dict[int, _Value] = {}
+        for part in reversed(list(self._newest_first(worker))):
+            found.update(read(part.segment))
+        return dict(sorted(found.items()))
+
+    def _parts(self, worker: str | None = None) -> list[_Part]:
+        parts = [*self._sealed.values(), *(live.part for live in self._live.values())]
+        return [part for part in parts if worker in {None, part.worker}]
+
+    def _newest_first(self, worker: str | None) -> list[_Part]:
+        parts = sorted(self._parts(worker), key=lambda part: part.number, reverse=True)
+        return sorted(parts, key=lambda part: worker_order(part.worker))
+
+    def _raw_of_file(self, file: str, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
+        path = self._folder / file
+        if not path.exists() and self._fetch is not None:
+            self._fetch(file)
+        try:
+            return read_tensor(path, name, dtype, shape).array()
+        except FileNotFoundError as error:
+            raise FormatError(
+                f"{path} is gone, which held the tensor {name}: its statistics are still there"
+            ) from error
+
+    def _collections_of(self, name: str) -> tuple[str, ...]:
+        return tuple(
+            record.name
+            for record in self.collections.values()
+            if name in record.tensors
+            or any(re.search(pattern, name) for pattern in record.include_regex)
+        )
+
+    def _refresh_captures(self) -> bool:
+        sealed, live = self._listed()
+        news = False
+        for key in sealed - self._sealed.keys():
+            worker, number = key
+            path = self._folder / SEGMENTS / f"{number:08}-{worker}.sqlite"
+            self._sealed[key] = _Part(number, worker, Segment.open(path))
+            self._note(self._sealed[key].segment.steps)
+            news = True
+        for key in [*self._live]:
+            if key not in live or key in sealed:
+                self._live.pop(key).segment.close()
+        for key in live - sealed:
+            news = self._read_live(key) or news
+        workers = {part.worker for part in self._parts()}
+        self.workers = tuple(sorted({*self.workers, *workers}, key=worker_order))
+        return news
+
+    def _listed(self) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+        sealed, live = set(), set()
+        try:
+            names = [path.name for path in (self._folder / SEGMENTS).iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return set(), set()
+        for name in names:
+            if segment := segment_of(name):
+                sealed.add((segment[1], segment[0]))
+            elif rest := live_of(name):
+                live.add((rest[1], rest[0]))
+        return sealed, live
+
+    def _read_live(self, key: tuple[str, int]) -> bool:
+        worker, number = key
+        path = self._folder / SEGMENTS / f".{number:08}-{worker}.live"
+        live = self._live.get(key)
+        if live is None:
+            segment = LiveSegment(path)
+            live = self._live[key] = _Live(_Part(number, worker, segment), segment)
+        try:
+            if path.stat().st_size == live.read_bytes:
+                return False
+            lines, live.read_bytes = read_lines(path, live.read_bytes)
+        except FileNotFoundError:  # it has become a segment just now: the next refresh has it
+            return False
+        self._note(live.segment.extend(lines))
+        return bool(lines)
+
+    def _note(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self._steps.setdefault(step.number, step)
+
+    def _refresh_small_files(self) -> bool:
+        # Whether it has ended is asked first: what is read after it is then the whole.
+        ended = {stamp[0] for stamp in _stamps(self._folder / ENDED)}
+        sealed, live = self._listed()
+        began = {f"{worker}.json" for worker, _ in sealed | live}
+        began |= {stamp[0] for stamp in _stamps(self._folder / COLLECTIONS)}
+        over = (self._folder / TRAINING_END).exists() or (bool(ended) and began <= ended)
+        news = over != self.ended
+        self.ended = over
+        for room in (COLLECTIONS, FAILURES):
+            stamps = _stamps(self._folder / room)
+            if stamps == self._small.get(room):
+                continue
+            paths = [self._folder / room / stamp[0] for stamp in stamps]
+            if room == COLLECTIONS:
+                self._take_collections(paths)
+            else:
+                self.failures = tuple(text for path in paths for text in read_failures(path))
+            self._small[room] = stamps
+            news = True
+        return news
+
+    def _take_collections(self, paths: list[Path]) -> None:
+        merged: dict[str, CollectionRecord] = {}
+        for path in paths:
+            for name, record in read_collections(path).items():
+                known = merged.get(name, record)
+                tensors = tuple(dict.fromkeys((*known.tensors, *record.tensors)))
+                merged[name] = CollectionRecord(
+                    name, known.include_regex, tensors, known.parameters
+                )
+        self.collections = merged
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """The files of a folder with their size and time, in the workers' order."""
+    found = []
+    try:
+        for path in folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            about = path.stat()
+            found.append((path.name, about.st_size, about.st_mtime_ns))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return tuple(sorted(found, key=lambda stamp: worker_order(stamp[0])))
