@@ -14,25 +14,27 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from clary.cli.findings_text import warning
 from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
 from clary.errors import ServiceError, ServiceUnreachable
 from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
+from clary.sdk.rule_evaluations import RULES_FOLDER, FindingTail
 from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
 
 _LOOK_SECONDS = 0.15
 
 
 def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
-    """Show a job until it has ended. Lines that begin with `clary:` go to stderr, and so does
-    the reason of a failure.
+    """Show a job until it has ended, and what its rules find meanwhile. Lines that begin with
+    `clary:` go to stderr, and so does the reason of a failure.
 
     Ctrl-C and SIGTERM stop the job, and what it says meanwhile is still shown; a second one
     leaves it to itself. A service that was killed is started again; the job goes on without it.
 
     Args:
         job: what to show.
-        directory: of the job, for the bar; None where it is on another machine.
+        directory: of the job, for the bar and the rules; None where it is on another machine.
 
     Raises:
         ServiceError: the service does not answer any more; the job goes on.
@@ -85,6 +87,7 @@ def _show(
             stopping = True
             view.error(f"stopping {job.name}, its checkpoint is kept; Ctrl-C again leaves it")
             job.stop()
+        view.warn()
         view.update(watch.found)
         watch.over.wait(_LOOK_SECONDS)
 
@@ -95,6 +98,7 @@ class _View:
     def __init__(self, console: Console, directory: JobDirectory | None) -> None:
         self._console = console
         self._directory = directory
+        self._rules = None if directory is None else FindingTail(directory.root / RULES_FOLDER)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=None),
@@ -128,6 +132,12 @@ class _View:
         """Show a sentence on stderr."""
         self.sentences.append(sentence)
         print(f"clary: {sentence}", file=sys.stderr, flush=True)
+
+    def warn(self) -> None:
+        """Say what rules have found since the last call."""
+        for finding in self._rules.new_findings() if self._rules is not None else ():
+            if finding.kind != "note":
+                self._console.print(warning(finding), style="yellow", markup=False, soft_wrap=True)
 
     def update(self, found: JobDescription | None) -> None:
         """Move the bar to where the program says it is, or say what the job waits for."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
+from rich.console import Console
 
+from clary.cli.findings_text import say_findings
 from clary.cli.following import follow
 from clary.cli.parser import Switch
 from clary.cli.training_parameters import given_options, with_training_options
@@ -18,7 +20,9 @@ from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
 from clary.sdk.job_listing import has_had_jobs, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job, resolve_data
+from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
+from clary.sdk.rule_evaluations import evaluations_of, findings_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
@@ -38,6 +42,9 @@ def train(
         list[str] | None, Parameter(group=JOB, consume_multiple=(0, 1), negative=())
     ] = None,
     processes: Annotated[int, Parameter(group=JOB)] = 1,
+    debug: Annotated[
+        list[str] | None, Parameter(group=JOB, consume_multiple=(0, 1), negative=())
+    ] = None,
     skip_check: Annotated[Switch, Parameter(group=JOB)] = False,
     no_report: Annotated[Switch, Parameter(group=JOB)] = False,
     detach: Annotated[Switch, Parameter(group=JOB)] = False,
@@ -55,6 +62,9 @@ def train(
         resume: Go on from the last checkpoint of a job, given by name, as a new job; without a
             value, the latest job. Other options given here replace the earlier ones.
         processes: Processes that train together, one a GPU.
+        debug: What is watched for ills besides the losses: some of weights, biases, gradients and
+            activations, or all, which it is without a value; off for nothing. By default what
+            costs no time.
         skip_check: Do not look at the pictures before training.
         no_report: Do not write the report afterwards.
         detach: Return at once; the job goes on in the background.
@@ -74,7 +84,14 @@ def train(
         output = output.expanduser().absolute()
         _require_new(output)
     began = time.monotonic()
-    words = {"name": name, "hosts": processes, "skip_check": skip_check, "no_report": no_report}
+    words: dict[str, Any] = {
+        "name": name,
+        "hosts": processes,
+        "skip_check": skip_check,
+        "no_report": no_report,
+    }
+    if resume is None or debug is not None:
+        words["debug"] = parse_debug(debug)
     given = given_options(options)
     if resume is not None:
         job = _resume(resume, data, given, settings, words)
@@ -120,6 +137,8 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
     took = _duration(time.monotonic() - began)
     if output is not None and found.model_artifacts is not None:
         job.download(output)
+    console = Console(highlight=False)
+    say_findings(console, findings_of(job.session, found.raw), evaluations_of(found.raw), job.name)
     if found.status == "Completed":
         print(f"{job.name} is done in {took}: {output or found.model_artifacts}", flush=True)
         return 0

@@ -17,6 +17,7 @@ VERBS = (
     Verb("check", "clary.cli.check:check", "find what is wrong with pictures before training"),
     Verb("train", "clary.cli.train:train", "fine-tune a classifier on your pictures"),
     Verb("tune", "clary.cli.tune:tune", "find better hyperparameters by many trainings"),
+    Verb("debug", "clary.cli.debug:debug", "see why a training goes wrong: findings and curves"),
     Verb("report", "clary.cli.report:report", "write one HTML page about a training"),
     Verb("explain", "clary.cli.explain:explain", "show what in a picture a model looked at"),
     Verb("predict", "clary.cli.predict:predict", "classify pictures with a trained model"),

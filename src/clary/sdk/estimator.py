@@ -20,6 +20,7 @@ from typing import Any
 
 from clary.errors import DataError, ServiceError, UsageError
 from clary.formats.builtin_algorithm import IMAGE, METRICS
+from clary.sdk.debugging import Debugging
 from clary.sdk.linking import link
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.training_job import TrainingJob
@@ -33,7 +34,8 @@ class Estimator:
     """What to train with. Without `entry_point`, the image decides.
 
     `entry_point` is a script of `source_dir`, or a path of its own. `hyperparameters` may hold any
-    JSON value. `metrics` are regular expressions by name, with one group each.
+    JSON value. `metrics` are regular expressions by name, with one group each. `debug` says what
+    is saved of the training and which rules judge it.
     """
 
     session: Session
@@ -50,6 +52,7 @@ class Estimator:
     output_path: str | None = None
     checkpoint_uri: str | None = None
     input_mode: str = "File"
+    debug: Debugging | None = None
 
     def fit(
         self,
@@ -95,7 +98,7 @@ class Estimator:
         """CreateTrainingJob's parameters; uploads the scripts.
 
         Raises:
-            UsageError: a script is missing, or a folder is given to AWS.
+            UsageError: a script is missing, a folder is given to AWS, or two rules have one name.
             DataError: there is no such folder.
             ServiceError: the scripts cannot be uploaded.
         """
@@ -133,6 +136,8 @@ class Estimator:
             ]
         if self.checkpoint_uri is not None:
             request["CheckpointConfig"] = {"S3Uri": self.checkpoint_uri}
+        if self.debug is not None:
+            request.update(self.debug.request(output, self._rule_sources(name, self.debug)))
         return request
 
     def _channel(self, channel: str, place: str | Path) -> dict[str, Any]:
@@ -152,6 +157,20 @@ class Estimator:
                 }
             },
         }
+
+    def _rule_sources(self, name: str, debug: Debugging) -> dict[Path, str]:
+        """Where the files of custom rules are in S3, once they have been uploaded."""
+        places: dict[Path, str] = {}
+        sources = dict.fromkeys(rule.source for rule in debug.rules if rule.source is not None)
+        for number, source in enumerate(sources):
+            if not source.expanduser().is_file():
+                raise UsageError(f"there is no file {source} with a rule: give a Python file")
+            key = f"{name}/rules/{number}/{source.name}"  # two may have the same name
+            with spoken_faults():
+                client = self.session.client("s3")
+                client.upload_file(str(source.expanduser()), self.session.default_bucket, key)
+            places[source] = f"s3://{self.session.default_bucket}/{key}"
+        return places
 
     def _source(self, name: str) -> dict[str, str]:
         """The hyperparameters by which the training toolkit finds the scripts."""

@@ -21,6 +21,7 @@ from clary.formats.job_directory import TRAINING_CHANNEL
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.formats.training_options import TrainingOptions
 from clary.gpus import count_gpus
+from clary.sdk.debugging import Debugging
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.locations import absolute_path, resolve_data, resolve_model
@@ -47,6 +48,7 @@ class PictureTraining:
     request: TrainingRequest
     name: str | None = None
     hosts: int = 1
+    debug: Debugging | None = None
     checkpoint_uri: str | None = None
 
     @classmethod
@@ -58,6 +60,7 @@ class PictureTraining:
         *,
         name: str | None = None,
         hosts: int = 1,
+        debug: Debugging | None = None,
         skip_check: bool = False,
         no_report: bool = False,
     ) -> PictureTraining:
@@ -69,6 +72,7 @@ class PictureTraining:
             settings: whose home is searched for the models that options name.
             name: at most 63 letters, digits and inner hyphens; made up when not given.
             hosts: processes that train together.
+            debug: what the training is watched for; None where it is not.
             skip_check: do not look at the pictures before training.
             no_report: do not write the report afterwards.
 
@@ -86,7 +90,7 @@ class PictureTraining:
         if name is not None and (settings.jobs_dir / name).exists():
             raise UsageError(_taken(name))
         request = TrainingRequest(parsed, skip_check=skip_check, no_report=no_report)
-        return cls(location, request, name, hosts)
+        return cls(location, request, name, hosts, debug)
 
     def start(self, session: Session) -> TrainingJob:
         """Ask for the job; a folder is served in place, nothing is copied.
@@ -97,7 +101,7 @@ class PictureTraining:
         """
         name = self.name or made_up_name(self.location)
         kept = self.checkpoint_uri or f"s3://{session.default_bucket}/{name}/checkpoints"
-        estimator = replace(self.estimator(session), checkpoint_uri=kept)
+        estimator = replace(self.estimator(session), checkpoint_uri=kept, debug=self.debug)
         return start_job(session, estimator.request(self.inputs, name))
 
     @property
@@ -108,7 +112,7 @@ class PictureTraining:
         return {TRAINING_CHANNEL: folder} if linked else None
 
     def estimator(self, session: Session) -> Estimator:
-        """What trains like this, without checkpoints."""
+        """What trains like this, without checkpoints and unwatched."""
         request = self.request
         if self.inputs is None:
             request = replace(request, dataset=self.location)
@@ -144,7 +148,8 @@ def resume_training(
         options: what differs from its options.
         settings: whose home is searched for the models that options name.
         data: when given, must be what the earlier job was trained on.
-        words: as for `PictureTraining.prepare`: `name`, `hosts`, `skip_check`, `no_report`.
+        words: as for `PictureTraining.prepare`: `name`, `hosts`, `debug`, `skip_check`,
+            `no_report`; without `debug` it is watched as the earlier one was.
 
     Raises:
         UsageError: an option is out of bounds, the data differ, there is no such job, it was not
@@ -165,6 +170,7 @@ def resume_training(
     before = TrainingRequest.from_hyperparameters(found.hyperparameters).options
     merged = {**before.model_dump(exclude_unset=True), **options}
     words["name"] = words.get("name") or _next_name(session, earlier)
+    words.setdefault("debug", Debugging.of_job(found.raw))
     prepared = PictureTraining.prepare(location, merged, settings, **words)
     return replace(prepared, checkpoint_uri=found.checkpoints).start(session)
 

@@ -24,7 +24,9 @@ from botocore.exceptions import ClientError
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
+from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
+from clary.sdk.rule_evaluations import RuleEvaluation, evaluations_of, findings_of
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
@@ -234,6 +236,24 @@ class TrainingJob:
             )
         points = [(point["Timestamp"], float(point["Average"])) for point in answer["Datapoints"]]
         return sorted(points)
+
+    def rules(self) -> tuple[RuleEvaluation, ...]:
+        """How the rules stand that judge the job.
+
+        Raises:
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
+        """
+        return evaluations_of(self.description().raw)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the job's rules have found so far, rule by rule.
+
+        Raises:
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
+        """
+        return findings_of(self.session, self.description().raw)
 
     def download(self, folder: Path) -> None:
         """Fetch what the job has left, laid out as in its own directory.

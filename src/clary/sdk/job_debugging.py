@@ -1,0 +1,220 @@
+"""What was seen of a training, wherever it lies: for `clary debug`, the terminal and notebooks.
+
+    watched = watch_job(session, "photos-20261121-092159")
+    moment = watched.moment()
+    print(moment.rules, moment.findings, moment.log.names())
+
+A job of this machine is read from its directory, one of AWS from S3, a folder as it is. Each call
+of `moment` reads only what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from clary.errors import DataError
+from clary.formats.findings import Finding, RuleStatus
+from clary.formats.launch import BASE
+from clary.formats.tensor_log import Mirror, TensorLog
+from clary.sdk.rule_evaluations import (
+    RULES_FOLDER,
+    RuleEvaluation,
+    evaluations_of,
+    findings_in,
+    findings_of,
+)
+from clary.sdk.session import Session
+from clary.sdk.storage import split_uri
+from clary.sdk.training_job import TrainingJob
+
+TENSORS = Path("output") / "tensors"
+
+
+@dataclass(frozen=True)
+class DebugMoment:
+    """How the watching of a training stands.
+
+    `status` is the job's, None for a folder; `log` is None where nothing has been saved yet;
+    `watched` says whether anything ever shall be.
+    """
+
+    name: str
+    status: str | None
+    ended: bool
+    watched: bool
+    rules: tuple[RuleEvaluation, ...]
+    findings: tuple[Finding, ...]
+    log: TensorLog | None
+
+
+class Watched(Protocol):
+    """A training that can be looked at again and again, on one thread. Leaving it removes what
+    was copied from S3.
+    """
+
+    def __enter__(self) -> Watched:
+        """Itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was copied."""
+
+    def moment(self) -> DebugMoment:
+        """How it stands now.
+
+        Raises:
+            ServiceError: the service refuses or does not answer.
+            StorageError: S3 refuses, or the copy cannot be written.
+            FormatError: a file is damaged, or of a later version.
+        """
+
+
+class WatchedFolder:
+    """A job directory, or a folder of tensors alone; no service is asked."""
+
+    def __enter__(self) -> WatchedFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was copied."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tensors = _Tensors(folder / TENSORS if (folder / TENSORS).is_dir() else folder)
+
+    def moment(self) -> DebugMoment:
+        """How it stands now; see `Watched`."""
+        rules = self._folder / RULES_FOLDER
+        log = self._tensors.log()
+        found = tuple(_read_statuses(rules)) if rules.is_dir() else ()
+        return DebugMoment(
+            name=self._folder.name,
+            status=None,
+            ended=(log is not None and log.ended) and all(rule.ended for rule in found),
+            watched=True,
+            rules=found,
+            findings=tuple(findings_in(rules)) if rules.is_dir() else (),
+            log=log,
+        )
+
+
+class WatchedJob:
+    """A job of this machine or of AWS."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._job = job
+        self._scratch: TemporaryDirectory[str] | None = None
+        self._tensors: _Tensors | None = None
+
+    def __enter__(self) -> WatchedJob:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def moment(self) -> DebugMoment:
+        """How it stands now; see `Watched`."""
+        found = self._job.description()
+        hook = found.raw.get("DebugHookConfig")
+        if hook is not None and self._tensors is None:
+            self._tensors = self._place(found.raw, hook)
+        return DebugMoment(
+            name=found.name,
+            status=found.status,
+            ended=found.ended,
+            watched=hook is not None,
+            rules=evaluations_of(found.raw),
+            findings=findings_of(self._job.session, found.raw),
+            log=None if self._tensors is None else self._tensors.log(),
+        )
+
+    def _place(self, job: Mapping[str, Any], hook: Mapping[str, Any]) -> _Tensors:
+        settings = self._job.session.settings
+        if settings is not None and (root := settings.jobs_dir / self._job.name).is_dir():
+            inside = str(hook.get("LocalPath") or "").removeprefix(f"{BASE}/")
+            return _Tensors(root / (inside or TENSORS))
+        self._scratch = TemporaryDirectory(prefix="clary-tensors-")
+        uri = f"{hook['S3OutputPath'].rstrip('/')}/{job['TrainingJobName']}/debug-output"
+        return _Tensors(Path(self._scratch.name), self._job.session, uri)
+
+
+class WatchedPrefix:
+    """What lies below an S3 URI: tensors alone."""
+
+    def __init__(self, session: Session, uri: str) -> None:
+        split_uri(uri)
+        self._uri = uri.rstrip("/")
+        self._scratch = TemporaryDirectory(prefix="clary-tensors-")
+        self._tensors = _Tensors(Path(self._scratch.name), session, self._uri)
+
+    def __enter__(self) -> WatchedPrefix:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scratch.cleanup()
+
+    def moment(self) -> DebugMoment:
+        """How it stands now; see `Watched`."""
+        log = self._tensors.log()
+        ended = log is not None and log.ended
+        return DebugMoment(self._uri, None, ended, True, (), (), log)
+
+
+def watch_job(session: Session, name: str) -> WatchedJob:
+    """What was and is seen of a job.
+
+    Args:
+        session: with the service that has the job, Clary's or AWS's.
+        name: the job's.
+    """
+    return WatchedJob(TrainingJob(session, name))
+
+
+def watch_folder(folder: Path) -> WatchedFolder:
+    """What was and is seen of a training that left its tensors in a folder.
+
+    Args:
+        folder: a job directory, or the folder that a hook wrote to.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}: give a job's name, or a folder of tensors")
+    return WatchedFolder(folder.absolute())
+
+
+class _Tensors:
+    """A folder of tensors, brought from S3 where it is not here."""
+
+    def __init__(
+        self, folder: Path, session: Session | None = None, uri: str | None = None
+    ) -> None:
+        self._folder = folder
+        self._session, self._uri = session, uri
+        self._mirror: Mirror | None = None
+        self._log: TensorLog | None = None
+
+    def log(self) -> TensorLog | None:
+        """What has been saved so far, read anew; None where there is nothing yet."""
+        if self._session is not None and self._uri is not None:
+            self._mirror = self._mirror or Mirror(
+                self._session.client("s3"), self._uri, self._folder
+            )
+            self._mirror.update()
+        if not self._folder.is_dir() or not any(self._folder.iterdir()):
+            return None
+        self._log = self._log or TensorLog(self._folder)
+        self._log.refresh()
+        return self._log
+
+
+def _read_statuses(folder: Path) -> Iterable[RuleEvaluation]:
+    for rule in sorted(path for path in folder.iterdir() if path.is_dir()):
+        status = RuleStatus.read(rule)
+        if status is not None:
+            yield RuleEvaluation(status.configuration, status.status, status.details)
