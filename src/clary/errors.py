@@ -10,6 +10,11 @@
     ├── StorageError                     a folder that cannot be written, a full disk
     ├── ServiceError                     the service is not there, or refuses what is asked
     │   └── ServiceUnreachable           nobody answers, or no more
+    ├── HistoryError                     what a training's history is asked for is not in it
+    │   ├── TensorUnavailable            a tensor that was not saved, at all or at that step
+    │   │   └── StatisticsOnly           its statistics were saved, not the tensor
+    │   ├── StepUnavailable              a step that was not saved and never will be
+    │   └── StepNotYetAvailable          a step that may still come
     ├── SpaceExhausted                   every combination of hyperparameters has been tried
     ├── ProgramFailed           its own  a program that has said itself what went wrong
     ├── TrainingError                    a run that cannot go on
@@ -76,6 +81,26 @@ class ServiceError(ClaryError):
 
 class ServiceUnreachable(ServiceError):
     """Nobody answers where the service was, or the connection was cut off."""
+
+
+class HistoryError(ClaryError):
+    """What the history of a training is asked for is not in it."""
+
+
+class TensorUnavailable(HistoryError):
+    """A tensor was not saved, at all or at that step."""
+
+
+class StatisticsOnly(TensorUnavailable):
+    """The statistics of a tensor were saved, but not the tensor itself."""
+
+
+class StepUnavailable(HistoryError):
+    """A step was not saved, and never will be."""
+
+
+class StepNotYetAvailable(HistoryError):
+    """A step is not there yet, and may still come."""
 
 
 class SpaceExhausted(ClaryError):

@@ -11,6 +11,7 @@ writer was killed. Runs in anybody's interpreter: standard library and numpy onl
 
 from clary.formats.tensor_log.mirror import Mirror
 from clary.formats.tensor_log.reader import Names, TensorLog
+from clary.formats.tensor_log.segments import ALWAYS, Span
 from clary.formats.tensor_log.writer import TensorLogWriter
 
-__all__ = ["Mirror", "Names", "TensorLog", "TensorLogWriter"]
+__all__ = ["ALWAYS", "Mirror", "Names", "Span", "TensorLog", "TensorLogWriter"]

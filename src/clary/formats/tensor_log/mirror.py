@@ -14,6 +14,9 @@ from clary.errors import StorageError, UsageError
 from clary.formats.files import replacing
 from clary.formats.tensor_log.layout import TENSORS
 
+# Fetched when they are asked for: ours, and those of the original library.
+_LARGE = {TENSORS, "events"}
+
 
 class Mirror:
     """Copies a log from S3 into a folder; owned and used by one thread at a time.
@@ -88,7 +91,7 @@ class Mirror:
     def _is_wanted(self, path: str) -> bool:
         parts = PurePosixPath(path).parts
         hidden = any(part.startswith(".") for part in parts)
-        return bool(parts) and not hidden and not path.endswith("/") and parts[0] != TENSORS
+        return bool(parts) and not hidden and not path.endswith("/") and parts[0] not in _LARGE
 
     def _is_here(self, path: str, tag: str, size: int) -> bool:
         if self._seen.get(path) == tag:

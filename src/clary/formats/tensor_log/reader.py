@@ -32,7 +32,7 @@ from clary.formats.tensor_log.layout import (
 )
 from clary.formats.tensor_log.lines import read_lines
 from clary.formats.tensor_log.raw_files import read_tensor
-from clary.formats.tensor_log.segments import LiveSegment, Segment
+from clary.formats.tensor_log.segments import ALWAYS, LiveSegment, Segment, Span
 from clary.formats.tensor_log.worker_files import read_collections, read_failures
 
 _Value = TypeVar("_Value")
@@ -133,31 +133,46 @@ class TensorLog:
         }
 
     def scalars(
-        self, name: str, worker: str | None = None, *, after: int = -1
+        self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, float]:
-        """Values by step, those later than `after`; none where the name is unknown."""
-        return self._collect(worker, lambda segment: segment.scalars(name, after))
+        """Values by step; none where the name is unknown."""
+        return self._collect(worker, lambda segment: segment.scalars(name, span))
 
     def statistics(
-        self, name: str, worker: str | None = None, *, after: int = -1
+        self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, Statistics]:
-        """Statistics by step, those later than `after`; none where the name is unknown."""
-        return self._collect(worker, lambda segment: segment.statistics(name, after))
+        """Statistics by step; none where the name is unknown."""
+        return self._collect(worker, lambda segment: segment.statistics(name, span))
 
     def units(
-        self, name: str, kind: str, worker: str | None = None, *, after: int = -1
+        self, name: str, kind: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, npt.NDArray[np.float32]]:
-        """Values of channels (C) or of pictures' channels (N, C) by step, later than `after`."""
-        return self._collect(worker, lambda segment: segment.units(name, kind, after))
+        """Values of channels (C), or of pictures' channels (N, C), by step."""
+        return self._collect(worker, lambda segment: segment.units(name, kind, span))
 
-    def steps_of(self, name: str, worker: str | None = None) -> tuple[int, ...]:
+    def reduction(
+        self, name: str, step: int, reduction: str, *, absolute: bool, worker: str | None = None
+    ) -> float | None:
+        """A reduction by SageMaker's name; None where it cannot be had from what was kept.
+
+        Raises:
+            KeyError: there is no reduction of that name.
+        """
+        held = self.statistics(name, worker, Span(step - 1, step)).get(step)
+        return None if held is None else held.reduction(reduction, absolute=absolute)
+
+    def steps_of(
+        self, name: str, worker: str | None = None, span: Span = ALWAYS
+    ) -> tuple[int, ...]:
         """Steps at which anything of a tensor was kept."""
-        found = (part.segment.steps_of(name) for part in self._parts(worker))
+        found = (part.segment.steps_of(name, span) for part in self._parts(worker))
         return tuple(sorted(set().union(*found)))
 
-    def raw_steps(self, name: str, worker: str | None = None) -> tuple[int, ...]:
+    def raw_steps(
+        self, name: str, worker: str | None = None, span: Span = ALWAYS
+    ) -> tuple[int, ...]:
         """Steps whose whole tensor was kept."""
-        found = (set(part.segment.raw_steps(name)) for part in self._parts(worker))
+        found = (set(part.segment.raw_steps(name, span)) for part in self._parts(worker))
         return tuple(sorted(set().union(*found)))
 
     def raw(self, name: str, step: int, worker: str | None = None) -> Array:
@@ -183,9 +198,8 @@ class TensorLog:
             KeyError: it was not kept.
         """
         for part in self._newest_first(worker):
-            for found, shape in part.segment.shapes(name, step - 1):
-                if found == step:
-                    return shape
+            for _, shape in part.segment.shapes(name, Span(step - 1, step)):
+                return shape
         raise KeyError((name, step))
 
     def _collect(

@@ -77,8 +77,26 @@ class RawPlace:
     file: str | None
 
 
+@dataclass(frozen=True)
+class Span:
+    """Steps later than `after`, up to and with `until`."""
+
+    after: int = -1
+    until: int = 2**63 - 1
+
+    def touches(self, first: int, last: int) -> bool:
+        """Whether any of it lies between two steps."""
+        return first <= self.until and last > self.after
+
+
+ALWAYS = Span()
+
+
 class Segment:
-    """Reads one segment; used by one thread at a time, until `close`."""
+    """Reads one segment; used by one thread at a time, until `close`.
+
+    Values come in the order of their steps.
+    """
 
     def __init__(
         self,
@@ -126,70 +144,71 @@ class Segment:
         """Let the file go."""
         self._database.close()
 
-    def scalars(self, name: str, after: int) -> Iterator[tuple[int, float]]:
-        """Values by step, those later than `after`."""
-        for step, value in self._of(name, "SELECT step, value FROM scalars", after):
+    def scalars(self, name: str, span: Span) -> Iterator[tuple[int, float]]:
+        """Values by step."""
+        for step, value in self._of(name, "SELECT step, value FROM scalars", span):
             yield step, _number(value)
 
-    def statistics(self, name: str, after: int) -> Iterator[tuple[int, Statistics]]:
-        """Statistics by step, those later than `after`."""
+    def statistics(self, name: str, span: Span) -> Iterator[tuple[int, Statistics]]:
+        """Statistics by step."""
         columns = ", ".join(("step", *COUNTS, *MEASURES, "low", "high", "counts"))
-        for row in self._of(name, f"SELECT {columns} FROM statistics", after):
+        for row in self._of(name, f"SELECT {columns} FROM statistics", span):
             step, size, zeros, nans, infs = row[:_MEASURES_AT]
-            measures = [
-                None if value is None else _number(value)
-                for value in row[_MEASURES_AT:_HISTOGRAM_AT]
-            ]
+            measures = {
+                measure: None if value is None else _number(value)
+                for measure, value in zip(MEASURES, row[_MEASURES_AT:_HISTOGRAM_AT], strict=True)
+            }
             low, high, counts = row[_HISTOGRAM_AT:]
             histogram = None
             if counts is not None:
                 numbers = np.frombuffer(counts, dtype="<i8")
                 histogram = Histogram(_number(low), _number(high), tuple(numbers.tolist()))
-            yield step, Statistics(size, zeros, nans, infs, *measures, histogram=histogram)
+            yield step, Statistics(size, zeros, nans, infs, **measures, histogram=histogram)
 
     def units(
-        self, name: str, kind: str, after: int
+        self, name: str, kind: str, span: Span
     ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        """Values of channels or pictures by step, those later than `after`."""
+        """Values of channels or pictures by step."""
         query = "SELECT step, shape, data FROM units"
-        for step, shape, data in self._of(name, query, after, kind=kind):
+        for step, shape, data in self._of(name, query, span, kind=kind):
             yield step, np.frombuffer(data, dtype="<f4").reshape(_shape(shape))
 
-    def shapes(self, name: str, after: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def shapes(self, name: str, span: Span) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Shapes by step, of raw tensors too."""
         for table in ("shapes", "raw"):
-            for step, shape in self._of(name, f"SELECT step, shape FROM {table}", after):
+            for step, shape in self._of(name, f"SELECT step, shape FROM {table}", span):
                 yield step, _shape(shape)
 
-    def raw_steps(self, name: str) -> Iterator[int]:
+    def raw_steps(self, name: str, span: Span) -> Iterator[int]:
         """Steps whose whole tensor was kept."""
-        return (step for (step,) in self._of(name, "SELECT step FROM raw", -1))
+        return (step for (step,) in self._of(name, "SELECT step FROM raw", span))
 
     def raw(self, name: str, step: int) -> RawPlace | None:
         """Where the whole tensor of a step lies; None when it was not kept."""
         query = "SELECT step, dtype, shape, data, file FROM raw"
-        for found, dtype, shape, data, file in self._of(name, query, step - 1):
-            if found == step:
-                return RawPlace(dtype, _shape(shape), data, file)
+        for _, dtype, shape, data, file in self._of(name, query, Span(step - 1, step)):
+            return RawPlace(dtype, _shape(shape), data, file)
         return None
 
-    def steps_of(self, name: str) -> set[int]:
+    def steps_of(self, name: str, span: Span) -> set[int]:
         """Steps at which anything of a tensor was kept."""
         tables = ("scalars", "statistics", "units", "raw", "shapes")
         return {
-            step for table in tables for (step,) in self._of(name, f"SELECT step FROM {table}", -1)
+            step
+            for table in tables
+            for (step,) in self._of(name, f"SELECT step FROM {table}", ALWAYS)
         }
 
     def _of(
-        self, name: str, query: str, after: int, *, kind: str | None = None
+        self, name: str, query: str, span: Span, *, kind: str | None = None
     ) -> list[tuple[Any, ...]]:
         held = self.tensors.get(name)
-        if held is None or held.last <= after:
+        if held is None or not span.touches(held.first, held.last):
             return []
-        where = (
-            "tensor = ? AND step > ?" if kind is None else "tensor = ? AND step > ? AND kind = ?"
-        )
-        values = (held.number, after) if kind is None else (held.number, after, kind)
+        where = "tensor = ? AND step > ? AND step <= ?"
+        values: tuple[Any, ...] = (held.number, span.after, span.until)
+        if kind is not None:
+            where, values = f"{where} AND kind = ?", (*values, kind)
         return self._rows(f"{query} WHERE {where} ORDER BY step", values)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -1,0 +1,432 @@
+"""What was seen of a training, as questions are asked of it.
+
+    history = History.open("s3://…/debug-output")            # or a folder; ours, or smdebug's
+    history.steps(Mode.TRAIN)                                # 0, 1, 2, …
+    history.scalars("CrossEntropyLoss_output_0", Mode.EVAL)  # {0: 0.71, 1: 0.64, …}
+    history.statistics("gradient/ResNet_fc.weight")          # {0: Statistics(…), …}
+
+Nothing is read before it is asked for. A step is one within its mode, and one over all modes
+where the mode is GLOBAL.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from clary.debugger.history_source import Source
+from clary.debugger.original_files import OriginalFiles
+from clary.debugger.summaries import summarize, units_of
+from clary.errors import (
+    StatisticsOnly,
+    StepNotYetAvailable,
+    StepUnavailable,
+    TensorUnavailable,
+)
+from clary.formats.tensor_log import Mirror, Names, Span, TensorLog
+from clary.formats.tensor_log.entries import (
+    Array,
+    CollectionRecord,
+    Mode,
+    Statistics,
+    Step,
+    UnitKind,
+)
+
+_POLL_SECONDS = 0.2
+_Value = TypeVar("_Value")
+
+
+class History:
+    """Answers questions about one training; owned and used by one thread at a time.
+
+    It shows what was there at the last `refresh`.
+    """
+
+    def __init__(self, folder: Path, mirror: Mirror | None = None) -> None:
+        self._folder = folder
+        self._mirror = mirror
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if mirror is not None:
+            mirror.update()
+        self._source = self._found_source()
+        self._numbers: dict[tuple[Mode, int], int] = {}
+        self._steps: dict[int, Step] = {}
+        self._index()
+
+    @classmethod
+    def open(cls, place: str | Path, client: Any | None = None) -> History:
+        """Of a folder, or of a prefix on S3.
+
+        Args:
+            place: a folder, which need not exist yet, or `s3://bucket/prefix`.
+            client: boto3's S3 client; made from the environment where it is needed.
+
+        Raises:
+            UsageError: the URI is none of S3's.
+            FormatError: a file is damaged, or of a later version.
+            StorageError: S3 refuses, or the copy cannot be written.
+        """
+        if not str(place).startswith("s3://"):
+            return cls(Path(place))
+        if client is None:
+            import boto3
+
+            client = boto3.client("s3")
+        temporary = tempfile.TemporaryDirectory(prefix="clary-history-")
+        folder = Path(temporary.name)
+        history = cls(folder, Mirror(client, str(place), folder))
+        history._temporary = temporary  # gone with this history
+        return history
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more is to come."""
+        return self._source.ended
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+        return self._source.failures
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Who wrote, such as `worker_0`."""
+        return self._source.workers
+
+    @property
+    def collections(self) -> Mapping[str, CollectionRecord]:
+        """How the hook was configured."""
+        return self._source.collections
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+            StorageError: S3 refuses, or the copy cannot be written.
+        """
+        if self._mirror is not None:
+            self._mirror.update()
+        if not self._steps and not isinstance(self._source, OriginalFiles):
+            self._source = self._found_source()
+            news = bool(self._source.steps()) or self._source.ended
+        else:
+            news = self._source.refresh()
+        if news:
+            self._index()
+        return news
+
+    def names(
+        self,
+        regex: str | None = None,
+        collection: str | None = None,
+        step: int | None = None,
+        mode: Mode = Mode.GLOBAL,
+    ) -> Mapping[str, Names]:
+        """What is there, by name, in the order of the names.
+
+        Args:
+            regex: only names in which it is found.
+            collection: only tensors of that collection.
+            step: only tensors of which something was kept at that step.
+            mode: of `step`; without a step, only tensors that have any of that mode.
+
+        Raises:
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
+        found = {
+            name: held
+            for name, held in sorted(self._source.names().items())
+            if (regex is None or re.search(regex, name))
+            and (collection is None or collection in held.collections)
+        }
+        if step is not None:
+            number = self.step_of(mode, step)
+            only = Span(number - 1, number)
+            return {n: held for n, held in found.items() if self._source.steps_of(n, span=only)}
+        if mode is not Mode.GLOBAL:
+            return {name: held for name, held in found.items() if self.steps(mode, name)}
+        return found
+
+    def steps(
+        self, mode: Mode = Mode.GLOBAL, name: str | None = None, worker: str | None = None
+    ) -> tuple[int, ...]:
+        """Steps of a mode, in order.
+
+        Args:
+            mode: of which; GLOBAL gives steps over all modes.
+            name: only those at which something of that tensor was kept.
+            worker: only those at which that worker kept it.
+        """
+        if name is None:
+            return tuple(_within(step, mode) for step in self._source.steps(mode))
+        held = (self._steps[number] for number in self._source.steps_of(name, worker))
+        return tuple(_within(step, mode) for step in held if mode in {Mode.GLOBAL, step.mode})
+
+    def at(self, number: int) -> Step:
+        """The step of a number over all modes.
+
+        Raises:
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
+        return self._steps[self.step_of(Mode.GLOBAL, number)]
+
+    def mode_of(self, number: int) -> Mode:
+        """The mode of a step that is counted over all modes.
+
+        Raises:
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
+        return self.at(number).mode
+
+    def step_of(self, mode: Mode, mode_step: int) -> int:
+        """The number over all modes of a step within its mode.
+
+        Raises:
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
+        number = self._numbers.get((mode, mode_step))
+        if number is not None:
+            return number
+        last = max(self.steps(mode), default=-1)
+        where = f"step {mode_step} of {mode.name}"
+        if self.ended or last > mode_step:
+            raise StepUnavailable(
+                f"{where} was not saved; the last one saved is {last}: choose one of steps()"
+            )
+        raise StepNotYetAvailable(f"{where} is not there yet, the last one is {last}: ask again")
+
+    def scalars(
+        self,
+        name: str,
+        mode: Mode = Mode.GLOBAL,
+        worker: str | None = None,
+        *,
+        after: int = -1,
+    ) -> Mapping[int, float]:
+        """Numbers by step: losses, and what scripts record.
+
+        Args:
+            name: the tensor's name.
+            mode: of which; GLOBAL gives all, by steps over all modes.
+            worker: of which; None for the first that has one.
+            after: only steps later than this one, over all modes: what came since the last time.
+        """
+        return self._by_mode(self._source.scalars(name, worker, Span(after)), mode)
+
+    def statistics(
+        self,
+        name: str,
+        mode: Mode = Mode.GLOBAL,
+        worker: str | None = None,
+        *,
+        after: int = -1,
+    ) -> Mapping[int, Statistics]:
+        """Statistics by step, also of numbers and of tensors that were kept whole.
+
+        Args:
+            name: the tensor's name.
+            mode: of which; GLOBAL gives all, by steps over all modes.
+            worker: of which; None for the first that has some.
+            after: only steps later than this one, over all modes.
+
+        Raises:
+            FormatError: a file is damaged or gone.
+        """
+        span = Span(after)
+        found = {
+            number: summarize(np.asarray(value))
+            for number, value in self._source.scalars(name, worker, span).items()
+        }
+        kept = self._source.statistics(name, worker, span)
+        for number in self._source.raw_steps(name, worker, span):
+            if number not in kept and number not in found:
+                found[number] = summarize(self._source.raw(name, number, worker))
+        return self._by_mode({**found, **kept}, mode)
+
+    def units(
+        self,
+        name: str,
+        kind: UnitKind,
+        mode: Mode = Mode.GLOBAL,
+        worker: str | None = None,
+        *,
+        after: int = -1,
+    ) -> Mapping[int, npt.NDArray[np.float32]]:
+        """What was measured of each channel (C), or of each picture's channels (N, C), by step.
+
+        Of tensors that were kept whole it is computed, but for `active`.
+
+        Args:
+            name: the tensor's name.
+            kind: `positive`, `active` or `channel_means`.
+            mode: of which; GLOBAL gives all, by steps over all modes.
+            worker: of which; None for the first that has some.
+            after: only steps later than this one, over all modes.
+
+        Raises:
+            FormatError: a file is damaged or gone.
+        """
+        span = Span(after)
+        found = dict(self._source.units(name, kind, worker, span))
+        for number in () if kind == "active" else self._source.raw_steps(name, worker, span):
+            if number not in found:
+                computed = units_of(self._source.raw(name, number, worker), kind)
+                if computed is not None:
+                    found[number] = computed
+        return self._by_mode(found, mode)
+
+    def value(
+        self, name: str, step: int, mode: Mode = Mode.GLOBAL, worker: str | None = None
+    ) -> Array:
+        """The whole tensor of a step; a number comes without dimensions, bfloat16 as float32.
+
+        Raises:
+            TensorUnavailable: it was not saved at all, or not at that step.
+            StatisticsOnly: its statistics were saved, but not the tensor.
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+            FormatError: a file is damaged or gone.
+        """
+        number = self._number_for(name, step, mode)
+        only = Span(number - 1, number)
+        if self._source.raw_steps(name, worker, only):
+            return self._source.raw(name, number, worker)
+        scalars = self._source.scalars(name, worker, only)
+        if scalars:
+            return np.asarray(scalars[number])
+        where = f"{name} at step {step} of {mode.name}"
+        if self._source.steps_of(name, worker, only):
+            raise StatisticsOnly(
+                f"only statistics of {where} were saved: ask for these, or set "
+                "save_raw_tensor=True in its collection to keep the tensor"
+            )
+        raise TensorUnavailable(
+            f"{where} was not saved: steps({mode.name}, {name!r}) lists those that were"
+        )
+
+    def raw_steps(
+        self, name: str, mode: Mode = Mode.GLOBAL, worker: str | None = None
+    ) -> tuple[int, ...]:
+        """Steps at which the tensor was kept whole."""
+        held = (self._steps[number] for number in self._source.raw_steps(name, worker))
+        return tuple(_within(step, mode) for step in held if mode in {Mode.GLOBAL, step.mode})
+
+    def reduction(
+        self,
+        name: str,
+        step: int,
+        reduction: str,
+        mode: Mode = Mode.GLOBAL,
+        worker: str | None = None,
+        *,
+        absolute: bool = False,
+    ) -> float:
+        """A reduction by SageMaker's name, as it was kept or of the whole tensor.
+
+        Args:
+            name: the tensor's name.
+            step: within its mode.
+            reduction: `min max mean std variance sum prod l1 l2`.
+            mode: of the step.
+            worker: of which; None for the first that has it.
+            absolute: of the absolute values.
+
+        Raises:
+            KeyError: there is no reduction of that name.
+            TensorUnavailable: the tensor was not saved, or neither whole nor with that reduction.
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+            FormatError: a file is damaged or gone.
+        """
+        number = self._number_for(name, step, mode)
+        kept = self._source.reduction(name, number, reduction, absolute=absolute, worker=worker)
+        if kept is None:
+            value = self.value(name, step, mode, worker)
+            kept = summarize(value).reduction(reduction, absolute=absolute)
+        if kept is None:
+            raise TensorUnavailable(
+                f"{name} at step {step} of {mode.name} has no finite element to take the "
+                f"{reduction} of: look at its count of NaN"
+            )
+        return kept
+
+    def shape(
+        self, name: str, step: int, mode: Mode = Mode.GLOBAL, worker: str | None = None
+    ) -> tuple[int, ...]:
+        """The shape that a tensor had at a step.
+
+        Raises:
+            TensorUnavailable: it was not saved.
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
+        number = self._number_for(name, step, mode)
+        if self._source.scalars(name, worker, Span(number - 1, number)):
+            return ()
+        try:
+            return self._source.shape(name, number, worker)
+        except KeyError as error:
+            raise TensorUnavailable(
+                f"the shape of {name} at step {step} of {mode.name} was not saved: set "
+                "save_shape=True in its collection"
+            ) from error
+
+    def wait_for(
+        self, step: int, mode: Mode = Mode.GLOBAL, timeout_seconds: float | None = None
+    ) -> int:
+        """Refresh until a step is there; its number over all modes.
+
+        Raises:
+            StepUnavailable: it was passed without being saved, or the training is over.
+            StepNotYetAvailable: the time is over.
+        """
+        end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            self.refresh()
+            try:
+                return self.step_of(mode, step)
+            except StepNotYetAvailable:
+                if end is not None and time.monotonic() >= end:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+    def _number_for(self, name: str, step: int, mode: Mode) -> int:
+        if name not in self._source.names():
+            raise TensorUnavailable(f"{name} was not saved: names() lists what was")
+        return self.step_of(mode, step)
+
+    def _by_mode(self, found: Mapping[int, _Value], mode: Mode) -> Mapping[int, _Value]:
+        chosen = {}
+        for number in sorted(found):
+            step = self._steps[number]
+            if mode in {Mode.GLOBAL, step.mode}:
+                chosen[_within(step, mode)] = found[number]
+        return chosen
+
+    def _found_source(self) -> Source:
+        fetch = None if self._mirror is None else self._mirror.fetch
+        if OriginalFiles.are_in(self._folder):
+            return OriginalFiles(self._folder, fetch=fetch)
+        return TensorLog(self._folder, fetch=fetch)
+
+    def _index(self) -> None:
+        self._steps = {step.number: step for step in self._source.steps()}
+        self._numbers = {(step.mode, step.mode_step): n for n, step in self._steps.items()}
+        self._numbers.update({(Mode.GLOBAL, number): number for number in self._steps})
+
+
+def _within(step: Step, mode: Mode) -> int:
+    return step.number if mode is Mode.GLOBAL else step.mode_step
