@@ -115,12 +115,8 @@ class OriginalFiles:
             kinds |= {"statistics"} if name in self._reductions else set()
             kinds |= {"shape"} if name in self._shapes else set()
             kinds |= {"scalar"} if name in self._whole and _are_scalar(collections) else set()
-            workers = {
-                worker
-                for _, held in self._everything(name)
-                for at in held.values()
-                for worker in at
-            }
+            everything = self._everything(name)
+            workers = {w for by_step in everything for at in by_step.values() for w in at}
             found[name] = Names(
                 frozenset(kinds),
                 collections,

@@ -16,18 +16,20 @@ def summarize(tensor: Array) -> Statistics:
     """
     values = np.abs(tensor) if np.iscomplexobj(tensor) else tensor
     flat = np.asarray(values, dtype=np.float64).reshape(-1)
+    size = int(flat.size)
     nans, infs = int(np.isnan(flat).sum()), int(np.isinf(flat).sum())
     if nans or infs:
         flat = flat[np.isfinite(flat)]
-    counted = {"size": int(tensor.size), "nans": nans, "infs": infs}
     if not flat.size:
-        return Statistics(**counted, zeros=0)
+        return Statistics(size, zeros=0, nans=nans, infs=infs)
     absolute = np.abs(flat)
     # The product and the squares of large numbers may well be more than a float holds.
     with np.errstate(over="ignore", under="ignore"):
         return Statistics(
-            **counted,
+            size,
             zeros=int(flat.size - np.count_nonzero(flat)),
+            nans=nans,
+            infs=infs,
             min=float(flat.min()),
             max=float(flat.max()),
             mean=float(flat.mean()),
@@ -52,7 +54,7 @@ def units_of(tensor: Array, kind: UnitKind) -> npt.NDArray[np.float32] | None:
         return None
     if kind == "positive":
         others = (0, *range(2, tensor.ndim))
-        return np.asarray((tensor > 0).mean(axis=others), dtype=np.float32)
+        return np.asarray(np.asarray(np.greater(tensor, 0)).mean(axis=others), dtype=np.float32)
     if kind == "channel_means":
         spatial = tuple(range(2, tensor.ndim))
         return np.asarray(tensor.mean(axis=spatial, dtype=np.float64), dtype=np.float32)
