@@ -1,0 +1,351 @@
+"""The hook: watches a PyTorch training and writes what it saw into a tensor log.
+
+    hook = Hook("tensors", collections=[Collection("gradients")], schedule=Schedule(interval=5))
+    hook.watch(model)             # losses are found by themselves
+    hook.mode = Mode.EVAL         # where `model.eval()` does not say it
+    hook.close()                  # or at the end of the process
+
+A hook never raises into the training: what fails is said in one line and kept in the log, and the
+hook lets go.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel
+
+from clary.debugger import losses, registry
+from clary.debugger.background import Background, say
+from clary.debugger.collection import LOSSES, Collection
+from clary.debugger.configuration import HookConfiguration
+from clary.debugger.counting import StepCounter
+from clary.debugger.naming import SCALAR_PREFIX
+from clary.debugger.recording import Recording
+from clary.debugger.schedule import Schedule
+from clary.debugger.selection import Selections
+from clary.debugger.watched import WatchedModule, tensors_in
+from clary.debugger.workers import captures, worker_name
+from clary.errors import UsageError
+from clary.formats.tensor_log.entries import CollectionRecord, Mode, Step
+
+
+class Hook:
+    """Watches modules and losses. Owned by the thread that trains.
+
+    Args:
+        folder: of the tensor log; made when missing. A log that is there is gone on with.
+        configuration: what is captured and when, whole.
+        worker: who writes, when several processes train together; None goes by the rank.
+        collections: in place of a configuration, what is captured beside losses.
+        schedule: in place of a configuration, when collections are captured that do not say it
+            themselves; losses are captured at every step.
+        find_losses: whether losses are found that `watch_loss` was not told of.
+
+    Raises:
+        UsageError: a configuration was given whole and in parts.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        configuration: HookConfiguration | None = None,
+        *,
+        worker: str | None = None,
+        collections: Sequence[Collection] = (),
+        schedule: Schedule | None = None,
+        find_losses: bool = True,
+    ) -> None:
+        if configuration is not None and (collections or schedule is not None):
+            raise UsageError(
+                "a configuration was given with collections or a schedule: give them one way"
+            )
+        self.folder = Path(folder)
+        self.worker = worker
+        self._configuration = configuration or _configuration(collections, schedule)
+        self._find_losses = find_losses
+        self._counter = StepCounter(self.folder)
+        self._watched: list[WatchedModule] = []
+        self._handles: list[Any] = []
+        self._selections: Selections | None = None
+        self._recording: Recording | None = None
+        self._background: Background | None = None
+        self._pending_scalars: dict[str, float] = {}
+        self._mode: Mode | None = None
+        self._listener: losses.Listener | None = None
+        self._process = os.getpid()
+        self._off = self._configuration.dry_run
+        self._closed = False
+        registry.add(self)
+
+    @staticmethod
+    def current() -> Hook | None:
+        """The hook of this process that was made last, or set."""
+        hook = registry.current()
+        return hook if isinstance(hook, Hook) else None
+
+    @staticmethod
+    def set_current(hook: Hook | None) -> None:
+        """Let `current` give this one."""
+        registry.set_current(hook)
+
+    @property
+    def configuration(self) -> HookConfiguration:
+        """What is captured and when."""
+        return self._configuration
+
+    def configure(self, configuration: HookConfiguration) -> None:
+        """Take another configuration, before the first forward pass.
+
+        Raises:
+            UsageError: a forward pass has begun.
+        """
+        if self._selections is not None:
+            raise UsageError("the hook has seen a forward pass: configure it before the first one")
+        self._configuration = configuration
+        self._off = configuration.dry_run
+
+    @property
+    def mode(self) -> Mode:
+        """What the model is doing: what was set, or else what `module.training` says."""
+        if self._mode is not None:
+            return self._mode
+        training = not self._watched or self._watched[0].module.training
+        return Mode.TRAIN if training else Mode.EVAL
+
+    @mode.setter
+    def mode(self, mode: Mode | None) -> None:
+        self._mode = mode
+
+    @property
+    def steps(self) -> Mapping[Mode, int]:
+        """The step that each mode is at; -1 before its first one."""
+        return self._counter.steps
+
+    @property
+    def step(self) -> Step | None:
+        """The forward pass that began last."""
+        return self._counter.step
+
+    @property
+    def watching(self) -> bool:
+        """Whether anything is captured (still)."""
+        return not self._off and not self._closed and os.getpid() == self._process
+
+    def watch(self, module: nn.Module, *, counts: bool = True) -> None:
+        """Watch a module's parameters, gradients, inputs and outputs.
+
+        A step begins with each forward pass of the module that is watched first; others are
+        captured along with it. A module that is watched already stays as it is.
+
+        Args:
+            module: any module, also compiled or wrapped for several processes.
+            counts: False leaves the steps to `begin_step`.
+        """
+        if not self.watching or any(seen.called is module for seen in self._watched):
+            return
+        watched = WatchedModule(module, self._guarded)
+        self._watched.append(watched)
+        if isinstance(module, DataParallel):
+            say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
+        if counts and len(self._watched) == 1:
+            begins = self._guarded(self._forward_begins)
+            self._handles.append(module.register_forward_pre_hook(begins))
+        self._listen()
+
+    def watch_loss(self, module: nn.Module) -> None:
+        """Take what a module gives as a loss, also when it is no loss of `torch.nn`."""
+        if not self.watching:
+            return
+        self._listen()
+        if self._find_losses and isinstance(module, nn.modules.loss._Loss):
+            return  # found by itself
+
+        def called(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
+            self._loss_seen(type(module).__name__, outputs, inputs)
+
+        self._handles.append(module.register_forward_hook(self._guarded(called)))
+
+    def begin_step(self, mode: Mode) -> None:
+        """Begin a step by hand, where modules are watched that do not count."""
+        self._guarded(self._begin)(mode)
+
+    def record(
+        self, name: str, value: Tensor | npt.ArrayLike, collections: Sequence[str] = ()
+    ) -> None:
+        """Keep a tensor of the script's own, when one of its collections is due.
+
+        Args:
+            name: as it is called in the log.
+            value: any shape.
+            collections: that it belongs to beside those that its name says; `default` when none.
+        """
+        self._guarded(self._record)(name, value, tuple(collections) or ("default",))
+
+    def record_loss(self, name: str, value: Tensor) -> None:
+        """Keep a loss under a name that SageMaker would give it, when losses are due."""
+        self._guarded(self._loss_seen)(name, value, ())
+
+    def record_scalar(self, name: str, value: float | Tensor) -> None:
+        """Keep a number as `scalar/<name>`, at whatever step."""
+        self._guarded(self._record_scalar)(name, value)
+
+    def flush(self) -> None:
+        """Wait until readers see all that was captured before the step that goes on."""
+        if self.watching and self._background is not None:
+            self._background.flush()
+
+    def close(self) -> None:
+        """Write the rest and let go; a second time does nothing."""
+        if self._closed or os.getpid() != self._process:
+            return
+        self._guarded(self._end_step)()
+        self._let_go()
+        self._closed = True
+        registry.remove(self)
+        if self._background is not None and not self._background.close():
+            say(f"{self.folder} is not written to its end: writing takes too long")
+
+    def _forward_begins(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._begin(self.mode)
+        if self._recording is not None:
+            for watched in self._watched:
+                if watched.called is module:
+                    watched.input(self._recording, inputs)
+
+    def _begin(self, mode: Mode) -> None:
+        if self._selections is None:
+            self._start()
+        assert self._selections is not None
+        self._end_step()
+        step = self._counter.next(mode)
+        selection = self._selections.at(mode, step.mode_step)
+        if self._off or selection is None:
+            return
+        self._recording = Recording(step, selection)
+        for watched in self._watched:
+            watched.capture(self._recording)
+
+    def _start(self) -> None:
+        self._selections = Selections(self._configuration)
+        name = worker_name()
+        if self.worker is None:
+            self.worker = name
+            self._off = self._off or not captures(self._configuration.include_workers)
+        if not self._off:
+            self._counter.go_on()
+            self._background = Background(self.folder, self.worker, self._records)
+
+    def _records(self, members: Mapping[str, set[str]]) -> list[CollectionRecord]:
+        return [
+            collection.record(tuple(sorted(members.get(collection.name, ()))))
+            for collection in self._configuration.collections
+        ]
+
+    def _end_step(self) -> None:
+        recording, self._recording = self._recording, None
+        if recording is None and self._pending_scalars and self._counter.step is not None:
+            assert self._selections is not None
+            recording = Recording(self._counter.step, self._selections.nothing)
+        if recording is None:
+            return
+        for watched in self._watched:
+            watched.let_go()
+        for name, value in self._pending_scalars.items():
+            recording.scalar(name, value)
+        self._pending_scalars.clear()
+        recording.send()
+        if self._background is None:
+            return
+        if self._background.failure is not None:
+            self._off = True
+            self._let_go()
+            return
+        self._background.offer(recording)
+
+    def _record(self, name: str, value: Any, among: tuple[str, ...]) -> None:
+        recording = self._recording
+        wanted = recording.selection.reductions(name, among) if recording else None
+        if recording is None or wanted is None:
+            return
+        for collection in among:
+            recording.belongs(name, collection)
+        recording.tensor(name, torch.as_tensor(value), wanted)
+        recording.send()
+
+    def _record_scalar(self, name: str, value: float | Tensor) -> None:
+        number = value.item() if isinstance(value, Tensor) else float(value)
+        self._pending_scalars[SCALAR_PREFIX + name] = float(number)
+
+    def _loss_seen(self, name: str, value: Any, inputs: tuple[Any, ...]) -> None:
+        recording = self._recording
+        if recording is None or not self.watching:
+            return
+        for tensor in tensors_in(value):
+            told = recording.indices.output_name(name)
+            if recording.selection.reductions(told) is not None:
+                recording.loss(told, tensor)
+        for tensor in tensors_in(inputs):
+            told = recording.indices.input_name(name)
+            wanted = recording.selection.reductions(told)
+            if wanted is not None:
+                recording.tensor(told, tensor, wanted)
+
+    def _listen(self) -> None:
+        if self._find_losses and self._listener is None:
+            self._listener = self._guarded(self._loss_seen)
+            losses.listen(self._listener)
+
+    def _let_go(self) -> None:
+        """Take everything out of the training; what was captured is still written."""
+        self._off = True
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        for watched in self._watched:
+            watched.let_go()
+        if self._listener is not None:
+            losses.stop_listening(self._listener)
+            self._listener = None
+
+    def _guarded(self, work: Callable[..., None]) -> Callable[..., None]:
+        """Call it where its failure must not become the training's."""
+
+        @functools.wraps(work)
+        def call(*args: Any) -> None:
+            if os.getpid() != self._process:
+                return
+            try:
+                with torch.no_grad():
+                    work(*args)
+            except Exception as error:  # noqa: BLE001 - the training goes on without the hook
+                self._failed(error)
+
+        # What torch.compile meets of it, it leaves as it is.
+        call._torchdynamo_disable = True  # type: ignore[attr-defined]
+        return call
+
+    def _failed(self, error: Exception) -> None:
+        self._recording = None
+        self._let_go()
+        text = "".join(traceback.format_exception(error)).strip()
+        say(f"{type(error).__name__}: {error}; the training goes on unwatched")
+        if self._background is not None:
+            self._background.note(f"the hook has failed and has let go:\n{text}")
+
+
+def _configuration(
+    collections: Sequence[Collection], schedule: Schedule | None
+) -> HookConfiguration:
+    given = tuple(collections)
+    if all(collection.name != LOSSES for collection in given):
+        given = (Collection(LOSSES, schedule=Schedule(interval=1)), *given)
+    return HookConfiguration(given, schedule=schedule or Schedule())
