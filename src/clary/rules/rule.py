@@ -43,7 +43,7 @@ class Rule(ABC):
     """Its parameters; a custom rule gives a subclass of `Parameters`."""
 
     def __init__(self, parameters: RuleParameters | None = None) -> None:
-        self.parameters = self.parameters_model() if parameters is None else parameters
+        self.parameters = parameters or self.parameters_model.parse({}, type(self).__name__)
 
     @classmethod
     def configured(cls, given: Mapping[str, str]) -> Rule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from clary.formats.tensor_log.entries import CollectionRecord, Statistics, Step,
 
 Floats = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
+Tensor = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -68,5 +69,5 @@ class Source(Protocol):
     def units(self, name: str, kind: UnitKind, step: int) -> npt.NDArray[np.float32] | None:
         """A number per channel or picture; None where the hook has not kept it."""
 
-    def raw(self, name: str, step: int) -> npt.NDArray[np.generic] | None:
+    def raw(self, name: str, step: int) -> Tensor | None:
         """The whole tensor, a scalar as one without dimensions; None where it was not saved."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.formats.tensor_log.entries import Mode, Statistics, Step, UnitKind
-from clary.rules.source import Series, Source
+from clary.rules.source import Series, Source, Tensor
 
 # Of SageMaker's built-in collections, for logs whose hook has not written down what belongs there.
 _KNOWN_COLLECTIONS: Mapping[str, str] = {
@@ -149,7 +149,7 @@ class Window:
         """A number per channel or picture; None where the hook has not kept it."""
         return self.source.units(name, kind, number) if self._sees(number) else None
 
-    def raw(self, name: str, number: int) -> npt.NDArray[np.generic] | None:
+    def raw(self, name: str, number: int) -> Tensor | None:
         """The whole tensor; None where it was not saved."""
         return self.source.raw(name, number) if self._sees(number) else None
 
