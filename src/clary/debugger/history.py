@@ -30,7 +30,7 @@ from clary.errors import (
     StepUnavailable,
     TensorUnavailable,
 )
-from clary.formats.tensor_log import Mirror, Names, Span, TensorLog
+from clary.formats.tensor_log import ALWAYS, Mirror, Names, Span, TensorLog
 from clary.formats.tensor_log.entries import (
     Array,
     CollectionRecord,
@@ -215,6 +215,7 @@ class History:
         worker: str | None = None,
         *,
         after: int = -1,
+        until: int = ALWAYS.until,
     ) -> Mapping[int, float]:
         """Numbers by step: losses, and what scripts record.
 
@@ -223,8 +224,9 @@ class History:
             mode: of which; GLOBAL gives all, by steps over all modes.
             worker: of which; None for the first that has one.
             after: only steps later than this one, over all modes: what came since the last time.
+            until: only steps up to this one, over all modes.
         """
-        return self._by_mode(self._source.scalars(name, worker, Span(after)), mode)
+        return self._by_mode(self._source.scalars(name, worker, Span(after, until)), mode)
 
     def statistics(
         self,
@@ -233,6 +235,7 @@ class History:
         worker: str | None = None,
         *,
         after: int = -1,
+        until: int = ALWAYS.until,
     ) -> Mapping[int, Statistics]:
         """Statistics by step, also of numbers and of tensors that were kept whole.
 
@@ -241,11 +244,12 @@ class History:
             mode: of which; GLOBAL gives all, by steps over all modes.
             worker: of which; None for the first that has some.
             after: only steps later than this one, over all modes.
+            until: only steps up to this one, over all modes.
 
         Raises:
             FormatError: a file is damaged or gone.
         """
-        span = Span(after)
+        span = Span(after, until)
         found = {
             number: summarize(np.asarray(value))
             for number, value in self._source.scalars(name, worker, span).items()
@@ -264,6 +268,7 @@ class History:
         worker: str | None = None,
         *,
         after: int = -1,
+        until: int = ALWAYS.until,
     ) -> Mapping[int, npt.NDArray[np.float32]]:
         """What was measured of each channel (C), or of each picture's channels (N, C), by step.
 
@@ -275,11 +280,12 @@ class History:
             mode: of which; GLOBAL gives all, by steps over all modes.
             worker: of which; None for the first that has some.
             after: only steps later than this one, over all modes.
+            until: only steps up to this one, over all modes.
 
         Raises:
             FormatError: a file is damaged or gone.
         """
-        span = Span(after)
+        span = Span(after, until)
         found = dict(self._source.units(name, kind, worker, span))
         for number in () if kind == "active" else self._source.raw_steps(name, worker, span):
             if number not in found:

@@ -196,7 +196,7 @@ class Segment:
         return {
             step
             for table in tables
-            for (step,) in self._of(name, f"SELECT step FROM {table}", ALWAYS)
+            for (step,) in self._of(name, f"SELECT step FROM {table}", span)
         }
 
     def _of(
