@@ -14,15 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from clary.cli.charts import Chart, Series
-from clary.cli.findings_text import (
-    FindingBlock,
-    StatusLines,
-    first_line,
-    grouped,
-    verdict,
-    warning,
-)
+from clary.cli.findings_text import FindingBlock, StatusLines, warning
 from clary.errors import UsageError
+from clary.formats.finding_sentences import first_line, grouped, verdict
 from clary.formats.findings import Finding
 from clary.formats.tensor_curves import (
     GRADIENT,
@@ -179,7 +173,7 @@ class DebugView:
             steps = moment.log.steps()
             words.append(f"steps {steps[0].number} to {steps[-1].number}")
         if moment.rules:
-            words.append(verdict(moment.rules))
+            words.append(verdict([rule.status for rule in moment.rules]))
         text.append(f"  {' · '.join(words)}", "not bold")
         return text
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from clary.formats.finding_sentences import JUDGING
 from clary.formats.findings import FINDINGS_FILE, Finding, Kind, read_findings
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
 RULES_FOLDER = "rules"
-IN_PROGRESS = frozenset({"InProgress", "Stopping"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RuleEvaluation:
     @property
     def ended(self) -> bool:
         """Whether the status is final."""
-        return self.status not in IN_PROGRESS
+        return self.status not in JUDGING
 
 
 def evaluations_of(job: Mapping[str, Any]) -> tuple[RuleEvaluation, ...]:

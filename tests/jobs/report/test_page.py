@@ -17,6 +17,7 @@ SECTIONS = (
     "verdict",
     "trained",
     "curves",
+    "rules",
     "confusion",
     "classes",
     "calibration",

@@ -7,6 +7,7 @@ import re
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from clary.formats import finding_sentences
 from clary.jobs.pages import wording
 
 
@@ -28,6 +29,8 @@ def page_environment(package: str) -> Environment:
         readable=wording.readable,
         duration=wording.duration,
         command=command_line,
+        sentence=finding_sentences.sentence,
+        where=finding_sentences.where,
     )
     environment.globals.update(counted=wording.counted, interval=wording.interval)
     return environment

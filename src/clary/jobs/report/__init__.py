@@ -3,7 +3,8 @@
 material    reads the job directory
 verdict     says how good it is and what to try next, from the figures
 pictures    draws the worst mistakes with their heat maps, and what the network saw
-curves, reliability, confusion    draw figures
+curves, reliability, confusion, step_charts    draw figures
+rules_section   what rules found, which can be put into a written page
 card        writes the model card
 page        puts it together with the templates
 """

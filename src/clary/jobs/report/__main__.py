@@ -1,4 +1,4 @@
-"""Write a job's report: `python -m clary.jobs.report JOB [-o FILE] [--open]`."""
+"""Write a job's report: `python -m clary.jobs.report JOB [-o FILE] [--open] [--rules-only]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from clary.errors import DataError
 from clary.formats.job_directory import JobDirectory
 from clary.jobs.program import ProgramParser, run_program
+from clary.jobs.report.page import REPORT_FILE
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("job", type=Path, help="the job directory")
     parser.add_argument("-o", "--output", type=Path, help="the HTML file to write")
     parser.add_argument("--open", action="store_true", help="open it in a browser")
+    parser.add_argument(
+        "--rules-only", action="store_true", help="put what rules found into a written report"
+    )
     options = parser.parse_args(arguments)
     directory = JobDirectory(options.job.absolute())
     if not directory.output_data.is_dir():
@@ -29,6 +33,11 @@ def main(arguments: Sequence[str]) -> int:
             "`clary train` named"
         )
 
+    if options.rules_only:
+        from clary.jobs.report.rules_section import refresh_section
+
+        refresh_section(directory, options.output or directory.output_data / REPORT_FILE)
+        return 0
     from clary.jobs.report.page import write_report
 
     page = write_report(directory, output=options.output)

@@ -1,6 +1,4 @@
-const curves = read("curve-points");
-document.querySelectorAll("figure[data-chart]").forEach((figure) => {
-  const points = curves[Number(figure.dataset.chart)];
+const showing = (figure, points, lines) => {
   const svg = figure.querySelector("svg"), hair = svg.querySelector(".hair"), say = tipFor(figure);
   const move = (event) => {
     const box = svg.getBoundingClientRect(), outer = figure.getBoundingClientRect();
@@ -10,12 +8,19 @@ document.querySelectorAll("figure[data-chart]").forEach((figure) => {
     hair.setAttribute("x1", near.x);
     hair.setAttribute("x2", near.x);
     hair.style.visibility = "visible";
-    say([`epoch ${near.epoch}`, `train ${near.train ?? "–"}`, `valid ${near.valid ?? "–"}`],
-      near.x * scale + box.left - outer.left, box.top - outer.top + 12);
+    say(lines(near), near.x * scale + box.left - outer.left, box.top - outer.top + 12);
   };
   svg.addEventListener("pointermove", move);
   svg.addEventListener("pointerdown", move);
   svg.addEventListener("pointerleave", () => { hair.style.visibility = "hidden"; say(null); });
+};
+const curves = read("curve-points"), steps = read("step-points");
+document.querySelectorAll("figure[data-chart]").forEach((figure) => {
+  showing(figure, curves[Number(figure.dataset.chart)],
+    (near) => [`epoch ${near.epoch}`, `train ${near.train ?? "–"}`, `valid ${near.valid ?? "–"}`]);
+});
+document.querySelectorAll("figure[data-steps]").forEach((figure) => {
+  showing(figure, steps[Number(figure.dataset.steps)], (near) => near.lines);
 });
 
 const overview = document.querySelector(".overview");
