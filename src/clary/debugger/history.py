@@ -158,7 +158,12 @@ class History:
         return found
 
     def steps(
-        self, mode: Mode = Mode.GLOBAL, name: str | None = None, worker: str | None = None
+        self,
+        mode: Mode = Mode.GLOBAL,
+        name: str | None = None,
+        worker: str | None = None,
+        *,
+        after: int = -1,
     ) -> tuple[int, ...]:
         """Steps of a mode, in order.
 
@@ -166,10 +171,13 @@ class History:
             mode: of which; GLOBAL gives steps over all modes.
             name: only those at which something of that tensor was kept.
             worker: only those at which that worker kept it.
+            after: only steps later than this one, over all modes.
         """
         if name is None:
-            return tuple(_within(step, mode) for step in self._source.steps(mode))
-        held = (self._steps[number] for number in self._source.steps_of(name, worker))
+            steps = self._source.steps(mode)
+            return tuple(_within(step, mode) for step in steps if step.number > after)
+        numbers = self._source.steps_of(name, worker, Span(after))
+        held = (self._steps[number] for number in numbers)
         return tuple(_within(step, mode) for step in held if mode in {Mode.GLOBAL, step.mode})
 
     def at(self, number: int) -> Step:

@@ -57,6 +57,9 @@ class Source(Protocol):
     def names(self) -> Sequence[str]:
         """All tensors of which something was saved."""
 
+    def kinds(self, name: str) -> frozenset[str]:
+        """What was saved of a tensor: `scalar`, `statistics`, `raw`, and kinds of units."""
+
     def captured(self, name: str) -> Sequence[int]:
         """The steps at which something of a tensor was saved, in order; none for a stranger."""
 

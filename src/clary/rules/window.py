@@ -121,6 +121,10 @@ class Window:
             and self.captured(name)
         )
 
+    def kinds(self, name: str) -> frozenset[str]:
+        """What was saved of a tensor: `scalar`, `statistics`, `raw`, and kinds of units."""
+        return self.source.kinds(name)
+
     def captured(self, name: str) -> Sequence[int]:
         """The steps at which something of a tensor was saved, in order."""
         steps = self.source.captured(name)

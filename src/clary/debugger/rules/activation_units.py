@@ -17,12 +17,8 @@ CAPTURES = 3
 
 
 def with_units(window: Window, kind: UnitKind) -> tuple[str, ...]:
-    """Tensors of which the hook has kept units of a kind, at their newest capture."""
-    return tuple(
-        name
-        for name in window.names()
-        if window.units(name, kind, window.captured(name)[-1]) is not None
-    )
+    """Tensors of which the hook has kept units of a kind."""
+    return tuple(name for name in window.names() if kind in window.kinds(name))
 
 
 def unit_fractions(
