@@ -1,12 +1,14 @@
 """What the environment says, read once and frozen.
 
-| variable         | meaning                                            | default                |
-|------------------|----------------------------------------------------|------------------------|
-| `CLARY_HOME`     | where jobs, buckets, caches and downloads live     | `~/.clary`             |
-| `CLARY_CACHE_GB` | what decoded pictures and features may use at most | 20                     |
-| `CLARY_PORT`     | where the service listens                          | 7788                   |
-| `CLARY_MAX_JOBS` | training jobs that run at once                     | half the cores, from 2 |
-| `CLARY_WARM`     | keep torch loaded for the next job: 1 or 0         | 1                      |
+| variable             | meaning                                        | default                |
+|----------------------|------------------------------------------------|------------------------|
+| `CLARY_HOME`         | where jobs, buckets, caches and downloads live | `~/.clary`             |
+| `CLARY_CACHE_GB`     | what decoded pictures and features may use     | 20                     |
+| `CLARY_PORT`         | where the service listens                      | 7788                   |
+| `CLARY_MAX_JOBS`     | training jobs that run at once                 | half the cores, from 2 |
+| `CLARY_WARM`         | keep torch loaded for the next job: 1 or 0     | 1                      |
+| `CLARY_RULE_WEBHOOK` | gets what rules tell people, as JSON by POST   | nobody is told         |
+| `CLARY_RULE_COMMAND` | a shell command that gets it on standard input | nobody is told         |
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Settings(BaseModel):
     port: int = DEFAULT_PORT
     max_jobs: int = Field(default_factory=lambda: max(2, (os.cpu_count() or 1) // 2))
     warm: bool = True
+    rule_webhook: str | None = None
+    rule_command: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -40,7 +44,8 @@ class Settings(BaseModel):
 
         Raises:
             UsageError: `CLARY_CACHE_GB` is not a number of at least 0, `CLARY_PORT` no port,
-                `CLARY_MAX_JOBS` no whole number of at least 1, or `CLARY_WARM` neither 0 nor 1.
+                `CLARY_MAX_JOBS` no whole number of at least 1, `CLARY_WARM` neither 0 nor 1, or
+                `CLARY_RULE_WEBHOOK` no URL.
         """
         environment = os.environ if environment is None else environment
         home = Path(environment.get("CLARY_HOME") or "~/.clary").expanduser().absolute()
@@ -62,8 +67,20 @@ class Settings(BaseModel):
             )
             if environment.get(variable)
         }
+        webhook = environment.get("CLARY_RULE_WEBHOOK") or None
+        if webhook is not None and not webhook.startswith(("http://", "https://")):
+            raise UsageError(
+                f"CLARY_RULE_WEBHOOK is {webhook!r}: set it to a URL, which begins with https:// "
+                "or http://"
+            )
         return cls.model_validate(
-            {"home": home, "cache_limit_bytes": int(gigabytes * GIB), **wholes}
+            {
+                "home": home,
+                "cache_limit_bytes": int(gigabytes * GIB),
+                "rule_webhook": webhook,
+                "rule_command": environment.get("CLARY_RULE_COMMAND") or None,
+                **wholes,
+            }
         )
 
     @property

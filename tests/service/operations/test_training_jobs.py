@@ -318,7 +318,11 @@ def test_everything_that_a_request_may_hold_is_echoed_and_found(
     bench: Bench, create_job: CreateJob
 ) -> None:
     sagemaker = bench.client("sagemaker")
-    rule = {"RuleConfigurationName": "r", "RuleEvaluatorImage": "image"}
+    rule = {
+        "RuleConfigurationName": "r",
+        "RuleEvaluatorImage": "sagemaker-debugger-rules:latest",
+        "RuleParameters": {"rule_to_invoke": "VanishingGradient"},
+    }
     request = {
         "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
         "DebugHookConfig": {"S3OutputPath": "s3://bucket/debug"},

@@ -228,7 +228,7 @@ def test_rules_for_the_trials_may_be_longer_than_a_value_of_the_environment(benc
     rules = [
         {
             "RuleConfigurationName": f"rule-{number}",
-            "RuleEvaluatorImage": "895741380848.dkr.ecr.us-west-2.amazonaws.com/sagemaker-debugger",
+            "RuleEvaluatorImage": "1.dkr.ecr.us-west-2.amazonaws.com/sagemaker-debugger-rules",
             "RuleParameters": {"rule_to_invoke": "VanishingGradient", "threshold": "1e-7"},
         }
         for number in range(6)

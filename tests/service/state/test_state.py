@@ -74,7 +74,7 @@ def test_a_job_comes_back_as_it_was(state: State, job: TrainingJob) -> None:
     assert replace(found, number=0) == job
     assert state.create_training_job(new_job("any"), {"not": "stored"}) == found
     assert state.tags.of(new_job("any").arn) == {}
-    state.forget_training_job(found, "group", ["algo-1"])
+    state.forget_training_job(found, "group", ["algo-1"], "rules")
     assert state.training_jobs.find("any") is None
 
 
@@ -91,7 +91,7 @@ def test_forgetting_a_job_takes_its_own_and_nothing_else(state: State) -> None:
             [Datum.of(by_job, 1, 0.5), Datum.of(by_host, 1, 50.0)],
             [stream],
         )
-    state.forget_training_job(new_job("job"), "group", ["algo-1"])
+    state.forget_training_job(new_job("job"), "group", ["algo-1"], "rules")
     assert state.tags.of(new_job("job").arn) == {}
     assert state.tags.of(new_job("job-2").arn) == {"key": "job-2"}
     assert [metric.dimensions for _, metric in state.metrics.known("ns")] == [

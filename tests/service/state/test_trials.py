@@ -126,7 +126,7 @@ def test_a_curve_goes_with_its_training_job_and_its_ids_do_not_come_back(state: 
     (before,) = state.trials.values(TUNING)
     old = state.training_jobs.find("old")
     assert old is not None
-    state.forget_training_job(old, "group", ["algo-1"])
+    state.forget_training_job(old, "group", ["algo-1"], "rules")
     assert state.trials.values(TUNING) == []
     state.create_training_job(trial_job(2, "new"), {})
     record(state, "new", ("algo-1", 0.5))

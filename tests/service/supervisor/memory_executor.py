@@ -20,6 +20,7 @@ from clary.service.executors.executor import (
     TrainingJobSpec,
     Waiting,
 )
+from tests.service.supervisor.memory_checkers import MemoryCheckers
 
 
 @dataclass
@@ -46,6 +47,7 @@ class MemoryExecutor:
         self.collects: dict[str, ClaryError] = {}
         self.refuse_launch: set[str] = set()
         self.discarded: list[str] = []
+        self.checkers = MemoryCheckers()
         self.before: Callable[[str], None] = lambda method: None
         self.after: Callable[[str], None] = lambda method: None
         self.before_logs: Callable[[], None] = lambda: None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clary.formats.job_directory import JobDirectory
+from clary.service.executors.rule_configurations import Checker
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,70 @@ class Artifacts:
     output: str | None
 
 
+@dataclass(frozen=True)
+class Message:
+    """What a rule has to tell somebody. `folder` is its own: a message is sent once."""
+
+    folder: Path
+    content: Mapping[str, Any]
+
+
+class Checkers(Protocol):
+    """Runs the processes that check rules, and sends what rules have to tell.
+
+    Owned by the executor, asked by the supervisor on worker threads, at most one call per job at
+    a time. Every method may be called again after a crash at any point: what was done is found
+    and not done twice.
+    """
+
+    def start(self, job: TrainingJobSpec, checker: Checker) -> None:
+        """Start a checker that does not live, for the first time or again.
+
+        Raises:
+            ClaryError: a custom rule cannot be had, or no process can be started.
+        """
+
+    def starts(self, checker: Checker) -> int:
+        """How often it was started."""
+
+    def lives(self, checker: Checker) -> bool:
+        """Whether its process runs."""
+
+    def last_words(self, checker: Checker) -> str:
+        """The last line that its process printed; empty when it printed nothing."""
+
+    def end(self, checker: Checker, *, at_once: bool = False) -> None:
+        """Ask the process to end (SIGTERM), or end it at once (SIGKILL)."""
+
+    def stop_rule(self, checker: Checker, configuration: str) -> None:
+        """Ask that one of its rules be judged no more.
+
+        Raises:
+            StorageError: it cannot be told.
+        """
+
+    def training_ended(self, job: TrainingJobSpec) -> None:
+        """Tell all checkers of a job, and whoever reads its tensors, that no more will come.
+
+        Raises:
+            ClaryError: they cannot be told.
+        """
+
+    def collect(self, job: TrainingJobSpec) -> None:
+        """Store what the rules of a job have found.
+
+        Raises:
+            ClaryError: it cannot be stored.
+        """
+
+    def send(self, message: Message) -> str | None:
+        """Send a message that was not sent yet; what became of it, None while it is under way.
+
+        Raises:
+            ClaryError: no process can be started for it.
+        """
+
+
 class Executor(Protocol):
     """Runs the hosts of training jobs.
 
@@ -108,6 +173,10 @@ class Executor(Protocol):
     threads, at most one call per job at a time; the others return at once. Every method may be
     called again after a crash at any point: what was done is found and not done twice.
     """
+
+    @property
+    def checkers(self) -> Checkers:
+        """What checks the rules of the jobs."""
 
     def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
         """Make the job's directory, bring its data and its code.

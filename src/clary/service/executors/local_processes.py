@@ -13,6 +13,7 @@ Nothing about a running job is kept in memory that a new service would not find 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ from clary.formats.files import storage_errors
 from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
 from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
+from clary.service.executors.debug_outputs import PERIOD_S as DEBUG_PERIOD_S
+from clary.service.executors.debug_outputs import output_mirrors, say_training_ended
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -40,18 +43,22 @@ from clary.service.executors.executor import (
     Waiting,
 )
 from clary.service.executors.lanes import Key, Lanes
+from clary.service.executors.mirrors import Mirrors
 from clary.service.executors.outputs import upload_outputs
 from clary.service.executors.ownership import move_aside, owns_folder
 from clary.service.executors.places import HostPlace, host_places
 from clary.service.executors.preparation import Preparation
 from clary.service.executors.process_groups import kill_hosts, stop_hosts
 from clary.service.executors.requirements import Requirements
+from clary.service.executors.rule_checkers import RuleCheckers
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
 from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
+
+logger = logging.getLogger(__name__)
 
 # When one host has failed, the others have this long to end by themselves.
 _SIBLING_GRACE_S = 10.0
@@ -66,6 +73,7 @@ class LocalProcesses:
         warm: keep a process that has torch loaded, so that jobs start at once.
         isolation: how /opt/ml is made; found out by trying when None.
         checkpoint_period_s: how often the checkpoints of running jobs are uploaded.
+        debug_period_s: how often what the debugger writes is uploaded.
     """
 
     def __init__(
@@ -76,8 +84,13 @@ class LocalProcesses:
         warm: bool = True,
         isolation: Isolation | None = None,
         checkpoint_period_s: float = PERIOD_S,
+        debug_period_s: float = DEBUG_PERIOD_S,
     ) -> None:
         self._store = store
+        self._debug_outputs = Mirrors(
+            store, output_mirrors, period_s=debug_period_s, name="debug-outputs"
+        )
+        self._checkers = RuleCheckers(settings, store, period_s=debug_period_s)
         self._checkpoints = Checkpoints(store, period_s=checkpoint_period_s)
         self._requirements = Requirements(settings.environments_dir)
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="isolation")
@@ -97,6 +110,11 @@ class LocalProcesses:
     def is_warm(self) -> bool:
         """Whether the next job finds torch loaded."""
         return self._warm is not None and self._warm.is_warm
+
+    @property
+    def checkers(self) -> RuleCheckers:
+        """What checks the rules of the jobs."""
+        return self._checkers
 
     def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
         """Make the job's directory, bring its data and its code.
@@ -128,7 +146,7 @@ class LocalProcesses:
         lane = Lanes.key(job)
         for host in _places(job):
             self._start(host, lane)
-        self._checkpoints.follow(job)
+        self._follow(job)
 
     def look(self, job: TrainingJobSpec) -> Observation:
         """How the job stands."""
@@ -148,7 +166,7 @@ class LocalProcesses:
             )
         ended = [end for end in ends.values() if end is not None]
         if living:
-            self._checkpoints.follow(job)
+            self._follow(job)
             self._end_siblings(job, ended)
             starts = [HostStarted.read(host.files) for host in hosts]
             since = [start.since_ms for start in starts if start is not None]
@@ -190,12 +208,13 @@ class LocalProcesses:
             kill_hosts([host.files for host in _places(job)], shared=_may_share(job))
 
     def collect(self, job: TrainingJobSpec) -> Artifacts:
-        """Upload checkpoints, model and output.
+        """Upload checkpoints, what the debugger saw, model and output.
 
         Raises:
             ClaryError: they cannot be packed or stored.
         """
         self._checkpoints.finish(job)
+        self._store_debug_outputs(job)
         return upload_outputs(job, _places(job), self._store)
 
     def discard(self, job: TrainingJobSpec) -> None:
@@ -223,9 +242,23 @@ class LocalProcesses:
         """Let go of the warm parent and the threads; running jobs go on."""
         self._asking.shutdown()
         self._checkpoints.close()
+        self._debug_outputs.close()
+        self._checkers.close()
         self._lanes.close()
         if self._warm is not None:
             self._warm.close()
+
+    def _follow(self, job: TrainingJobSpec) -> None:
+        self._checkpoints.follow(job)
+        self._debug_outputs.follow(job)
+
+    def _store_debug_outputs(self, job: TrainingJobSpec) -> None:
+        """For the last time; the training is as good without them."""
+        try:
+            say_training_ended(job)
+            self._debug_outputs.finish(job)
+        except (ClaryError, OSError) as error:
+            logger.warning("The tensors of %s are not all in S3: %s", job.name, error)
 
     def _start(self, host: HostPlace, lane: Key | None) -> None:
         lock = host.files.hold()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.service.operations.times import timestamp
+from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import JobSummary, TrainingJob, Transition
 
 _NOT_SHOWN = {"Tags", "SessionChainingConfig"}
@@ -19,8 +20,13 @@ _CHANNEL_DEFAULTS = {"CompressionType": "None", "RecordWrapperType": "None"}
 _OUTPUT_DEFAULTS = {"KmsKeyId": "", "CompressionType": "GZIP"}
 
 
-def description(job: TrainingJob) -> dict[str, Any]:
-    """A job as DescribeTrainingJob answers: what was asked, and what became of it."""
+def description(job: TrainingJob, rules: Sequence[RuleEvaluation] = ()) -> dict[str, Any]:
+    """A job as DescribeTrainingJob answers: what was asked, and what became of it.
+
+    Args:
+        job: the job.
+        rules: how its rules stand.
+    """
     request = job.request
     described: dict[str, Any] = {
         **_DEFAULTS,
@@ -58,6 +64,9 @@ def description(job: TrainingJob) -> dict[str, Any]:
             }
             for name, metric in job.final_metrics.items()
         ]
+    debugged = [_rule_status(one) for one in rules if one.kind == "debug"]
+    if debugged:
+        described["DebugRuleEvaluationStatuses"] = debugged
     described.update(_updated(described, job.updates))
     if "ProfilerConfig" in described:
         # The configuration is kept, and nothing is profiled.
@@ -88,6 +97,18 @@ def _transition(one: Transition) -> dict[str, Any]:
     }
     if one.ended_ms is not None:
         shown["EndTime"] = timestamp(one.ended_ms)
+    return shown
+
+
+def _rule_status(one: RuleEvaluation) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "RuleConfigurationName": one.configuration,
+        "RuleEvaluationJobArn": one.arn,
+        "RuleEvaluationStatus": one.status,
+        "LastModifiedTime": timestamp(one.modified_ms),
+    }
+    if one.details:
+        shown["StatusDetails"] = one.details
     return shown
 
 

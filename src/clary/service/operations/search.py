@@ -14,6 +14,7 @@ from clary.service.operations import tuning_describing
 from clary.service.operations.describing import description
 from clary.service.operations.pages import page
 from clary.service.operations.times import milliseconds
+from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 
 PAGE_SIZE = 10
@@ -40,6 +41,14 @@ class _Kind(NamedTuple):
     not_shown: frozenset[str]
 
 
+def _know_training_jobs(state: State) -> Iterator[_Known]:
+    rules: dict[int, list[RuleEvaluation]] = {}
+    for one in state.rule_evaluations.select():
+        rules.setdefault(one.job, []).append(one)
+    for job in state.training_jobs.select():
+        yield _Known(description(job, rules.get(job.number, ())), dict)
+
+
 def _know_tuning_jobs(state: State) -> Iterator[_Known]:
     for job in state.tuning_jobs.select():
         yield _Known(
@@ -52,7 +61,7 @@ _KINDS: Mapping[str, _Kind] = {
     "TrainingJob": _Kind(
         "TrainingJobArn",
         "TrainingJobName",
-        lambda state: (_Known(description(job), dict) for job in state.training_jobs.select()),
+        _know_training_jobs,
         frozenset(),
         frozenset(
             {

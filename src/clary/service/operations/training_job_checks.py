@@ -8,6 +8,7 @@ from typing import Any
 
 from clary.formats.metric_pattern import compile_pattern
 from clary.service.faults import validation
+from clary.service.operations.debugger_checks import debugger_problems
 
 # Hosts share this machine: each is a process, with a share of its cores.
 HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))
@@ -31,6 +32,7 @@ def problems(request: Mapping[str, Any]) -> Iterator[str]:
     yield from _resources(request)
     yield from _stopping(request)
     yield from _channels(request)
+    yield from debugger_problems(request)
 
 
 def _not_offered(request: Mapping[str, Any]) -> Iterator[str]:

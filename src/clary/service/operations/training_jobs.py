@@ -15,6 +15,7 @@ from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_request
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
+from clary.service.supervisor.rules.evaluations import evaluations_of
 from clary.service.supervisor.transitions import submitted
 
 _UPDATABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "ResourceConfig", "RemoteDebugConfig")
@@ -29,7 +30,7 @@ def create_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     tags = {tag["Key"]: tag["Value"] for tag in request.pop("Tags", ())}
     name, created_ms = request["TrainingJobName"], now_ms()
     job = submitted(name, office.arn(f"training-job/{name}"), request, created_ms)
-    earlier = office.state.create_training_job(job, tags)
+    earlier = office.state.create_training_job(job, tags, evaluations_of(job))
     if earlier is not None:
         raise resource_in_use(
             "Training job names must be unique within an AWS account and region, and a training "
@@ -50,7 +51,7 @@ def describe_training_job(office: Office, call: Call) -> Mapping[str, Any]:
         job = office.supervisor.wait_until(name, lambda now: not now.active, patience)
         if job is None:
             raise not_found()
-    return description(job)
+    return description(job, office.state.rule_evaluations.of_job(job.number))
 
 
 def stop_training_job(office: Office, call: Call) -> Mapping[str, Any]:

@@ -133,4 +133,32 @@ _TUNING_JOBS = (
     "CREATE INDEX objective_values_by_job ON objective_values (job, id)",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_TRAINING_JOBS_TAGS_METRICS_LOGS, _TUNING_JOBS)
+_RULE_EVALUATIONS = (
+    """
+    CREATE TABLE rule_evaluations (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        job INTEGER NOT NULL REFERENCES training_jobs (number) ON DELETE CASCADE,
+        training_job TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        configuration TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        status TEXT NOT NULL,
+        details TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        started_ms INTEGER,
+        ended_ms INTEGER,
+        actions TEXT NOT NULL
+    )
+    """,
+    "CREATE UNIQUE INDEX rule_evaluations_by_job ON rule_evaluations (job, kind, position)",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (
+    _TRAINING_JOBS_TAGS_METRICS_LOGS,
+    _TUNING_JOBS,
+    _RULE_EVALUATIONS,
+)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from clary.service.state import log_streams, metric_data, tags, training_jobs, trials, tuning_jobs
+from clary.service.state import (
+    log_streams,
+    metric_data,
+    rule_evaluations,
+    tags,
+    training_jobs,
+    trials,
+    tuning_jobs,
+)
 from clary.service.state.database import Database
 from clary.service.state.log_streams import LogStream, LogStreams
 from clary.service.state.metric_data import Datum, MetricData
+from clary.service.state.rule_evaluations import RuleEvaluation, RuleEvaluations
 from clary.service.state.step_metrics import StepMetrics
 from clary.service.state.tags import Tags
 from clary.service.state.training_jobs import TrainingJob, TrainingJobs
@@ -32,6 +41,7 @@ class State:
         """
         self._database = Database(path)
         self.training_jobs = TrainingJobs(self._database)
+        self.rule_evaluations = RuleEvaluations(self._database)
         self.trials = Trials(self._database)
         self.tuning_jobs = TuningJobs(self._database)
         self.tags = Tags(self._database)
@@ -44,31 +54,106 @@ class State:
         self._database.close()
 
     def create_training_job(
-        self, job: TrainingJob, tagged: Mapping[str, str]
+        self,
+        job: TrainingJob,
+        tagged: Mapping[str, str],
+        evaluations: Sequence[RuleEvaluation] = (),
     ) -> TrainingJob | None:
-        """Store a new job with its tags; give the one that bears its name already, if any.
+        """Store a new job with its tags and its rules; give the one of its name, if there is one.
 
         Raises:
             StorageError: the database cannot be written.
         """
 
-        def tag(connection: Connection) -> None:
+        def also(connection: Connection, stored: TrainingJob) -> None:
             tags.add_within(connection, job.arn, tagged)
+            rule_evaluations.add_within(connection, stored, evaluations)
 
-        return self.training_jobs.add(job, tag)
+        return self.training_jobs.add(job, also)
 
-    def forget_training_job(self, job: TrainingJob, group: str, hosts: Iterable[str]) -> None:
-        """Remove a job, and its tags, metrics and log streams with it.
+    def change_training_job(
+        self,
+        name: str,
+        change: Callable[[TrainingJob], TrainingJob | None],
+        close: Callable[[RuleEvaluation, TrainingJob], RuleEvaluation | None],
+    ) -> TrainingJob | None:
+        """`TrainingJobs.change`; what a job leaves open of its rules when it ends is closed.
+
+        Args:
+            name: the job's.
+            change: gives the job as it is to be.
+            close: gives an open evaluation as it is to be, of a job that has ended.
 
         Raises:
             StorageError: the database cannot be written.
         """
+        with self._database.writing() as connection:
+            job = training_jobs.change_within(connection, name, change)
+            if job is not None and not job.active:
+                for one in rule_evaluations.of_job_within(connection, job.number):
+                    if one.open:
+                        rule_evaluations.change_within(
+                            connection, one.number, lambda open_one: close(open_one, job)
+                        )
+            return job
+
+    def change_the_one(
+        self,
+        prefix: str,
+        change: Callable[[TrainingJob], TrainingJob | None],
+        evaluation: int,
+        tell: Callable[[RuleEvaluation, Sequence[str]], RuleEvaluation | None],
+    ) -> bool:
+        """Change the one job of a prefix for a rule, and note with the rule what was done.
+
+        Both are stored at once: what a rule has done is never forgotten, and not done again.
+
+        Args:
+            prefix: what the job's name begins with.
+            change: gives a job in progress as it is to be; None for one that cannot be meant.
+            evaluation: the rule's number.
+            tell: gives the rule as it is to be from the names of all jobs that may be meant; None
+                where the rule has done it before.
+
+        Returns:
+            Whether a job was changed.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            running = training_jobs.select_within(connection, prefix, ("InProgress",))
+            meant = [job.name for job in running if change(job) is not None]
+            told = rule_evaluations.change_within(
+                connection, evaluation, lambda one: tell(one, meant)
+            )
+            if told is None or len(meant) != 1:
+                return False
+            return training_jobs.change_within(connection, meant[0], change) is not None
+
+    def forget_training_job(
+        self, job: TrainingJob, group: str, hosts: Iterable[str], rules_group: str
+    ) -> None:
+        """Remove a job, and its tags, metrics, rules and log streams with it.
+
+        Args:
+            job: an ended job.
+            group: the log group of its hosts.
+            hosts: their names.
+            rules_group: the log group of its rules.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        rules = self.rule_evaluations.of_job(job.number)
 
         def also(connection: Connection) -> None:
             tags.remove_all_within(connection, job.arn)
             metric_data.remove_within(connection, "TrainingJobName", [job.name])
             metric_data.remove_within(connection, "Host", [f"{job.name}/{host}" for host in hosts])
             log_streams.remove_prefix_within(connection, group, f"{job.name}/")
+            for rule in rules:
+                log_streams.remove_prefix_within(connection, rules_group, f"{rule.name}/")
 
         self.training_jobs.remove(job.name, also)
 
@@ -90,6 +175,7 @@ class State:
         count: Callable[[TuningJob], TuningJob | None],
         trial: TrainingJob,
         tagged: Mapping[str, str],
+        evaluations: Sequence[RuleEvaluation] = (),
     ) -> bool:
         """Store a trial and count it in its tuning job, at once: no number is given twice.
 
@@ -98,6 +184,7 @@ class State:
             count: gives the tuning job with the trial counted; None when it must not begin.
             trial: a new training job.
             tagged: its tags.
+            evaluations: its rules.
 
         Returns:
             Whether the trial was stored.
@@ -108,8 +195,9 @@ class State:
         with self._database.writing() as connection:
             if tuning_jobs.change_within(connection, tuning_job, count) is None:
                 return False
-            training_jobs.add_within(connection, trial)
+            stored = training_jobs.add_within(connection, trial)
             tags.add_within(connection, trial.arn, tagged)
+            rule_evaluations.add_within(connection, stored, evaluations)
             return True
 
     def forget_tuning_job(self, name: str, allowed: Callable[[TuningJob], bool]) -> bool:

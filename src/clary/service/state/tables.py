@@ -62,6 +62,27 @@ tuning_jobs = Table(
     Column("parents", Text),
 )
 
+rule_evaluations = Table(
+    "rule_evaluations",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("job", Integer),
+    Column("training_job", Text),
+    Column("kind", Text),
+    Column("position", Integer),
+    Column("configuration", Text),
+    Column("rule", Text),
+    Column("status", Text),
+    Column("details", Text),
+    Column("created_ms", Integer),
+    Column("modified_ms", Integer),
+    Column("started_ms", Integer),
+    Column("ended_ms", Integer),
+    Column("actions", Text),
+)
+
 tags = Table(
     "tags",
     _metadata,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from clary.service.state.database import Database
 from clary.service.state.tables import training_jobs
@@ -130,8 +130,10 @@ class TrainingJobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, job: TrainingJob, tags: Callable[[Connection], None]) -> TrainingJob | None:
-        """Store a new job, and its tags with it; give the one that bears its name already, if any.
+    def add(
+        self, job: TrainingJob, also: Callable[[Connection, TrainingJob], None]
+    ) -> TrainingJob | None:
+        """Store a new job, and what `also` adds to it; give the one of its name, if there is one.
 
         Raises:
             StorageError: the database cannot be written.
@@ -139,8 +141,7 @@ class TrainingJobs:
         with self._database.writing() as connection:
             earlier = _find(connection, job.name)
             if earlier is None:
-                add_within(connection, job)
-                tags(connection)
+                also(connection, add_within(connection, job))
             return earlier
 
     def find(self, name: str) -> TrainingJob | None:
@@ -235,9 +236,20 @@ def read_trial_of(text: str) -> TrialOf:
     return TrialOf(**json.loads(text))
 
 
-def add_within(connection: Connection, job: TrainingJob) -> None:
-    """Store a new job, whose name nobody bears, as a part of a transaction."""
-    connection.execute(insert(training_jobs).values(_columns(job)))
+def add_within(connection: Connection, job: TrainingJob) -> TrainingJob:
+    """Store a new job, whose name nobody bears, as a part of a transaction; the job with number."""
+    query = insert(training_jobs).values(_columns(job)).returning(training_jobs.c.number)
+    return dataclasses.replace(job, number=connection.execute(query).scalar_one())
+
+
+def select_within(
+    connection: Connection, prefix: str, statuses: Sequence[str]
+) -> list[TrainingJob]:
+    """Jobs in one of `statuses` whose names begin with a prefix, as a part of a transaction."""
+    columns = training_jobs.c
+    begins = func.substr(columns.name, 1, len(prefix)) == prefix
+    query = select(training_jobs).where(columns.status.in_(statuses), begins)
+    return [_job(row) for row in connection.execute(query.order_by(columns.number))]
 
 
 def change_within(

@@ -26,6 +26,9 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.deadlines import exceeded
 from clary.service.supervisor.log_following import LOG_GROUP
+from clary.service.supervisor.rules.evaluations import LOG_GROUP as RULES_LOG_GROUP
+from clary.service.supervisor.rules.transitions import closed
+from clary.service.supervisor.rules.watching import RuleWatcher
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import (
     DOWNLOADING,
@@ -93,6 +96,7 @@ class Conductor:
         self._timing = timing
         self._changed = changed
         self._watcher = Watcher(state, executor, pool, spec, timing=timing, wake=changed)
+        self._rules = RuleWatcher(state, executor.checkers, pool, spec, timing=timing, wake=changed)
         self._preparing: Future[None] | None = None
         self._collecting: Future[Artifacts] | None = None
         self._discarding: Future[None] | None = None
@@ -148,7 +152,7 @@ class Conductor:
         self._change(end)
 
     def _change(self, change: Callable[[TrainingJob], TrainingJob | None]) -> bool:
-        changed = self._state.training_jobs.change(self._spec.name, change)
+        changed = self._state.change_training_job(self._spec.name, change, closed)
         if changed is not None:
             self._changed()
         return changed is not None
@@ -170,6 +174,7 @@ class Conductor:
             reason = self._reason(error)
             # Of several hosts, the first ones may run already.
             self._executor.kill(self._spec)
+            self._rules.abandon()
             self.tell(Event.FAILED, failure=reason)
         else:
             self._launched = True
@@ -183,6 +188,7 @@ class Conductor:
             return
         self._watcher.watch(running=isinstance(observation, Running))
         if isinstance(observation, Running):
+            self._rules.watch()
             if job.running_ms is None:
                 self.tell(Event.RUNNING, at_ms=int(observation.since.timestamp() * 1000))
         elif isinstance(observation, Ended | Gone) and self._watcher.drained():
@@ -203,6 +209,8 @@ class Conductor:
             return
         observation = self._look()
         self._watcher.watch(running=isinstance(observation, Running))
+        if isinstance(observation, Running):
+            self._rules.watch()
         if isinstance(observation, Ended | Gone):
             if self._watcher.drained():
                 self.tell(Event.HOSTS_ENDED)
@@ -235,7 +243,9 @@ class Conductor:
     def _collect(self) -> None:
         if self._collecting is None:
             self._collecting = self._begin(self._executor.collect, self._spec)
-        elif self._collecting.done():
+        # Beside the upload, and whatever becomes of it.
+        settled = self._rules.settled()
+        if settled and self._collecting.done():
             failure = self._failure_of(self._collecting)
             if failure is not None:
                 self.tell(Event.FAILED, failure=failure)
@@ -249,7 +259,8 @@ class Conductor:
             failure = self._failure_of(self._discarding)
             if failure is not None:
                 logger.warning("The folder of %s is left behind: %s", job.name, failure)
-            self._state.forget_training_job(job, LOG_GROUP, self._spec.host_names)
+            hosts = self._spec.host_names
+            self._state.forget_training_job(job, LOG_GROUP, hosts, RULES_LOG_GROUP)
             self._changed()
 
     def _begin(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:

@@ -14,6 +14,7 @@ from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.daemon_pool import DaemonPool
 from clary.service.supervisor.rounds import Rounds
+from clary.service.supervisor.rules.transitions import stopped
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import Event, advance, state_of
 from clary.service.supervisor.tuning import transitions as tuning
@@ -101,6 +102,21 @@ class Supervisor:
             StorageError: the database cannot be written.
         """
         return self._apply(name, Event.STOP_ASKED)
+
+    def stop_rule(self, processing_job: str) -> bool:
+        """Ask that a rule judge no more; False when it has judged, or is asked already.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        rule = self._state.rule_evaluations.find(processing_job)
+        if rule is None:
+            return False
+        at_ms = int(time.time() * 1000)
+        changed = self._state.rule_evaluations.change(rule.number, lambda one: stopped(one, at_ms))
+        if changed is not None:
+            self._changed()
+        return changed is not None
 
     def delete_job(self, name: str) -> bool:
         """Ask that an ended job be forgotten, its folder with it; False when it has not ended.

@@ -11,6 +11,7 @@ from clary.formats.builtin_algorithm import lane_key
 from clary.gpus import count_gpus
 from clary.service.state.state import State
 from clary.service.state.tuning_jobs import TuningJob
+from clary.service.supervisor.rules.evaluations import evaluations_of
 from clary.service.supervisor.tuning.children import new_trial, trial_request
 from clary.service.supervisor.tuning.definitions import Definition
 from clary.service.supervisor.tuning.observing import SeenTrial, read_parents
@@ -123,7 +124,8 @@ class Beginner:
             return advance(job, Event.TRIAL_BEGUN, at_ms)
 
         tags = self._state.tags.of(self._job.arn)
-        stored = self._state.begin_trial(self._job.name, count, trial, tags)
+        rules = evaluations_of(trial)
+        stored = self._state.begin_trial(self._job.name, count, trial, tags, rules)
         if stored:
             self._began()
         return stored

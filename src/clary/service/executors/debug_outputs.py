@@ -1,0 +1,95 @@
+"""Where the debugger's files of a job lie, and which S3 folders get them.
+
+output/tensors of each host       <DebugHookConfig.S3OutputPath>/<job>/debug-output/
+output/tensorboard of each host   <TensorBoardOutputConfig.S3OutputPath>/<job>/tensorboard-output/
+rules/<configuration name>        <the rule's S3OutputPath, or the job's>/<job>/rule-output/<…>/
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from clary.formats.files import write_json
+from clary.formats.launch import host_root
+from clary.service.executors.executor import TrainingJobSpec
+from clary.service.executors.mirrors import Mirrored, folder_inside
+from clary.service.executors.rule_configurations import result_folder, rules_folder, rules_of
+
+PERIOD_S = 2.0
+
+_TENSORS = "output/tensors"
+_TENSORBOARD = "output/tensorboard"
+_END_OF_JOB = "training_job_end.ts"
+
+
+def tensor_folders(job: TrainingJobSpec) -> tuple[Path, ...]:
+    """Where each host writes its tensors.
+
+    Raises:
+        ClaryError: DebugHookConfig names a folder outside /opt/ml.
+    """
+    config = job.request.get("DebugHookConfig") or {}
+    return _of_hosts(job, config.get("LocalPath"), _TENSORS, "DebugHookConfig")
+
+
+def output_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
+    """What the job's own processes write for the debugger."""
+    return (*_tensors(job), *_tensorboard(job))
+
+
+def result_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
+    """What the job's rules have found."""
+    folder = rules_folder(job.directory.root)
+    return tuple(
+        Mirrored(
+            result_folder(job.directory.root, rule.configuration),
+            rule.output,
+            folder / f".stored-{place}.json",
+        )
+        for place, rule in enumerate(rules_of(job.request))
+    )
+
+
+def say_training_ended(job: TrainingJobSpec) -> None:
+    """Leave beside the tensors what tells their readers, here and in S3, that no more will come.
+
+    Raises:
+        ClaryError: DebugHookConfig names a folder outside /opt/ml.
+        StorageError: the folder cannot be written.
+    """
+    if not job.request.get("DebugHookConfig"):
+        return
+    for folder in tensor_folders(job):
+        marker = folder / _END_OF_JOB
+        if not marker.exists():
+            write_json(marker, {"job": job.name, "ended": time.time()})
+
+
+def _tensors(job: TrainingJobSpec) -> Iterator[Mirrored]:
+    config = job.request.get("DebugHookConfig")
+    if config:
+        uri = f"{str(config['S3OutputPath']).rstrip('/')}/{job.name}/debug-output/"
+        for root, folder in zip(_roots(job), tensor_folders(job), strict=True):
+            yield Mirrored(folder, uri, root / ".tensors-stored.json")
+
+
+def _tensorboard(job: TrainingJobSpec) -> Iterator[Mirrored]:
+    config = job.request.get("TensorBoardOutputConfig")
+    if config:
+        uri = f"{str(config['S3OutputPath']).rstrip('/')}/{job.name}/tensorboard-output/"
+        local = config.get("LocalPath")
+        folders = _of_hosts(job, local, _TENSORBOARD, "TensorBoardOutputConfig")
+        for root, folder in zip(_roots(job), folders, strict=True):
+            yield Mirrored(folder, uri, root / ".tensorboard-stored.json")
+
+
+def _of_hosts(
+    job: TrainingJobSpec, local_path: str | None, default: str, member: str
+) -> tuple[Path, ...]:
+    return tuple(folder_inside(root, local_path, default, member) for root in _roots(job))
+
+
+def _roots(job: TrainingJobSpec) -> tuple[Path, ...]:
+    return tuple(host_root(job.directory.root, name) for name in job.host_names)

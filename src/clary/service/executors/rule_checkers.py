@@ -1,0 +1,278 @@
+"""Rules as processes of this machine: `python -m clary.jobs.check_rules FOLDER`.
+
+| method           | what tells it                                                        |
+|------------------|----------------------------------------------------------------------|
+| `lives`          | `.lock`, which the process holds                                     |
+| `starts`         | `.starts`, a line for each, written before the process is            |
+| `end`            | the process whose command line names the folder                      |
+
+Nothing about a running checker is kept in memory that a new service would not find again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from clary.errors import ClaryError, UsageError
+from clary.formats.builtin_algorithm import (
+    TrainingRequest,
+    names_image,
+    starts_pretrained,
+    trains_head_alone,
+)
+from clary.formats.files import storage_errors
+from clary.formats.launch import HostFiles
+from clary.formats.rule_request import RuleConfiguration, RuleRequest, mark_ended
+from clary.gpus import count_gpus
+from clary.service.executors.copying import copy_file
+from clary.service.executors.debug_outputs import (
+    PERIOD_S,
+    result_mirrors,
+    say_training_ended,
+    tensor_folders,
+)
+from clary.service.executors.executor import Message, TrainingJobSpec
+from clary.service.executors.messages import Messages
+from clary.service.executors.mirrors import Mirrors
+from clary.service.executors.objects import object_file
+from clary.service.executors.places import split_uri
+from clary.service.executors.rule_configurations import (
+    Checker,
+    RuleSpec,
+    checkers_of,
+    result_folder,
+)
+from clary.service.executors.surroundings import inherited_environment
+from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from clary.object_store.store import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+PROGRAM = "clary.jobs.check_rules"
+_STARTS = ".starts"
+_OUTPUT = "output.txt"
+_NICENESS = 10
+_LAST_BYTES = 4096
+
+
+class RuleCheckers:
+    """Implements `clary.service.executors.executor.Checkers`; thread-safe for different jobs.
+
+    Args:
+        settings: where messages go.
+        store: the buckets.
+        period_s: how often what rules have found is uploaded.
+    """
+
+    def __init__(
+        self, settings: Settings, store: ObjectStore, *, period_s: float = PERIOD_S
+    ) -> None:
+        self._store = store
+        self._results = Mirrors(store, result_mirrors, period_s=period_s, name="rule-results")
+        self._messages = Messages(settings)
+        self._lock = threading.Lock()
+        self._started_here: list[subprocess.Popen[bytes]] = []
+
+    def start(self, job: TrainingJobSpec, checker: Checker) -> None:
+        """Start a checker that does not live.
+
+        Raises:
+            ClaryError: a custom rule cannot be had, or no process can be started.
+        """
+        self._prepare(job, checker)
+        files = HostFiles(checker.folder)
+        lock = files.hold()
+        try:
+            with storage_errors(checker.folder):
+                with (checker.folder / _STARTS).open("a") as starts:
+                    starts.write(f"{int(time.time())}\n")
+                with (checker.folder / _OUTPUT).open("ab") as output:
+                    process = _popen(job, checker, lock, output.fileno())
+        finally:
+            os.close(lock)
+        with suppress(OSError):  # it has ended already, or this user may not
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        with self._lock:
+            self._started_here.append(process)
+        self._results.follow(job)
+
+    def starts(self, checker: Checker) -> int:
+        """How often it was started."""
+        path = checker.folder / _STARTS
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def lives(self, checker: Checker) -> bool:
+        """Whether its process runs."""
+        with self._lock:
+            self._started_here = [one for one in self._started_here if one.poll() is None]
+        return HostFiles(checker.folder).is_held()
+
+    def last_words(self, checker: Checker) -> str:
+        """The last line that its process printed."""
+        path = checker.folder / _OUTPUT
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def end(self, checker: Checker, *, at_once: bool = False) -> None:
+        """Ask the process to end, or end it at once."""
+        if not self.lives(checker):
+            return
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if PROGRAM in command and command[-1] == str(checker.folder):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+
+    def stop_rule(self, checker: Checker, configuration: str) -> None:
+        """Ask that one of its rules be judged no more.
+
+        Raises:
+            StorageError: it cannot be told.
+        """
+        path = checker.result(configuration) / "stop"
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    def training_ended(self, job: TrainingJobSpec) -> None:
+        """Tell all checkers of a job, and whoever reads its tensors, that no more will come.
+
+        Raises:
+            ClaryError: they cannot be told.
+        """
+        say_training_ended(job)
+        for checker in checkers_of(job.request, job.directory.root):
+            with storage_errors(checker.folder):
+                checker.folder.mkdir(parents=True, exist_ok=True)
+            mark_ended(checker.folder)
+
+    def collect(self, job: TrainingJobSpec) -> None:
+        """Store what the rules of a job have found.
+
+        Raises:
+            ClaryError: it cannot be stored.
+        """
+        self._results.finish(job)
+
+    def send(self, message: Message) -> str | None:
+        """Send a message that was not sent yet.
+
+        Raises:
+            ClaryError: no process can be started for it.
+        """
+        return self._messages.send(message)
+
+    def close(self) -> None:
+        """Let go of the thread; checkers that run go on."""
+        self._results.close()
+
+    def _prepare(self, job: TrainingJobSpec, checker: Checker) -> None:
+        for rule in checker.rules:
+            result = checker.result(rule.configuration)
+            with storage_errors(result):
+                result.mkdir(parents=True, exist_ok=True)
+            if checker.custom:
+                _link(result, result_folder(job.directory.root, rule.configuration))
+        RuleRequest(
+            job=job.name,
+            tensors=tensor_folders(job),
+            rules=tuple(self._configuration(job, checker, rule) for rule in checker.rules),
+            learning=_learning(job.request),
+        ).write(checker.folder)
+
+    def _configuration(
+        self, job: TrainingJobSpec, checker: Checker, rule: RuleSpec
+    ) -> RuleConfiguration:
+        return RuleConfiguration(
+            name=rule.configuration,
+            rule=rule.rule,
+            parameters=dict(rule.parameters),
+            source=None if rule.source is None else self._bring(job, checker, rule.source),
+            others=tuple(self._place(uri) for uri in rule.others),
+        )
+
+    def _bring(self, job: TrainingJobSpec, checker: Checker, uri: str) -> Path:
+        """The file of a custom rule, copied: what is in S3 may change meanwhile."""
+        found = object_file(self._store, uri, job)
+        target = checker.folder / "source" / (uri.rpartition("/")[2] or "rule.py")
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(found, target)
+        return target
+
+    def _place(self, uri: str) -> str:
+        """Where another run's tensors are: their folder, for what is in a bucket of this store."""
+        if not uri.startswith("s3://"):
+            return uri
+        bucket, prefix = split_uri(uri)
+        if not self._store.has_bucket(bucket):
+            return uri
+        folder = self._store.folder(bucket, prefix.rstrip("/") + "/")
+        return uri if folder is None else str(folder)
+
+
+def _popen(
+    job: TrainingJobSpec, checker: Checker, lock: int, output: int
+) -> subprocess.Popen[bytes]:
+    environment = {**inherited_environment(), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
+    if checker.custom:
+        # Somebody's code: it may ask S3, and may import what AWS's own library is called.
+        environment = {**environment, **job.environment}
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", PROGRAM, str(checker.folder)],
+            pass_fds=[lock],
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ClaryError(f"no process can be started to check rules: {error}") from error
+
+
+def _link(result: Path, seen: Path) -> None:
+    """Let the results of a custom rule be seen beside those of the others."""
+    with storage_errors(seen):
+        if seen.is_symlink():
+            return
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        if seen.exists():
+            shutil.rmtree(seen)
+        seen.symlink_to(result)
+
+
+def _learning(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What the job says of itself, as far as rules want to know it."""
+    hyperparameters = request.get("HyperParameters") or {}
+    told: dict[str, Any] = {"hyperparameters": dict(hyperparameters)}
+    image = str((request.get("AlgorithmSpecification") or {}).get("TrainingImage") or "")
+    if names_image(image):
+        try:
+            options = TrainingRequest.from_hyperparameters(hyperparameters).options
+        except UsageError:
+            return told  # the job itself says what is wrong with it
+        told["pretrained"] = starts_pretrained(options)
+        told["frozen"] = trains_head_alone(options, count_gpus())
+    return told

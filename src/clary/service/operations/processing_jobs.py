@@ -1,0 +1,176 @@
+"""Processing jobs: the rules of training jobs, each of which is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.service.call import Call
+from clary.service.executors.rule_configurations import rules_of
+from clary.service.faults import not_found, validation
+from clary.service.office import Handler, Office
+from clary.service.operations.pages import page
+from clary.service.operations.times import milliseconds, timestamp
+from clary.service.state.rule_evaluations import RuleEvaluation
+from clary.service.state.training_jobs import TrainingJob
+
+PAGE_SIZE = 10
+
+# What SageMaker says of the processing job behind a rule.
+STATUSES: Mapping[str, str] = {
+    "InProgress": "InProgress",
+    "NoIssuesFound": "Completed",
+    "IssuesFound": "Completed",
+    "Error": "Failed",
+    "Stopping": "Stopping",
+    "Stopped": "Stopped",
+}
+
+_INSIDE = "/opt/ml/processing"
+_ORDERS: Mapping[str, Any] = {
+    "Name": lambda one: (one.name, one.number),
+    "CreationTime": lambda one: (one.created_ms, one.number),
+    "Status": lambda one: (STATUSES[one.status], one.number),
+}
+
+
+def describe_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Show the processing job of a rule."""
+    evaluation = office.state.rule_evaluations.find(call.parameters["ProcessingJobName"])
+    if evaluation is None:
+        raise not_found()
+    job = office.state.training_jobs.find(evaluation.training_job)
+    if job is None:
+        raise not_found()
+    return _description(evaluation, job)
+
+
+def list_processing_jobs(office: Office, call: Call) -> Mapping[str, Any]:
+    """Show the processing jobs of rules that pass all filters."""
+    asked = call.parameters
+    found = [one for one in office.state.rule_evaluations.select() if _passes(one, asked)]
+    order = _ORDERS[asked.get("SortBy", "CreationTime")]
+    descending = asked.get("SortOrder") == "Descending"
+    found.sort(key=order, reverse=descending)
+    size = asked.get("MaxResults", PAGE_SIZE)
+    try:
+        chosen, token = page(found, order, asked.get("NextToken"), size, descending=descending)
+    except ValueError as error:
+        raise validation(f"Invalid NextToken: {error}.") from error
+    answer: dict[str, Any] = {"ProcessingJobSummaries": [_summary(one) for one in chosen]}
+    if token is not None:
+        answer["NextToken"] = token
+    return answer
+
+
+def stop_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
+    """Ask that a rule judge no more; its training job goes on."""
+    name = call.parameters["ProcessingJobName"]
+    if not office.supervisor.stop_rule(name):
+        evaluation = office.state.rule_evaluations.find(name)
+        if evaluation is None:
+            raise not_found()
+        if evaluation.status != "Stopping":
+            raise validation(
+                "The request was rejected because the processing job is in status "
+                f"{STATUSES[evaluation.status]}."
+            )
+    return {}
+
+
+def _summary(one: RuleEvaluation) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "ProcessingJobName": one.name,
+        "ProcessingJobArn": one.arn,
+        "CreationTime": timestamp(one.created_ms),
+        "LastModifiedTime": timestamp(one.modified_ms),
+        "ProcessingJobStatus": STATUSES[one.status],
+    }
+    if one.ended_ms is not None:
+        shown["ProcessingEndTime"] = timestamp(one.ended_ms)
+    if one.details:
+        shown["FailureReason" if one.status == "Error" else "ExitMessage"] = one.details
+    return shown
+
+
+def _description(one: RuleEvaluation, job: TrainingJob) -> dict[str, Any]:
+    request = job.request
+    asked = request["DebugRuleConfigurations"][one.position]
+    rule = rules_of(request)[one.position]
+    resources: dict[str, Any] = {
+        "InstanceCount": 1,
+        "InstanceType": asked.get("InstanceType") or "ml.t3.medium",
+        "VolumeSizeInGB": asked.get("VolumeSizeInGB") or 30,
+    }
+    shown = {
+        **_summary(one),
+        "AppSpecification": {"ImageUri": asked["RuleEvaluatorImage"]},
+        "Environment": dict(asked.get("RuleParameters") or {}),
+        "ProcessingResources": {"ClusterConfig": resources},
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        },
+        "ProcessingInputs": _inputs(job),
+        "ProcessingOutputConfig": {
+            "Outputs": [_output("rule-output", rule.output, asked.get("LocalPath"))]
+        },
+        "RoleArn": request["RoleArn"],
+        "TrainingJobArn": job.arn,
+    }
+    if one.started_ms is not None:
+        shown["ProcessingStartTime"] = timestamp(one.started_ms)
+    return shown
+
+
+def _inputs(job: TrainingJob) -> list[dict[str, Any]]:
+    hook = job.request.get("DebugHookConfig")
+    if not hook:
+        return []
+    return [
+        {
+            "InputName": "tensors",
+            "AppManaged": False,
+            "S3Input": {
+                "S3Uri": f"{hook['S3OutputPath'].rstrip('/')}/{job.name}/debug-output",
+                "LocalPath": f"{_INSIDE}/input/tensors",
+                "S3DataType": "S3Prefix",
+                "S3InputMode": "File",
+                "S3DataDistributionType": "FullyReplicated",
+                "S3CompressionType": "None",
+            },
+        }
+    ]
+
+
+def _output(name: str, uri: str, local_path: str | None) -> dict[str, Any]:
+    return {
+        "OutputName": name,
+        "AppManaged": False,
+        "S3Output": {
+            "S3Uri": uri.rstrip("/"),
+            "LocalPath": local_path or f"{_INSIDE}/output/rule",
+            "S3UploadMode": "Continuous",
+        },
+    }
+
+
+def _passes(one: RuleEvaluation, asked: Mapping[str, Any]) -> bool:
+    status = asked.get("StatusEquals")
+    if status is not None and STATUSES[one.status] != status:
+        return False
+    if asked.get("NameContains", "").lower() not in one.name.lower():
+        return False
+    for name, at_ms in (("CreationTime", one.created_ms), ("LastModifiedTime", one.modified_ms)):
+        after, before = asked.get(f"{name}After"), asked.get(f"{name}Before")
+        if after is not None and at_ms <= milliseconds(after):
+            return False
+        if before is not None and at_ms >= milliseconds(before):
+            return False
+    return True
+
+
+OPERATIONS: dict[str, Handler] = {
+    "DescribeProcessingJob": describe_processing_job,
+    "ListProcessingJobs": list_processing_jobs,
+    "StopProcessingJob": stop_processing_job,
+}

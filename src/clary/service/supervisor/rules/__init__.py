@@ -1,0 +1,1 @@
+"""The rules of training jobs beside them: started, watched, acted upon, ended."""
