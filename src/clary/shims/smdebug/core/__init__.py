@@ -1,0 +1,1 @@
+"""What hooks and trials share: modes, configurations, collections, tensors."""

@@ -1,0 +1,231 @@
+"""One tensor of a trial: its steps, values, reductions and shapes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clary import errors
+
+from ..exceptions import (
+    InvalidWorker,
+    NoMoreData,
+    ShapeUnavailableForStep,
+    SMDebugValueError,
+    StepNotYetAvailable,
+    StepUnavailable,
+    TensorUnavailableForStep,
+)
+from .modes import ModeKeys
+from .reduction_config import ALLOWED_NORMS, ALLOWED_REDUCTIONS
+
+SCALAR_PREFIX = "scalar/"
+
+if TYPE_CHECKING:
+    from ..trials.trial import Trial
+
+
+class StepState(Enum):
+    """Whether a step can be read."""
+
+    UNAVAILABLE = 0
+    AVAILABLE = 1
+    NOT_YET_AVAILABLE = 2
+
+
+class Tensor:
+    """What was saved under one name; belongs to its trial, and to its trial's thread.
+
+    Steps are numbers within a mode; GLOBAL counts all modes. `worker` is one of several
+    processes, such as `worker_0`; None takes the first that has saved the step.
+    """
+
+    def __init__(self, name: str, trial: Trial) -> None:
+        self.name = name
+        self.trial = trial
+
+    def steps(
+        self, mode: ModeKeys = ModeKeys.GLOBAL, show_incomplete_steps: bool = False
+    ) -> list[int]:
+        """The steps at which anything of the tensor was saved, in order.
+
+        Args:
+            mode: whose steps.
+            show_incomplete_steps: also those that some workers have not saved yet.
+        """
+        self.trial.maybe_refresh(self.name)
+        return self.trial.seen.steps(mode, self.name, incomplete=show_incomplete_steps)
+
+    def prev_steps(
+        self, step: int, n: int | None = None, mode: ModeKeys = ModeKeys.GLOBAL
+    ) -> list[int]:
+        """The last `n` steps up to `step`, itself included; None all of them."""
+        until = [one for one in self.steps(mode) if one <= step]
+        return until[-n:] if n else until
+
+    def value(
+        self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
+    ) -> Any:
+        """The whole tensor at a step, as a numpy array.
+
+        Raises:
+            TensorUnavailableForStep: it was not saved then, or only reductions of it.
+            StepUnavailable: nothing was saved at the step.
+            StepNotYetAvailable: the training has not come so far.
+            NoMoreData: the training has ended before.
+            InvalidWorker: that worker has not saved it.
+        """
+        worker = self._worker(step_num, mode, worker)
+        try:
+            held = self.trial.history.value(self.name, step_num, mode, worker)
+        except errors.StatisticsOnly:
+            raise TensorUnavailableForStep(self.name, step_num, mode, has_reductions=True) from None
+        except errors.TensorUnavailable:
+            raise TensorUnavailableForStep(self.name, step_num, mode) from None
+        return _as_saved(self.name, held)
+
+    def values(self, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None) -> dict[int, Any]:
+        """The whole tensor by step.
+
+        Raises:
+            TensorUnavailableForStep: at some step only reductions of it were saved.
+        """
+        return {step: self.value(step, mode, worker) for step in self.steps(mode)}
+
+    def reduction_value(
+        self,
+        step_num: int,
+        reduction_name: str,
+        mode: ModeKeys = ModeKeys.GLOBAL,
+        worker: str | None = None,
+        abs: bool = False,  # noqa: A002
+    ) -> Any:
+        """A reduction at a step: as it was saved, or computed of the whole tensor.
+
+        Args:
+            step_num: the step.
+            reduction_name: `min max mean std variance sum prod l1 l2`.
+            mode: whose step it is.
+            worker: whose tensor.
+            abs: of the absolute values.
+
+        Raises:
+            SMDebugValueError: there is no such reduction.
+            TensorUnavailableForStep: neither was saved.
+            StepUnavailable: nothing was saved at the step.
+            StepNotYetAvailable: the training has not come so far.
+            NoMoreData: the training has ended before.
+            InvalidWorker: that worker has not saved it.
+        """
+        if reduction_name not in (*ALLOWED_REDUCTIONS, *ALLOWED_NORMS):
+            offered = ", ".join((*ALLOWED_REDUCTIONS, *ALLOWED_NORMS))
+            raise SMDebugValueError(f"{reduction_name!r} is no reduction: choose among {offered}")
+        worker = self._worker(step_num, mode, worker)
+        try:
+            return np.float32(
+                self.trial.history.reduction(
+                    self.name, step_num, reduction_name, mode, worker, absolute=abs
+                )
+            )
+        except errors.TensorUnavailable:
+            raise TensorUnavailableForStep(self.name, step_num, mode) from None
+
+    def reduction_values(
+        self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
+    ) -> dict[tuple[str, bool], Any]:
+        """All reductions that can be had at a step, by name and whether of absolute values.
+
+        Raises:
+            StepUnavailable: nothing was saved at the step.
+            StepNotYetAvailable: the training has not come so far.
+            NoMoreData: the training has ended before.
+            InvalidWorker: that worker has not saved it.
+        """
+        found = {}
+        for name in (*ALLOWED_REDUCTIONS, *ALLOWED_NORMS):
+            for absolute in (False, True):
+                try:
+                    value = self.reduction_value(step_num, name, mode, worker, absolute)
+                except TensorUnavailableForStep:
+                    continue
+                found[name, absolute] = value
+        return found
+
+    def shape(
+        self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
+    ) -> tuple[int, ...]:
+        """The shape at a step.
+
+        Raises:
+            ShapeUnavailableForStep: nothing tells it.
+            TensorUnavailableForStep: the tensor was not saved then.
+            StepUnavailable: nothing was saved at the step.
+            StepNotYetAvailable: the training has not come so far.
+            NoMoreData: the training has ended before.
+            InvalidWorker: that worker has not saved it.
+        """
+        worker = self._worker(step_num, mode, worker)
+        try:
+            return self.trial.history.shape(self.name, step_num, mode, worker)
+        except errors.TensorUnavailable:
+            raise ShapeUnavailableForStep(self.name, step_num, mode) from None
+
+    def shapes(
+        self, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
+    ) -> dict[int, tuple[int, ...]]:
+        """The shapes by step."""
+        return {step: self.shape(step, mode, worker) for step in self.steps(mode)}
+
+    def workers(self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL) -> list[str]:
+        """The workers that have saved the tensor at a step.
+
+        Raises:
+            TensorUnavailableForStep: none has.
+        """
+        found = self._workers(step_num, mode)
+        if not found:
+            raise TensorUnavailableForStep(self.name, step_num, mode)
+        return found
+
+    def _workers(self, step: int, mode: ModeKeys) -> list[str]:
+        history = self.trial.history
+        number = self.trial.seen.number_of(mode, step)
+        return [
+            worker
+            for worker in history.workers
+            if number is not None and number in history.steps(ModeKeys.GLOBAL, self.name, worker)
+        ]
+
+    def _worker(self, step: int, mode: ModeKeys, wanted: str | None) -> str:
+        """Whose tensor is read; the sentence why there is none, otherwise."""
+        found = self._workers(step, mode)
+        if not found:
+            self.trial.maybe_refresh(self.name)
+            found = self._workers(step, mode)
+        if not found:
+            state = self.trial.has_passed_step(step, mode)
+            if state is StepState.AVAILABLE:
+                raise TensorUnavailableForStep(self.name, step, mode)
+            if self.trial.loaded_all_steps:
+                last = max(self.trial.steps(mode), default=-1)
+                if step > last:
+                    raise NoMoreData(step, mode, last)
+            if state is StepState.NOT_YET_AVAILABLE:
+                raise StepNotYetAvailable(step, mode)
+            raise StepUnavailable(step, mode)
+        if wanted is not None and wanted not in found:
+            raise InvalidWorker(wanted)
+        return wanted or found[0]
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name!r})"
+
+
+def _as_saved(name: str, value: Any) -> Any:
+    """In AWS's types: numbers that a script records have a dimension, losses are float32."""
+    held = np.asarray(value)
+    if held.ndim or held.dtype != np.float64:
+        return held
+    return held.reshape(1) if name.startswith(SCALAR_PREFIX) else held.astype(np.float32)
