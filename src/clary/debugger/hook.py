@@ -11,7 +11,6 @@ hook lets go.
 
 from __future__ import annotations
 
-import functools
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +27,10 @@ from clary.debugger.background import Background, say
 from clary.debugger.collection import LOSSES, Collection
 from clary.debugger.configuration import HookConfiguration
 from clary.debugger.counting import StepCounter
+from clary.debugger.guarding import Guarded
 from clary.debugger.naming import SCALAR_PREFIX
 from clary.debugger.recording import Recording
+from clary.debugger.reductions import Reductions
 from clary.debugger.schedule import Schedule
 from clary.debugger.selection import Selections
 from clary.debugger.watched import WatchedModule, tensors_in
@@ -148,12 +149,11 @@ class Hook:
 
         Args:
             module: any module, also compiled or wrapped for several processes.
-            counts: False leaves the steps to `begin_step`.
+            counts: False leaves the steps to `begin_step`, and gradients to `capture_gradients`.
         """
         if not self.watching or any(seen.called is module for seen in self._watched):
             return
-        watched = WatchedModule(module, self._guarded)
-        self._watched.append(watched)
+        self._watched.append(WatchedModule(module, self._guarded, by_hand=not counts))
         if isinstance(module, DataParallel):
             say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
         if counts and len(self._watched) == 1:
@@ -178,8 +178,17 @@ class Hook:
         """Begin a step by hand, where modules are watched that do not count."""
         self._guarded(self._begin)(mode)
 
+    def capture_gradients(self) -> None:
+        """Capture what `.grad` holds, of modules that do not count."""
+        self._guarded(self._capture_gradients)()
+
     def record(
-        self, name: str, value: Tensor | npt.ArrayLike, collections: Sequence[str] = ()
+        self,
+        name: str,
+        value: Tensor | npt.ArrayLike,
+        collections: Sequence[str] = (),
+        *,
+        whole: bool = False,
     ) -> None:
         """Keep a tensor of the script's own, when one of its collections is due.
 
@@ -187,8 +196,9 @@ class Hook:
             name: as it is called in the log.
             value: any shape.
             collections: that it belongs to beside those that its name says; `default` when none.
+            whole: keep all of it at every step that anything is captured at.
         """
-        self._guarded(self._record)(name, value, tuple(collections) or ("default",))
+        self._guarded(self._record)(name, value, tuple(collections) or ("default",), whole)
 
     def record_loss(self, name: str, value: Tensor) -> None:
         """Keep a loss under a name that SageMaker would give it, when losses are due."""
@@ -215,13 +225,11 @@ class Hook:
             say(f"{self.folder} is not written to its end: writing takes too long")
 
     def _forward_begins(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._begin(self.mode)
-        if self._recording is not None:
-            for watched in self._watched:
-                if watched.called is module:
-                    watched.input(self._recording, inputs)
+        # Copies of a module, such as averages of its weights, bring its hooks along.
+        if module is self._watched[0].called:
+            self._begin(self.mode, inputs)
 
-    def _begin(self, mode: Mode) -> None:
+    def _begin(self, mode: Mode, inputs: tuple[Any, ...] | None = None) -> None:
         if self._selections is None:
             self._start()
         assert self._selections is not None
@@ -232,7 +240,10 @@ class Hook:
             return
         self._recording = Recording(step, selection)
         for watched in self._watched:
-            watched.capture(self._recording)
+            # A hook that is put into a module within its own forward pass comes too late for it.
+            within = inputs is not None and watched is self._watched[0]
+            within = within and watched.called is watched.module
+            watched.capture(self._recording, inputs if within else None)
 
     def _start(self) -> None:
         self._selections = Selections(self._configuration)
@@ -262,7 +273,7 @@ class Hook:
         for name, value in self._pending_scalars.items():
             recording.scalar(name, value)
         self._pending_scalars.clear()
-        recording.send()
+        recording.close()
         if self._background is None:
             return
         if self._background.failure is not None:
@@ -271,15 +282,24 @@ class Hook:
             return
         self._background.offer(recording)
 
-    def _record(self, name: str, value: Any, among: tuple[str, ...]) -> None:
+    def _record(self, name: str, value: Any, among: tuple[str, ...], whole: bool) -> None:
         recording = self._recording
-        wanted = recording.selection.reductions(name, among) if recording else None
-        if recording is None or wanted is None:
+        if recording is None:
+            return
+        wanted = recording.selection.reductions(name, among)
+        if whole:
+            wanted = Reductions(raw=True)
+        if wanted is None:
             return
         for collection in among:
             recording.belongs(name, collection)
         recording.tensor(name, torch.as_tensor(value), wanted)
         recording.send()
+
+    def _capture_gradients(self) -> None:
+        if self._recording is not None:
+            for watched in self._watched:
+                watched.capture_gradients(self._recording)
 
     def _record_scalar(self, name: str, value: float | Tensor) -> None:
         number = value.item() if isinstance(value, Tensor) else float(value)
@@ -290,6 +310,8 @@ class Hook:
         if recording is None or not self.watching:
             return
         for tensor in tensors_in(value):
+            if recording.has_told(name, tensor):
+                continue
             told = recording.indices.output_name(name)
             if recording.selection.reductions(told) is not None:
                 recording.loss(told, tensor)
@@ -316,22 +338,8 @@ class Hook:
             losses.stop_listening(self._listener)
             self._listener = None
 
-    def _guarded(self, work: Callable[..., None]) -> Callable[..., None]:
-        """Call it where its failure must not become the training's."""
-
-        @functools.wraps(work)
-        def call(*args: Any) -> None:
-            if os.getpid() != self._process:
-                return
-            try:
-                with torch.no_grad():
-                    work(*args)
-            except Exception as error:  # noqa: BLE001 - the training goes on without the hook
-                self._failed(error)
-
-        # What torch.compile meets of it, it leaves as it is.
-        call._torchdynamo_disable = True  # type: ignore[attr-defined]
-        return call
+    def _guarded(self, work: Callable[..., None]) -> Guarded:
+        return Guarded(work, self._failed)
 
     def _failed(self, error: Exception) -> None:
         self._recording = None

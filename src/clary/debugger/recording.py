@@ -6,6 +6,7 @@ small ones and samples are copied. `Reading` does the rest on the writer's threa
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,6 +59,8 @@ class Recording:
     """Names of tensors that belong to collections whatever their names, by collection."""
 
     def __post_init__(self) -> None:
+        self._closed = False
+        self._told: list[tuple[str, weakref.ref[Tensor]]] = []
         self._transfer = Transfer()
         self._device = DeviceStatistics(self._transfer)
         self._scalars: dict[str, float] = {}
@@ -76,8 +79,17 @@ class Recording:
         """Keep a number."""
         self._scalars[name] = value
 
+    def has_told(self, name: str, value: Tensor) -> bool:
+        """Whether this very tensor was told under this name before; from now on it was."""
+        if any(known == name and told() is value for known, told in self._told):
+            return True
+        self._told.append((name, weakref.ref(value)))
+        return False
+
     def loss(self, name: str, value: Tensor) -> None:
         """Keep a loss whole: a number, or the losses of a batch."""
+        if self._closed:
+            return
         value = value.detach()
         if value.numel() != SCALAR:
             self._raw[name] = self._transfer.add(value.clone())
@@ -104,6 +116,8 @@ class Recording:
             update: how far it is from where it was at the capture before.
             histogram: also where none is asked for.
         """
+        if self._closed:
+            return
         tensor = tensor.detach()
         if reductions.shapes:
             self._shapes[name] = tuple(tensor.shape)
@@ -130,6 +144,8 @@ class Recording:
 
     def units(self, name: str, kind: UnitKind, tensor: Tensor, module: nn.Module) -> None:
         """Keep numbers per channel or picture."""
+        if self._closed:
+            return
         found = units_of(kind, tensor, module)
         if found is not None:
             self._units.setdefault(name, {})[kind] = self._transfer.add(found)
@@ -140,8 +156,15 @@ class Recording:
 
     def send(self) -> None:
         """Start the way to the CPU of all that was added."""
+        if self._closed:
+            return
         self._device.reduce()
         self._transfer.send()
+
+    def close(self) -> None:
+        """Take nothing more: what still calls belongs to an earlier step, or to a copy."""
+        self.send()
+        self._closed = True
 
     def capture(self, updates: Updates) -> Capture:
         """Read it, on the writer's thread; waits for the device."""

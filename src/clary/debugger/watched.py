@@ -33,27 +33,34 @@ class WatchedModule:
     Args:
         module: as it is called: it may be compiled, or wrapped for several processes.
         guard: put around everything that torch calls.
+        by_hand: whether `capture_gradients` is called when gradients are there.
     """
 
-    def __init__(self, module: nn.Module, guard: Guard) -> None:
+    def __init__(self, module: nn.Module, guard: Guard, *, by_hand: bool = False) -> None:
         self.called = module
         self.module = bare(module)
         self.root = type(self.module).__name__
-        self.compiled = hasattr(module, "_orig_mod")
         self._guard = guard
+        self._by_hand = by_hand
         self._handles: list[RemovableHandle] = []
         self._captures_of_gradients = 0
 
-    def capture(self, recording: Recording) -> None:
+    def capture(self, recording: Recording, inputs: tuple[Any, ...] | None = None) -> None:
         """Capture the weights now, and all else as it comes.
 
         It ends with `let_go`, before the next forward pass.
+
+        Args:
+            recording: of the step.
+            inputs: of the forward pass, where the module itself is in it already.
         """
         selection = recording.selection
         if selection.parameters:
             self._capture_parameters(recording)
         if selection.modules or selection.activations:
             self._hang_into_modules(recording)
+        if selection.input_image:
+            self._see_input(recording, inputs)
 
     def let_go(self) -> None:
         """Take out of the module what `capture` hung into it."""
@@ -61,42 +68,65 @@ class WatchedModule:
             handle.remove()
         self._handles.clear()
 
-    def input(self, recording: Recording, inputs: tuple[Any, ...]) -> None:
-        """See the first tensor that the module is given, where pictures are looked at."""
-        selection, name = recording.selection, f"{self.root}_input_0"
-        if not selection.input_image:
+    def capture_gradients(self, recording: Recording) -> None:
+        """Capture what `.grad` holds, where that is done by hand."""
+        if not self._by_hand or not recording.selection.parameters:
             return
-        if selection.modules and selection.reductions(name) is not None:
-            return  # seen with the inputs of all other modules
-        first = next(iter(tensors_in(inputs)), None)
-        if first is not None:
-            role = _Role(self.module, "channel_means", (INPUT_IMAGE,))
-            _see(recording, name, first, role)
+        for name, parameter, wanted in self._gradients(recording):
+            if parameter.grad is not None:
+                histogram = self._captures_of_gradients <= CAPTURES_WITH_HISTOGRAMS
+                recording.tensor(name, parameter.grad, wanted, histogram=histogram)
+        recording.send()
 
     def _capture_parameters(self, recording: Recording) -> None:
         selection = recording.selection
-        any_gradient = False
         for path, parameter in self.module.named_parameters():
             name = parameter_name(self.root, path)
             wanted = selection.reductions(name)
             if wanted is not None:
                 recording.tensor(name, parameter, wanted, update=True)
-            wanted = selection.reductions(gradient_name(name))
-            if wanted is not None and parameter.requires_grad:
-                any_gradient = True
-                self._hang_into_gradient(recording, gradient_name(name), parameter, wanted)
         recording.send()
-        self._captures_of_gradients += any_gradient
+        gradients = self._gradients(recording)
+        self._captures_of_gradients += bool(gradients)
+        if not self._by_hand:
+            for gradient in gradients:
+                self._hang_into_gradient(recording, *gradient)
+
+    def _gradients(self, recording: Recording) -> list[tuple[str, nn.Parameter, Reductions]]:
+        """Those that are captured: their names, their parameters, and what is kept."""
+        found = []
+        for path, parameter in self.module.named_parameters():
+            name = gradient_name(parameter_name(self.root, path))
+            wanted = recording.selection.reductions(name)
+            if wanted is not None and parameter.requires_grad:
+                found.append((name, parameter, wanted))
+        return found
 
     def _hang_into_gradient(
         self, recording: Recording, name: str, parameter: Tensor, wanted: Reductions
     ) -> None:
-        histogram = self._captures_of_gradients < CAPTURES_WITH_HISTOGRAMS
+        histogram = self._captures_of_gradients <= CAPTURES_WITH_HISTOGRAMS
 
         def arrived(gradient: Tensor) -> None:
             recording.tensor(name, gradient, wanted, histogram=histogram)
 
         self._handles.append(parameter.register_hook(self._guard(arrived)))
+
+    def _see_input(self, recording: Recording, inputs: tuple[Any, ...] | None) -> None:
+        name = f"{self.root}_input_0"
+        if recording.selection.modules and recording.selection.reductions(name) is not None:
+            return  # seen with the inputs of all other modules
+
+        def begins(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            first = next(iter(tensors_in(inputs)), None)
+            if first is not None:
+                role = _Role(module, "channel_means", (INPUT_IMAGE,))
+                _see(recording, name, first, role)
+
+        if inputs is not None:
+            begins(self.module, inputs)
+        else:
+            self._handles.append(self.module.register_forward_pre_hook(self._guard(begins)))
 
     def _hang_into_modules(self, recording: Recording) -> None:
         selection = recording.selection
