@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ import boto3
 from cyclopts import Parameter
 from rich.console import Console
 
-from clary.cli.debug_view import DebugView, Wanted
+from clary.cli.debug_screen import Screen, Wanted, compose
+from clary.cli.debug_view import DebugView
 from clary.cli.parser import Switch
 from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
 from clary.errors import ServiceUnreachable, UsageError
@@ -59,20 +61,27 @@ def debug(
     if statistic not in STATISTICS:
         known = ", ".join(STATISTICS)
         raise UsageError(f"--statistic is {statistic!r} but must be one of {known}")
-    wanted = Wanted(tuple(tensor), statistic, tuple(rule), names=names)
+    wanted = Wanted(job, tuple(tensor), statistic, tuple(rule), names=names)
     session, watched = _find(job, aws=aws)
-    with watched, counting_stops() as asked:
-        view = DebugView(Console(highlight=False), wanted, job)
-        if not follow:
-            return view.show(watched.moment())
-        return _follow(view, watched, session, asked)
+    view = DebugView(Console(highlight=False))
+    with watched:
+        if follow:
+            with counting_stops() as asked:
+                return _follow(view, lambda: compose(watched.moment(), wanted), session, asked)
+        moment = watched.moment()
+        wanted.require(moment)
+        screen = compose(moment, wanted)
+        view.show(screen)
+        return screen.exit_code
 
 
-def _follow(view: DebugView, watched: Watched, session: Session | None, asked: list[int]) -> int:
+def _follow(
+    view: DebugView, look: Callable[[], Screen], session: Session | None, asked: list[int]
+) -> int:
     reconnections = 0
     with view:
         while True:
-            watch = Watch(watched.moment)
+            watch = Watch(look)
             try:
                 while not watch.over.is_set() and not asked:
                     view.update(watch.found)

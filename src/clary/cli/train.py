@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,13 +22,15 @@ from clary.sdk.job_listing import has_had_jobs, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job, resolve_data
 from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
-from clary.sdk.rule_evaluations import evaluations_of, findings_of
+from clary.sdk.processes import job_program_output
+from clary.sdk.rule_evaluations import RULES_FOLDER, evaluations_of, findings_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 
 Options = Mapping[str, Any]
 JOB = Group("The job", sort_key=0)
+_REPORT_FILE = "report.html"
 
 
 @with_training_options()
@@ -105,7 +107,10 @@ def train(
     if detach:
         print(f"`clary jobs logs --follow {job.name}` shows it")
         return 0
-    return _end(job, follow(job, _directory(job, settings)), began, output)
+    directory = _directory(job, settings)
+    code = _end(job, follow(job, directory), began, output)
+    _put_rules_into_reports(directory, [JobDirectory(output)] if output is not None else [])
+    return code
 
 
 def _start(data: str, given: Options, settings: Settings, words: Options) -> TrainingJob:
@@ -148,6 +153,17 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
         return EXIT_INTERRUPTED
     print(f"{job.name} failed after {took}", flush=True)
     return 1
+
+
+def _put_rules_into_reports(directory: JobDirectory, copies: Sequence[JobDirectory]) -> None:
+    """Rules end after the training, which writes the report: what they said last is added to it."""
+    if not (directory.root / RULES_FOLDER).is_dir():
+        return
+    for place in (directory, *copies):
+        page = place.output_data / _REPORT_FILE
+        if page.is_file():
+            words = [str(directory.root), "--rules-only", "--output", str(page)]
+            job_program_output("report", words)
 
 
 def _require_new(output: Path) -> None:

@@ -1,0 +1,139 @@
+"""`clary debug` on folders: findings first, then rules, then curves; live, and in a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Clary
+from tests.cli.watched import GRADIENT, LOSS, issue, save_rule, save_step, save_tensors
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos-1"
+    save_tensors(folder / "output" / "tensors")
+    save_rule(folder / "rules", "LossNotDecreasing", "IssuesFound", issue("LossNotDecreasing"))
+    save_rule(folder / "rules", "Overfit", "NoIssuesFound")
+    return folder
+
+
+def test_findings_come_first_then_rules_then_the_losses(clary: Clary, watched: Path) -> None:
+    ended = clary("debug", watched)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    places = [
+        ended.stdout.index(text)
+        for text in (
+            "photos-1  steps 0 to 19 · 2 rules: 1 found an issue, 1 found nothing wrong",
+            "LossNotDecreasing  at step 7 of training",
+            "  why  A large learning rate.",
+            "  try  --lr 0.001.",
+            "LossNotDecreasing  IssuesFound",
+            "Overfit            NoIssuesFound",
+            f"{LOSS} by step  ⠒ train  • valid",
+            f"1 more tensor, such as --tensor {GRADIENT}",
+        )
+    ]
+    assert places == sorted(places)
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+def test_a_tensor_a_rule_and_the_names_can_be_asked_for(clary: Clary, watched: Path) -> None:
+    drawn = clary("debug", watched, "--tensor", "gradient/.*", "--statistic", "abs_mean")
+    assert f"{GRADIENT}: mean of the absolute values by step" in drawn.stdout
+    assert LOSS not in drawn.stdout
+    healthy = clary("debug", watched, "--rule", "Overfit")
+    assert "LossNotDecreasing" not in healthy.stdout
+    named = clary("debug", watched, "--names")
+    assert f"{LOSS}  steps 0 to 19  scalar" in named.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--tensor", "nothing"], "no tensor nothing was saved of photos-1"),
+        (["--rule", "Undertraining"], "photos-1 has no rule Undertraining: it has LossNot"),
+        (["--statistic", "median"], "--statistic is 'median' but must be one of l2, l1"),
+        (["--tensor", "("], "'(' is no regular expression"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    clary: Clary, watched: Path, words: list[str], sentence: str
+) -> None:
+    ended = clary("debug", watched, *words)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"clary: {sentence}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_what_is_not_there_is_one_sentence(clary: Clary, tmp_path: Path) -> None:
+    missing = clary("debug", "other")
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("clary: there is no job")
+    (tmp_path / "empty").mkdir()
+    empty = clary("debug", tmp_path / "empty")
+    assert (empty.returncode, empty.stdout) == (0, "empty  nothing is saved yet\n")
+
+
+def test_following_tells_what_is_new_until_the_end(
+    clary_environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos-1"
+    writer = save_tensors(folder / "output" / "tensors", ended=False)
+    save_rule(folder / "rules", "LossNotDecreasing", "InProgress")
+    with subprocess.Popen(
+        [sys.executable, "-m", "clary", "debug", str(folder), "-f"],
+        env={**clary_environment, "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "LossNotDecreasing: InProgress\n"
+        save_step(writer, 20)
+        save_rule(folder / "rules", "LossNotDecreasing", "IssuesFound", issue("LossNotDecreasing"))
+        lines = [process.stdout.readline() for _ in range(2)]
+        writer.close()
+        rest, errors = process.communicate(timeout=60)
+    assert lines[0].startswith("LossNotDecreasing: IssuesFound")
+    assert lines[1] == "warning: LossNotDecreasing at step 7 of training: the loss rises\n"
+    assert (process.returncode, errors) == (1, "")
+    assert rest.startswith("photos-1  steps 0 to 20 · 1 rule found an issue\n")
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_it_anew_and_ctrl_c_leaves(
+    clary_environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    import pty
+
+    folder = tmp_path / "photos-1"
+    save_tensors(folder / "output" / "tensors", ended=False)
+    save_rule(folder / "rules", "Overfit", "InProgress")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        words = [sys.executable, "-m", "clary", "debug", str(folder), "--follow"]
+        environment = {**clary_environment, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        os.execve(sys.executable, words, environment)
+    shown, pressed = b"", False
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:  # what a terminal answers when the other side has gone
+            break
+        if not pressed and b"by step" in shown:
+            os.write(terminal, b"\x03")
+            pressed = True
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+    text = shown.decode()
+    assert "1 rule is still judging" in text
+    assert "Traceback" not in text
