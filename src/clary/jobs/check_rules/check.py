@@ -1,0 +1,237 @@
+"""One rule of a job: what judges, and its status, findings and log."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from clary.errors import ClaryError
+from clary.formats.files import storage_errors
+from clary.formats.findings import (
+    DETAILS_LIMIT,
+    Finding,
+    RuleStatus,
+    Status,
+    append_findings,
+    read_findings,
+)
+from clary.formats.log_file import encode_events
+from clary.formats.rule_request import (
+    LOG_FILE,
+    RuleConfiguration,
+    RuleRequest,
+    results_folder,
+)
+from clary.jobs.check_rules.judges import Judge, Tensors, make_judge
+from clary.rules.runner import Now
+
+STOP_FILE = "stop"
+# A status that says nothing new but how far the rule has come is written this often.
+_STATUS_SECONDS = 2.0
+
+
+class Check:
+    """Checks one rule configuration; owned by one thread.
+
+    What was found before a restart is known and not repeated; a rule whose status is final stays
+    as it is. Whatever a custom rule raises ends that rule alone, with status Error.
+    """
+
+    def __init__(
+        self, folder: Path, configuration: RuleConfiguration, request: RuleRequest
+    ) -> None:
+        """Begin, or go on where an earlier process was killed.
+
+        Raises:
+            StorageError: the results cannot be written.
+            FormatError: the status is damaged.
+        """
+        self.configuration = configuration
+        self._folder = results_folder(folder, configuration.name)
+        self._judge: Judge | None = None
+        self._written_at = 0.0
+        self._said = {_identity(one) for one in read_findings(self._folder)}
+        known = RuleStatus.read(self._folder)
+        self.status = known or RuleStatus(
+            configuration=configuration.name,
+            rule=configuration.rule,
+            status="InProgress",
+            parameters=configuration.parameters,
+            started_ms=_now_ms(),
+        )
+        if self.is_final:
+            return
+        parameters = ", ".join(f"{key}={text}" for key, text in configuration.parameters.items())
+        self.log(f"checking {configuration.rule} ({parameters or 'defaults'}) of job {request.job}")
+        self._write("InProgress", "")
+        try:
+            self._judge = make_judge(configuration, request, self.status.started_ms / 1000)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a person's file may do anything
+            self._fail(error)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its status will not change any more."""
+        return self.status.status != "InProgress"
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether this rule alone shall end."""
+        return (self._folder / STOP_FILE).exists()
+
+    def look(self, tensors: Tensors, now: Now) -> None:
+        """Judge what is new.
+
+        Raises:
+            StorageError: the results cannot be written.
+        """
+        if self.is_final or self._judge is None:
+            return
+        self.report_failures(tensors.failures)
+        try:
+            found = self._judge.look(tensors.sources, now)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
+            self._fail(error)
+            return
+        self._say(found)
+        if self._judge.fired is not None:
+            self._write("IssuesFound", self._details_of_issue(self._judge))
+        elif now.seconds - self._written_at >= _STATUS_SECONDS:
+            self._write("InProgress", "")
+
+    def conclude(self, tensors: Tensors, now: Now) -> None:
+        """Give the verdict, after the last look.
+
+        Raises:
+            StorageError: the results cannot be written.
+        """
+        if self.is_final or self._judge is None:
+            return
+        try:
+            lacking = self._judge.lacks(tensors.sources, now)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
+            self._fail(error)
+            return
+        failures = "".join(f"; the watcher failed: {_last_line(one)}" for one in tensors.failures)
+        if lacking is None:
+            self._write("NoIssuesFound", failures.removeprefix("; "))
+            return
+        self._say([lacking])
+        hint = f": {lacking.remedy}" if lacking.remedy else ""
+        self._write(
+            "Error", f"{self.status.rule} could not judge: {lacking.message}{hint}{failures}"
+        )
+
+    def stop(self) -> None:
+        """End without a verdict.
+
+        Raises:
+            StorageError: the results cannot be written.
+        """
+        if not self.is_final:
+            self._write("Stopped", "the rule was stopped before the training had ended")
+
+    def report_failures(self, failures: Sequence[str]) -> None:
+        """Tell, once each, that the hook or its store has failed.
+
+        Raises:
+            StorageError: the results cannot be written.
+        """
+        self._say(
+            [
+                Finding(
+                    rule=self.status.rule,
+                    kind="watcher_failed",
+                    message=f"the watcher failed, and the training went on: {_last_line(text)}",
+                    detail=text,
+                )
+                for text in failures
+            ]
+        )
+
+    def log(self, text: str) -> None:
+        """Add to the rule's log.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        path = self._folder / LOG_FILE
+        with storage_errors(path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(encode_events((_now_ms(), line) for line in text.splitlines()))
+
+    def _say(self, found: Sequence[Finding]) -> None:
+        fresh = []
+        for finding in found:
+            if _identity(finding) not in self._said:
+                self._said.add(_identity(finding))
+                fresh.append(finding.model_copy(update={"at_ms": _now_ms()}))
+        if not fresh:
+            return
+        append_findings(self._folder, fresh)
+        for finding in fresh:
+            self.log(_line(finding))
+
+    def _fail(self, error: BaseException) -> None:
+        told = traceback.format_exc()
+        last = str(error) if isinstance(error, ClaryError) else _last_line(told)
+        self.log(told)
+        self._say(
+            [
+                Finding(
+                    rule=self.status.rule,
+                    kind="watcher_failed",
+                    message=f"the rule failed, and the training goes on: {last}",
+                    detail=told,
+                )
+            ]
+        )
+        self._write("Error", last)
+
+    def _details_of_issue(self, judge: Judge) -> str:
+        step = judge.fired_step if judge.fired_step is not None else judge.last_step
+        told = judge.fired.message if judge.fired is not None else ""
+        return (
+            f"RuleEvaluationConditionMet: Evaluation of the rule {self.status.rule} at step "
+            f"{step if step is not None else 0} resulted in the condition being met\n{told}"
+        )
+
+    def _write(self, status: Status, details: str) -> None:
+        judge = self._judge
+        self.status = self.status.model_copy(
+            update={
+                "status": status,
+                "details": details[:DETAILS_LIMIT],
+                "last_step": self.status.last_step if judge is None else judge.last_step,
+                "judged": self.status.judged if judge is None else judge.judged,
+                "modified_ms": _now_ms(),
+            }
+        )
+        self.status.write(self._folder)
+        self._written_at = time.time()
+        if self.is_final:
+            told = f": {details}" if details else ""
+            self.log(f"{status} after {self.status.judged} values{told}")
+
+
+def _identity(finding: Finding) -> tuple[str, str, str | None, int | None, str | None]:
+    return finding.kind, finding.message, finding.tensor, finding.step, finding.worker
+
+
+def _line(finding: Finding) -> str:
+    place = "" if finding.step is None else f" at step {finding.step}"
+    mode = "" if finding.mode is None else f" ({finding.mode})"
+    parts = [finding.message, *(part for part in (finding.cause, finding.remedy) if part)]
+    return f"{finding.kind}{place}{mode}: {'. '.join(parts)}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason was given"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,116 @@
+"""What judges a job's tensors for one rule configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from clary.debugger.history import History
+from clary.debugger.rules import BUILT_IN
+from clary.debugger.rules.recorded import Nothing, Recorded
+from clary.errors import UsageError
+from clary.formats.findings import Finding
+from clary.formats.rule_parameters import NOT_OFFERED
+from clary.formats.rule_request import RuleConfiguration, RuleRequest
+from clary.jobs.check_rules.custom import load_class
+from clary.jobs.check_rules.smdebug_rule import SmdebugJudge, is_smdebug_rule
+from clary.rules.rule import Rule
+from clary.rules.runner import Now, Runner
+from clary.rules.source import Source
+
+
+class Judge(Protocol):
+    """Looks at what is new; owned by one thread.
+
+    `fired` is the issue that was found, `fired_step` its step over all modes, `judged` how many
+    values were looked at, `last_step` the newest step that was.
+    """
+
+    fired: Finding | None
+    fired_step: int | None
+    judged: int
+    last_step: int | None
+
+    def look(self, seen: Sequence[Source], now: Now) -> list[Finding]:
+        """Judge what is new; nothing once an issue was found."""
+
+    def lacks(self, seen: Sequence[Source], now: Now) -> Finding | None:
+        """What has kept it from judging anything at all; None where it has judged something."""
+
+
+class Tensors:
+    """The tensors of all hosts of a job, as sources; one thread uses it."""
+
+    def __init__(self, histories: Sequence[History]) -> None:
+        self.histories = tuple(histories)
+        self._known: dict[tuple[int, str], Recorded] = {}
+        self.sources: Sequence[Source] = (Nothing(),)
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+            StorageError: a copy from S3 cannot be had.
+        """
+        news = False
+        for place, history in enumerate(self.histories):
+            if not history.refresh() and all(
+                (place, one) in self._known for one in history.workers
+            ):
+                continue
+            news = True
+            for worker in history.workers:
+                known = self._known.get((place, worker))
+                if known is not None:
+                    known.update()
+                    continue
+                label = f"algo-{place + 1}/{worker}" if len(self.histories) > 1 else worker
+                self._known[place, worker] = Recorded(history, worker, label)
+        if self._known:
+            self.sources = tuple(self._known[key] for key in sorted(self._known))
+        return news
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+        return tuple(dict.fromkeys(text for one in self.histories for text in one.failures))
+
+
+def make_judge(configuration: RuleConfiguration, request: RuleRequest, began: float) -> Judge:
+    """What the configuration asks for.
+
+    Args:
+        configuration: the rule.
+        request: the job.
+        began: when the rule was started first, in seconds since 1970.
+
+    Raises:
+        UsageError: there is no such rule, its file holds no rule, or a parameter cannot be used.
+        StorageError: the tensors of another run cannot be had.
+    """
+    if configuration.source is None:
+        found = BUILT_IN.get(configuration.rule)
+        if found is None:
+            why = NOT_OFFERED.get(configuration.rule, "there is no built-in rule of that name")
+            raise UsageError(f"rule {configuration.rule!r} is not offered: {why}")
+        return _runner(found, configuration, request.learning, began)
+    loaded = load_class(configuration.source, configuration.rule)
+    if is_smdebug_rule(loaded):
+        return SmdebugJudge(loaded, configuration, request.tensors[0])
+    if not (isinstance(loaded, type) and issubclass(loaded, Rule)):
+        raise UsageError(
+            f"{configuration.rule} of {configuration.source.name} is no rule: derive it from "
+            "clary.rules.Rule or smdebug.rules.rule.Rule"
+        )
+    return _runner(loaded, configuration, request.learning, began)
+
+
+def _runner(
+    rule: type[Rule], configuration: RuleConfiguration, learning: Mapping[str, Any], began: float
+) -> Runner:
+    others = Tensors([History.open(place) for place in configuration.others])
+    others.refresh()
+    compared = others.sources if configuration.others else ()
+    made = rule.configured(configuration.parameters)
+    return Runner(made, began, learning, tuple(compared))

@@ -1,0 +1,84 @@
+"""From the request to the last look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from clary.debugger.history import History
+from clary.errors import ClaryError
+from clary.formats.rule_request import RuleRequest, ended_marker
+from clary.jobs.check_rules.check import Check
+from clary.jobs.check_rules.judges import Tensors
+from clary.rules.runner import Now
+
+# How often the log is read, and how often it is asked whether to end.
+POLL_SECONDS = 0.5
+_ASK_SECONDS = 0.1
+# Rules look without anything new this often: one of them judges silence.
+_SILENCE_SECONDS = 5.0
+
+
+class Watch:
+    """Checks all rules of a request; `run` on one thread, `stop` from anywhere, a signal too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End soon; what has no verdict yet becomes Stopped."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Judge until the training has ended and every rule has its verdict, or until `stop`.
+
+        Raises:
+            FormatError: the request is missing or damaged.
+            StorageError: the results cannot be written.
+        """
+        request = RuleRequest.read(self._folder)
+        checks = [Check(self._folder, one, request) for one in request.rules]
+        tensors = Tensors([History.open(place) for place in request.tensors])
+        looked = 0.0
+        while not self._stop.is_set() and not all(check.is_final for check in checks):
+            # Asked before the log is read, so that nothing was written after what is read.
+            ended = ended_marker(self._folder).exists()
+            news = self._refresh(tensors, checks)
+            silent = time.monotonic() - looked >= _SILENCE_SECONDS
+            if news or ended or silent:
+                looked = time.monotonic()
+                self._look(tensors, checks, ended=ended)
+            if ended and not self._stop.is_set():
+                return
+            self._wait(checks)
+        if self._stop.is_set():
+            for check in checks:
+                check.stop()
+
+    def _look(self, tensors: Tensors, checks: list[Check], *, ended: bool) -> None:
+        for check in checks:
+            now = Now(time.time(), ended=ended, is_over=self._stop.is_set)
+            if check.is_asked_to_stop:
+                check.stop()
+            check.look(tensors, now)
+            if ended and not self._stop.is_set():
+                check.conclude(tensors, now)
+
+    def _refresh(self, tensors: Tensors, checks: list[Check]) -> bool:
+        try:
+            return tensors.refresh()
+        except (ClaryError, OSError) as error:
+            for check in checks:
+                if not check.is_final:
+                    check.report_failures([f"the tensors cannot be read: {error}"])
+            return False
+
+    def _wait(self, checks: list[Check]) -> None:
+        end = time.monotonic() + POLL_SECONDS
+        while time.monotonic() < end and not self._stop.wait(_ASK_SECONDS):
+            if ended_marker(self._folder).exists():
+                return
+            if any(check.is_asked_to_stop and not check.is_final for check in checks):
+                return
