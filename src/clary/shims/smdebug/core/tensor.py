@@ -20,6 +20,7 @@ from ..exceptions import (
 )
 from .modes import ModeKeys
 from .reduction_config import ALLOWED_NORMS, ALLOWED_REDUCTIONS
+from .reductions import as_torch_reduces, get_numpy_reduction
 
 SCALAR_PREFIX = "scalar/"
 
@@ -123,14 +124,24 @@ class Tensor:
             offered = ", ".join((*ALLOWED_REDUCTIONS, *ALLOWED_NORMS))
             raise SMDebugValueError(f"{reduction_name!r} is no reduction: choose among {offered}")
         worker = self._worker(step_num, mode, worker)
+        history = self.trial.history
         try:
-            return np.float32(
-                self.trial.history.reduction(
-                    self.name, step_num, reduction_name, mode, worker, absolute=abs
-                )
+            whole = history.value(self.name, step_num, mode, worker)
+            return np.float32(get_numpy_reduction(reduction_name, whole, abs))
+        except errors.StatisticsOnly:
+            pass
+        except errors.TensorUnavailable:
+            raise TensorUnavailableForStep(self.name, step_num, mode) from None
+        try:
+            kept = history.reduction(
+                self.name, step_num, reduction_name, mode, worker, absolute=abs
             )
         except errors.TensorUnavailable:
             raise TensorUnavailableForStep(self.name, step_num, mode) from None
+        number = history.step_of(mode, step_num)
+        known = history.statistics(self.name, mode, worker, after=number - 1, until=number)
+        statistics = known[step_num]
+        return np.float32(as_torch_reduces(kept, reduction_name, statistics, absolute=abs))
 
     def reduction_values(
         self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
