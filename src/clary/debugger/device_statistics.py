@@ -104,6 +104,8 @@ class DeviceStatistics:
 
 
 def _statistics(table: Tensor, size: int) -> Statistics:
+    if not size:
+        return Statistics(0, zeros=0, nans=0, infs=0)
     low, high = table[0].min().item(), table[1].max().item()
     total, l1, squares, nonzeros, finite, nans = table[2:].sum(1).tolist()
     nans -= table.shape[1] * ROW - size

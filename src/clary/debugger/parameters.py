@@ -6,6 +6,7 @@ import re
 
 from clary.errors import UsageError
 
+_COMMA = re.compile(r",(?![^{]*\})(?![^\[]*\])(?![^(]*\))")
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
 
 
@@ -56,14 +57,12 @@ def expressions(name: str, value: str) -> tuple[str, ...]:
     Raises:
         UsageError: one cannot be compiled.
     """
-    # A comma may belong to an expression such as `a{1,2}`: then the whole is one.
-    parts = texts(value)
-    if not all(map(_compiles, parts)) and _compiles(value):
-        return (value,)
+    # A comma within brackets, as in `a{1,2}`, belongs to an expression.
+    parts = [part.strip() for part in _COMMA.split(value) if part.strip()]
     for part in parts:
         if not _compiles(part):
             raise UsageError(f"{name} is {part!r}, which is no regular expression: correct it")
-    return parts
+    return tuple(parts)
 
 
 def _compiles(text: str) -> bool:
