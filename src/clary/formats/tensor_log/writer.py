@@ -249,19 +249,21 @@ class TensorLogWriter:
 
 
 def _take(paths: WorkerPaths) -> int:
+    taken = StorageError(
+        f"{paths.folder} is being written for {paths.worker} by another hook: "
+        "give this one a folder of its own"
+    )
+    # Asked before the file is opened: closing it again would let go of the first one's lock.
+    if paths.lock in _writing:
+        raise taken
     lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if paths.lock in _writing:
-            raise BlockingIOError
         # Of a kind that forked processes do not inherit, so that none of them keeps a dead
         # writer's log locked.
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except (BlockingIOError, PermissionError) as error:
         os.close(lock)
-        raise StorageError(
-            f"{paths.folder} is being written for {paths.worker} by another hook: "
-            "give this one a folder of its own"
-        ) from error
+        raise taken from error
     except OSError:
         os.close(lock)
         raise
