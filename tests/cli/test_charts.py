@@ -31,13 +31,13 @@ def drawn(chart: Chart, width: int = 80, *, encoding: str = "utf-8") -> list[str
 
 
 def test_a_falling_curve_falls() -> None:
-    lines = drawn(Chart("loss", [Series("train", range(100), [100.0 - k for k in range(100)])]))
+    lines = drawn(Chart("loss", [Series("train", range(100), [200.0 - k for k in range(100)])]))
     assert lines[0] == "loss by step  ⠒ train"
     plot = lines[1:10]
     first = [next(k for k, cell in enumerate(row[10:]) if cell != " ") for row in plot]
     assert first == sorted(first)
-    assert plot[0].startswith("     100 ┤")
-    assert plot[-1].startswith("       1 ┤")
+    assert plot[0].startswith("     200 ┤")
+    assert plot[-1].startswith("     101 ┤")
     assert lines[-1].split() == ["0", "20", "40", "60", "80"]
 
 

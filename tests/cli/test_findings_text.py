@@ -85,6 +85,7 @@ def test_a_rule_without_a_verdict_says_why() -> None:
         "                       .*relu_output, and none was saved",
         "Overfit   IssuesFound",
     ]
+    assert printed(StatusLines(rules, frozenset({"DeadRelu"})))[0] == "DeadRelu  Error"
     narrow = printed(StatusLines(rules), width=30)
     assert narrow[0] == "DeadRelu  Error"
     assert max(map(len, narrow)) <= 30
@@ -100,7 +101,7 @@ def test_a_training_ends_with_what_was_found() -> None:
     lines = file.getvalue().splitlines()
     assert lines[0] == "rules     1 rule found an issue"
     assert "  try  Use ReLU." in lines
-    assert lines[-1] == "curves    clary debug photos-1"
+    assert lines[-1] == "see       clary debug photos-1"
 
 
 def test_a_warning_is_one_line() -> None:

@@ -24,7 +24,7 @@ from rich.text import Text
 
 _LABEL_WIDTH = 8
 # A range of this factor is easier to read by its logarithm.
-_LOGARITHMIC_FROM = 1000.0
+_LOGARITHMIC_FROM = 100.0
 _BRAILLE = 0x2800
 # The bit of each dot in a braille cell, by column and by row from the top.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

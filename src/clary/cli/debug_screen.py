@@ -123,7 +123,7 @@ def _rule_blocks(
         yield FindingBlock(group)
     if rules:
         yield Text()
-        yield StatusLines(rules)
+        yield StatusLines(rules, frozenset(finding.rule for finding in findings))
 
 
 def _tensor_blocks(log: TensorLog, wanted: Wanted) -> Iterator[RenderableType]:

@@ -54,20 +54,27 @@ class FindingBlock:
 
 @dataclass(frozen=True)
 class StatusLines:
-    """How each rule stands, a line each, and why a rule could not judge."""
+    """How each rule stands, a line each, and why a rule could not judge; of those in `told` that
+    is said elsewhere.
+    """
 
     rules: Sequence[RuleEvaluation]
+    told: frozenset[str] = frozenset()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines, as wide as the terminal, a hundred columns at most."""
         names = max(len(rule.name) for rule in self.rules)
         statuses = max(len(rule.status) for rule in self.rules)
         width = min(options.max_width, _MOST_WIDTH)
+        before = ""
         for rule in self.rules:
             line = Text.assemble(
                 f"{rule.name:<{names}}  ", (rule.status, _STATUS_STYLES.get(rule.status, ""))
             )
-            about = first_line(rule.details) if rule.status in _EXPLAINED else ""
+            silent = rule.status not in _EXPLAINED or rule.name in self.told
+            details = "" if silent else first_line(rule.details)
+            about = "for the same reason" if details and details == before else details
+            before = details
             room = width - names - statuses - 4
             if about and room >= _LEAST_ROOM:
                 first, *rest = textwrap.wrap(about, room)
@@ -101,7 +108,7 @@ def say_findings(
         console.print(FindingBlock(group), soft_wrap=False)
     if groups:
         console.print()
-    console.print(Text(f"curves    clary debug {job}"), soft_wrap=True)
+    console.print(Text(f"see       clary debug {job}"), soft_wrap=True)
 
 
 def warning(finding: Finding) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from clary.formats.finding_sentences import JUDGING
-from clary.formats.findings import FINDINGS_FILE, Finding, Kind, read_findings
+from clary.formats.findings import FINDINGS_FILE, Finding, Kind, RuleStatus, read_findings
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
@@ -95,7 +95,7 @@ class FindingTail:
             if size == self._sizes.get(file):
                 continue
             self._sizes[file] = size
-            found = read_findings(file.parent)
+            found = _named_findings(file.parent)
             yield from found[self._read.get(file, 0) :]
             self._read[file] = len(found)
 
@@ -103,7 +103,16 @@ class FindingTail:
 def findings_in(folder: Path) -> Iterator[Finding]:
     """What all rules found that have a folder in this one, rule by rule."""
     for rule in sorted(path for path in folder.iterdir() if path.is_dir()):
-        yield from read_findings(rule)
+        yield from _named_findings(rule)
+
+
+def _named_findings(folder: Path) -> tuple[Finding, ...]:
+    """What a rule found, under the name that it has in its job."""
+    found = read_findings(folder)
+    status = RuleStatus.read(folder) if found else None
+    if status is None or status.configuration == status.rule:
+        return found
+    return tuple(one.model_copy(update={"rule": status.configuration}) for one in found)
 
 
 def _stored_findings(session: Session, job: Mapping[str, Any]) -> Iterator[Finding]:
@@ -131,4 +140,4 @@ def _stored(session: Session, place: str, job: Mapping[str, Any], rule: str) -> 
             except ClientError as error:
                 if error.response["Error"]["Code"] != "404":
                     raise
-        return read_findings(Path(scratch))
+        return tuple(one.model_copy(update={"rule": rule}) for one in read_findings(Path(scratch)))

@@ -88,8 +88,10 @@ def refresh_section(directory: JobDirectory, page: Path) -> None:
 
 def section_values(directory: JobDirectory) -> Mapping[str, Any]:
     """What the section's template needs."""
+    watching = look_at(directory)
     return {
-        "watching": look_at(directory),
+        "watching": watching,
+        "told": {group.first.rule for group in watching.findings},
         "name": directory.root.name,
         "frame": FRAME,
         "now": f"{datetime.now().astimezone():%Y-%m-%d %H:%M}",
