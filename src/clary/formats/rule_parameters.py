@@ -62,7 +62,9 @@ def _patterns(value: Any) -> Any:
         return value
     # What AWS's own examples give for "every tensor" is no regular expression.
     text = ".*" if value.strip() == "*" else value
-    parts = tuple(part for part in (piece.strip() for piece in text.split(",")) if part)
+    # Not the comma of a repetition such as {1,3}.
+    pieces = (piece.strip() for piece in re.split(r",(?!\d*\})", text))
+    parts = tuple(piece for piece in pieces if piece)
     return parts if all(_compiles(part) for part in parts) else (text,)
 
 

@@ -104,6 +104,16 @@ class Window:
             collections: names of collections; a tensor in one, or of one pattern, is taken. With
                 neither patterns nor collections all are.
         """
+        asked = (tuple(patterns), tuple(collections))
+        if asked not in self._found:
+            self._found[asked] = self._find(*asked)
+        return self._found[asked]
+
+    @cached_property
+    def _found(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]]:
+        return {}
+
+    def _find(self, patterns: tuple[str, ...], collections: tuple[str, ...]) -> tuple[str, ...]:
         matches = [re.compile(pattern).match for pattern in patterns]
         known: set[str] = set()
         for collection in collections:

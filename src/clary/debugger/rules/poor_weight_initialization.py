@@ -103,8 +103,12 @@ class PoorWeightInitialization(Rule):
         variances = {}
         for name in self._inputs(window):
             statistics = window.statistics(name, step)
-            if statistics is not None and statistics.std is not None and statistics.size > 1:
-                variances[name] = statistics.std**2 if not statistics.nans else math.nan
+            if statistics is None or statistics.size == 1:
+                continue
+            if statistics.nans:
+                variances[name] = math.nan
+            elif statistics.std is not None:
+                variances[name] = statistics.std**2
         if not variances:
             return
         low, high = min(variances, key=_key(variances)), max(variances, key=_key(variances))
