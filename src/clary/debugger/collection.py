@@ -77,12 +77,10 @@ class Collection:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = self.include_regex
-        if isinstance(given, str):
-            given = (given,)
+        given = tuple(self.include_regex)
         for expression in given:
             expressions(f"include_regex of {self.name}", expression)
-        object.__setattr__(self, "include_regex", tuple(given))
+        object.__setattr__(self, "include_regex", given)
         if self.name not in BUILT_IN and not given and not self.tensors:
             raise UsageError(
                 f"the collection {self.name!r} has no include_regex: give one, or name a built-in "

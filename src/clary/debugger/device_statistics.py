@@ -97,7 +97,7 @@ class DeviceStatistics:
             for name, (ticket, wanted) in self._apart.items()
         }
         for group in self._groups:
-            tables = arrived[group.ticket].split(group.rows, dim=1)
+            tables = torch.split(arrived[group.ticket], group.rows, dim=1)
             for name, size, table in zip(group.names, group.sizes, tables, strict=True):
                 found[name] = _statistics(table, size)
         return found

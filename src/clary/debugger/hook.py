@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,12 @@ from clary.debugger.collection import LOSSES, Collection
 from clary.debugger.configuration import HookConfiguration
 from clary.debugger.counting import StepCounter
 from clary.debugger.guarding import Guarded
-from clary.debugger.naming import SCALAR_PREFIX
+from clary.debugger.naming import SCALAR_PREFIX, gradient_name
 from clary.debugger.recording import Recording
 from clary.debugger.reductions import Reductions
 from clary.debugger.schedule import Schedule
 from clary.debugger.selection import Selections
-from clary.debugger.watched import WatchedModule, tensors_in
+from clary.debugger.watched import CAPTURES_WITH_HISTOGRAMS, WatchedModule, tensors_in
 from clary.debugger.workers import captures, worker_name
 from clary.errors import UsageError
 from clary.formats.tensor_log.entries import CollectionRecord, Mode, Step
@@ -80,6 +82,7 @@ class Hook:
         self._recording: Recording | None = None
         self._background: Background | None = None
         self._pending_scalars: dict[str, float] = {}
+        self._gradients_seen: Counter[str] = Counter()
         self._mode: Mode | None = None
         self._listener: losses.Listener | None = None
         self._process = os.getpid()
@@ -177,6 +180,21 @@ class Hook:
     def begin_step(self, mode: Mode) -> None:
         """Begin a step by hand, where modules are watched that do not count."""
         self._guarded(self._begin)(mode)
+
+    @property
+    def captures_parameters(self) -> bool:
+        """Whether parameters or gradients are captured at the step that goes on."""
+        return self._recording is not None and self._recording.selection.parameters
+
+    def capture_parameter(self, name: str, value: Tensor, gradient: Tensor | None = None) -> None:
+        """Capture a parameter that belongs to no module that is watched.
+
+        Args:
+            name: as in `<class>_<path>`.
+            value: before its update.
+            gradient: of this step.
+        """
+        self._guarded(self._capture_parameter)(name, value, gradient)
 
     def capture_gradients(self) -> None:
         """Capture what `.grad` holds, of modules that do not count."""
@@ -293,7 +311,24 @@ class Hook:
             return
         for collection in among:
             recording.belongs(name, collection)
-        recording.tensor(name, torch.as_tensor(value), wanted)
+        tensor = torch.as_tensor(value)
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            wanted = replace(wanted, raw=True)  # statistics of class numbers tell nothing
+        recording.tensor(name, tensor, wanted)
+        recording.send()
+
+    def _capture_parameter(self, name: str, value: Tensor, gradient: Tensor | None) -> None:
+        recording = self._recording
+        if recording is None:
+            return
+        wanted = recording.selection.reductions(name)
+        if wanted is not None:
+            recording.tensor(name, value, wanted, update=True)
+        wanted = recording.selection.reductions(gradient_name(name))
+        if wanted is not None and gradient is not None:
+            self._gradients_seen[name] += 1
+            early = self._gradients_seen[name] <= CAPTURES_WITH_HISTOGRAMS
+            recording.tensor(gradient_name(name), gradient, wanted, histogram=early)
         recording.send()
 
     def _capture_gradients(self) -> None:

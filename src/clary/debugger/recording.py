@@ -21,7 +21,7 @@ from clary.debugger.reductions import Reductions
 from clary.debugger.selection import Selection
 from clary.debugger.small_tensors import SMALL, statistics_of_small
 from clary.debugger.statistics import Wanted, statistics_of
-from clary.debugger.transfer import Transfer, array_of
+from clary.debugger.transfer import Array, Transfer, array_of
 from clary.debugger.units import units_of
 from clary.formats.tensor_log.entries import (
     Capture,
@@ -213,7 +213,10 @@ def _raw_of(tensor: Tensor) -> RawTensor:
     tensor = tensor.contiguous()
     shape = tuple(tensor.shape)
     if tensor.dtype == torch.bfloat16:
-        halves = tensor.view(torch.int16).numpy()
-        return RawTensor("bfloat16", shape, memoryview(halves).cast("B") if halves.size else b"")
+        return RawTensor("bfloat16", shape, _bytes_of(tensor.view(torch.int16).numpy()))
     array = tensor.numpy()
-    return RawTensor(array.dtype.name, shape, memoryview(array).cast("B") if array.size else b"")
+    return RawTensor(array.dtype.name, shape, _bytes_of(array))
+
+
+def _bytes_of(array: Array) -> bytes | memoryview:
+    return array.reshape(-1).view(np.uint8).data if array.size else b""

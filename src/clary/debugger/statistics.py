@@ -77,7 +77,7 @@ class _Sums(NamedTuple):
 def _sums(values: Tensor) -> _Sums | None:
     """None when an element is not finite, or the type of the elements cannot hold a sum."""
     low, high, total, l1, squares, nonzeros = math.inf, -math.inf, 0.0, 0.0, 0.0, 0
-    for block in values.split(BLOCK):
+    for block in torch.split(values, BLOCK):
         smallest, largest = torch.aminmax(block)
         low, high = min(low, smallest.item()), max(high, largest.item())
         total += block.sum().item()

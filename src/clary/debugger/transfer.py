@@ -71,14 +71,14 @@ class _Batch:
             return cls(tickets, shapes, flat.cpu(), None)
         values = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=True)
         values.copy_(flat, non_blocking=True)
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(device))
         return cls(tickets, shapes, values, event)
 
     def read(self) -> dict[int, Tensor]:
         if self.event is not None:
             self.event.synchronize()
-        parts = self.values.split([shape.numel() for shape in self.shapes])
+        parts = torch.split(self.values, [shape.numel() for shape in self.shapes])
         return {
             ticket: part.view(shape)
             for ticket, part, shape in zip(self.tickets, parts, self.shapes, strict=True)

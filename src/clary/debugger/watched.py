@@ -110,7 +110,10 @@ class WatchedModule:
         def arrived(gradient: Tensor) -> None:
             recording.tensor(name, gradient, wanted, histogram=histogram)
 
-        self._handles.append(parameter.register_hook(self._guard(arrived)))
+        handle = parameter.register_hook(  # type: ignore[no-untyped-call]
+            self._guard(arrived)
+        )
+        self._handles.append(handle)
 
     def _see_input(self, recording: Recording, inputs: tuple[Any, ...] | None) -> None:
         name = f"{self.root}_input_0"

@@ -77,13 +77,15 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
     # From here on torch is loaded, which takes seconds; everything cheap has been said before.
     prepare_process()
     from clary.jobs.progress import progress_for
+    from clary.jobs.watching import is_watched, watcher_for
     from clary.vision.finetuning import finetune
 
+    watchers = [watcher_for(directory)] if is_watched(directory) and main_process else []
     result = finetune(
         dataset,
         output=directory.root,
         options=options,
-        observers=[progress_for(console), watchable],
+        observers=[progress_for(console), watchable, *watchers],
         settings=settings,
     )
     if not main_process:

@@ -8,6 +8,7 @@ Training without observers makes no call at all.
     run_started
       epoch_started
         phase_started / phase_ended       many times: data, forward, backward, …
+        before_update                     a step of training, within its phase "optimizer"
         step_ended
       epoch_ended
     run_ended                              always, also after an error
@@ -15,21 +16,26 @@ Training without observers makes no call at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import torch
 
 Phase = Literal["data", "transfer", "forward", "backward", "optimizer", "evaluation", "checkpoint"]
 Mode = Literal["train", "valid"]
+LearnsFrom = Literal["pictures", "features"]
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """What is about to be trained. `steps_per_epoch` counts optimizer-visible batches."""
+    """What is about to be trained. `steps_per_epoch` counts optimizer-visible batches.
+
+    A model that learns from features is not called and keeps its weights while it is trained:
+    `Observer.before_update` gives those that learn.
+    """
 
     model: torch.nn.Module
     classes: tuple[str, ...]
@@ -37,6 +43,15 @@ class RunStarted:
     epochs: int
     steps_per_epoch: int
     batch_size: int
+    learns_from: LearnsFrom = "pictures"
+
+
+class Learning(NamedTuple):
+    """A parameter that is about to be updated, by its path in the model; to be read only."""
+
+    path: str
+    value: torch.Tensor
+    gradient: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class StepEnded:
     """One batch is done; `step` counts from 0 in its mode. The learning rate is 0 in `valid`.
 
     `loss`, the mean of the batch, stays on its device: reading it may wait for the device.
+    `labels` and `predictions` (N) are class numbers, there in `valid`.
     """
 
     mode: Mode
@@ -52,6 +68,8 @@ class StepEnded:
     loss: torch.Tensor
     batch_size: int
     learning_rate: float
+    labels: torch.Tensor | None = None
+    predictions: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,9 @@ class Observer:
 
     def phase_ended(self, phase: Phase) -> None:
         """The phase that began last is over."""
+
+    def before_update(self, learning: Callable[[], Sequence[Learning]]) -> None:
+        """Gradients are there, neither clipped nor used; `learning` collects them when called."""
 
     def step_ended(self, step: StepEnded) -> None:
         """A batch of training or validation is done."""
@@ -129,6 +150,11 @@ class Observers(Observer):
         """Pass it on."""
         for observer in self._observers:
             observer.phase_ended(phase)
+
+    def before_update(self, learning: Callable[[], Sequence[Learning]]) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.before_update(learning)
 
     def step_ended(self, step: StepEnded) -> None:
         """Pass it on."""

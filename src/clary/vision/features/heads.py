@@ -11,7 +11,7 @@ A bank is owned by one thread. All arithmetic is float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from clary.vision.features.head_optimizers import HeadOptimizer
 from clary.vision.features.head_options import HeadOptions
+from clary.vision.observer import Learning
 
 ROWS_AT_ONCE = 4096
 # Parameters of all heads together.
@@ -29,10 +30,14 @@ ALONE_BELOW = 1_000_000
 
 @dataclass(frozen=True)
 class HeadResults:
-    """Per head: mean loss of the rows, shape (K,), and how many were right, shape (K,)."""
+    """Per head: mean loss of the rows, shape (K,), and how many were right, shape (K,).
+
+    `predictions` (K, N) are class numbers, where the heads were judged.
+    """
 
     losses: Tensor
     correct: Tensor
+    predictions: Tensor | None = None
 
 
 class HeadBank:
@@ -100,21 +105,35 @@ class HeadBank:
         """Steps taken so far."""
         return self._optimizer.steps
 
-    def step(self, features: Tensor, labels: Tensor, lrs: Sequence[float]) -> HeadResults:
+    def step(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        lrs: Sequence[float],
+        *,
+        before_update: Callable[[Callable[[], Sequence[Learning]]], None] | None = None,
+    ) -> HeadResults:
         """Train every head on one batch.
 
         Args:
             features: float32 (B, D) on the bank's device.
             labels: int64 (B,) there.
             lrs: K learning rates.
+            before_update: an observer's, which is told of the first head.
 
         Returns:
             The loss that was minimised (smoothed, weighted) and the hits, before the step.
         """
         with torch.no_grad(), self._threads():
-            return self._step(features, labels, lrs)
+            return self._step(features, labels, lrs, before_update)
 
-    def _step(self, features: Tensor, labels: Tensor, lrs: Sequence[float]) -> HeadResults:
+    def _step(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        lrs: Sequence[float],
+        before_update: Callable[[Callable[[], Sequence[Learning]]], None] | None,
+    ) -> HeadResults:
         inputs, masks, logits = self._forward(features, self._parameters(), training=True)
         targets = self._targets(labels)
         weights = targets.sum(dim=2, keepdim=True)
@@ -124,12 +143,20 @@ class HeadBank:
         losses = -(targets * log_probabilities).sum(dim=(1, 2)) / divisor.view(-1)
         gradient = (log_probabilities.exp() * weights - targets) / divisor
         gradients = self._backward(gradient, inputs, masks)
+        if before_update is not None:
+            before_update(lambda: self._learning(gradients))
         if self._clip is not None:
             self._clip_gradients(gradients, self._clip)
         self._optimizer.step(gradients, lrs)
         if self._averages is not None:
             self._update_averages(self._averages)
         return HeadResults(losses, (logits.argmax(dim=2) == labels).sum(dim=1))
+
+    def _learning(self, gradients: Sequence[Tensor]) -> list[Learning]:
+        """The first head's parameters, by their paths in the classifier."""
+        names = [f"head.{name}.{kind}" for kind in ("weight", "bias") for name in self._names[0]]
+        parameters = zip(names, self._parameters(), gradients, strict=True)
+        return [Learning(name, value[0], gradient[0]) for name, value, gradient in parameters]
 
     @torch.no_grad()
     def evaluate(self, features: Tensor, labels: Tensor) -> HeadResults:
@@ -138,14 +165,15 @@ class HeadBank:
         Heads with `ema` are judged by their averages.
         """
         losses = torch.zeros(len(self), device=self.device, dtype=torch.float64)
-        correct = torch.zeros(len(self), device=self.device, dtype=torch.int64)
+        predictions = labels.new_empty((len(self), len(labels)))
         for start in range(0, len(labels), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             logits = self.logits(features[rows])
             wanted = labels[rows].expand(len(self), -1).unsqueeze(2)
             losses -= logits.log_softmax(dim=2).gather(2, wanted).sum(dim=(1, 2))
-            correct += (logits.argmax(dim=2) == labels[rows]).sum(dim=1)
-        return HeadResults(losses / max(1, len(labels)), correct)
+            predictions[:, rows] = logits.argmax(dim=2)
+        correct = (predictions == labels).sum(dim=1)
+        return HeadResults(losses / max(1, len(labels)), correct, predictions)
 
     @torch.no_grad()
     def logits(self, features: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from clary.errors import UsageError
-from clary.vision.features import Features, HeadBank, HeadOptions
+from clary.vision.features import Features, HeadBank, HeadOptions, HeadResults
 from clary.vision.finetuning.plan import Plan
 from clary.vision.hardware import Hardware
 from clary.vision.models import Classifier
@@ -31,11 +31,16 @@ ROWS_AT_ONCE = 4096
 
 
 class BatchResult(NamedTuple):
-    """What one batch gave one head: mean loss and hits, on the device, of so many pictures."""
+    """What one batch gave one head: mean loss and hits, on the device, of so many pictures.
+
+    Where it was judged, `labels` and `predictions` (N) are class numbers.
+    """
 
     loss: torch.Tensor
     hits: torch.Tensor
     pictures: int
+    labels: torch.Tensor | None = None
+    predictions: torch.Tensor | None = None
 
 
 class Member:
@@ -194,22 +199,33 @@ class HeadGroup:
             member.learning_rate(self._epoch, self._step, self.steps_per_epoch)
             for member in self._members
         ]
+        # Of several heads each has watchers of its own, and none sees the others' weights.
+        watched = bool(observers) and len(self._members) == 1
         with observers.phase("optimizer"):
-            result = self.bank.step(rows, labels, rates)
-        self._results.append(self._by_member(result.losses, result.correct, len(chosen)))
+            told = observers.before_update if watched else None
+            result = self.bank.step(rows, labels, rates, before_update=told)
+        self._results.append(self._by_member(result, len(chosen)))
         self._step += 1
 
     def _judge_rows(self, rows: slice) -> dict[Member, BatchResult]:
         device = self._hardware.device
         wanted = torch.from_numpy(self.valid.labels[rows]).to(device)
         features = torch.from_numpy(self.valid.views[0][rows]).to(device)
-        result = self.bank.evaluate(features, wanted)
-        return self._by_member(result.losses, result.correct, len(wanted))
+        return self._by_member(self.bank.evaluate(features, wanted), len(wanted), wanted)
 
     def _by_member(
-        self, losses: torch.Tensor, hits: torch.Tensor, count: int
+        self, result: HeadResults, count: int, labels: torch.Tensor | None = None
     ) -> dict[Member, BatchResult]:
-        results = map(BatchResult, losses.unbind(), hits.unbind(), [count] * len(self._members))
+        heads = len(self._members)
+        predicted = [None] * heads if result.predictions is None else result.predictions.unbind()
+        results = map(
+            BatchResult,
+            result.losses.unbind(),
+            result.correct.unbind(),
+            [count] * heads,
+            [labels] * heads,
+            predicted,
+        )
         return dict(zip(self._members, results, strict=True))
 
 

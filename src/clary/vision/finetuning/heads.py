@@ -119,7 +119,8 @@ class HeadTraining:
 
     def _train_step(self, epoch: int, totals: Totals) -> None:
         self.learning_rate = self.member.learning_rate(epoch, self.step, self.steps_per_epoch)
-        loss, hits, count = self.group.train_step(self.member, epoch, self.step, self.observers)
+        result = self.group.train_step(self.member, epoch, self.step, self.observers)
+        loss, hits, count = result.loss, result.hits, result.pictures
         # Every process sees all rows, and the loop adds the processes up.
         share = 1 / self.processes.world_size
         totals.add(loss * count * share, hits * share, count * share)
@@ -137,10 +138,13 @@ class HeadTraining:
     def validate(self, epoch: int) -> Totals:
         """Evaluate the head on the validation split's features."""
         totals = Totals(self.hardware.device)
-        for step, (loss, hits, count) in enumerate(self.group.judge(self.member)):
+        for step, part in enumerate(self.group.judge(self.member)):
+            loss, hits, count, labels, predictions = part
             totals.add(loss * count, hits, count)
             if self.observers:
-                self.observers.step_ended(StepEnded("valid", epoch, step, loss, count, 0.0))
+                self.observers.step_ended(
+                    StepEnded("valid", epoch, step, loss, count, 0.0, labels, predictions)
+                )
         return totals
 
     @torch.inference_mode()

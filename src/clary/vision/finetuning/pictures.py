@@ -24,7 +24,7 @@ from clary.vision.finetuning.starting import StartingModel
 from clary.vision.loaders import Batch, BatchLoader
 from clary.vision.mixing import mix_batch
 from clary.vision.models import parameter_groups, set_trainable
-from clary.vision.observer import StepEnded
+from clary.vision.observer import Learning, StepEnded
 from clary.vision.optimizers import (
     build_optimizer,
     learning_rate_factor,
@@ -144,6 +144,8 @@ class PictureTraining:
             self._check_finite(sums.loss, epoch)
         totals.add(sums.loss, sums.hits, sums.count)
         with self.observers.phase("optimizer"):
+            if self.observers:
+                self.observers.before_update(self._learning)
             if options.clip_grad is not None:
                 torch.nn.utils.clip_grad_norm_(self.classifier.parameters(), options.clip_grad)
             self.optimizer.step()
@@ -155,6 +157,13 @@ class PictureTraining:
             self.observers.step_ended(
                 StepEnded("train", epoch, self.step, mean, sums.count, self.learning_rate)
             )
+
+    def _learning(self) -> list[Learning]:
+        return [
+            Learning(name, parameter.detach(), parameter.grad)
+            for name, parameter in self.classifier.named_parameters()
+            if parameter.requires_grad
+        ]
 
     def _group_gradients(self, epoch: int, group: Sequence[Batch]) -> _Sums:
         """Add up the gradients of a step's batches; in smaller pieces when memory is short.
@@ -294,13 +303,16 @@ class PictureTraining:
             for step, batch in enumerate(batches):
                 images = self._network_input(batch.images)
                 labels = batch.labels.to(self.hardware.device)
-                with self.hardware.autocast():
+                with self.observers.phase("forward"), self.hardware.autocast():
                     logits = network(images)
                 loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-                totals.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
+                predictions = logits.argmax(1)
+                totals.add(loss, (predictions == labels).sum(), len(labels))
                 if self.observers:
-                    ended = StepEnded("valid", epoch, step, loss / len(labels), len(labels), 0.0)
-                    self.observers.step_ended(ended)
+                    mean, count = loss / len(labels), len(labels)
+                    self.observers.step_ended(
+                        StepEnded("valid", epoch, step, mean, count, 0.0, labels, predictions)
+                    )
         self.processes.add_up(totals.sums)
         return totals
 

@@ -54,6 +54,7 @@ class PreparedRun:
                 epochs=options.epochs,
                 steps_per_epoch=training.steps_per_epoch,
                 batch_size=options.batch_size,
+                learns_from="features" if self.plan.uses_features else "pictures",
             )
         )
         return loop
