@@ -11,6 +11,7 @@ import pytest
 
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob, Transition
+from clary.service.supervisor.rules.evaluations import evaluations_of
 from clary.service.supervisor.supervisor import Supervisor
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import FIRST_MESSAGE, STARTING
@@ -27,6 +28,9 @@ QUICK = Timing(
     last_read_s=10,
     unseen_s=0.5,
     retry_s=0.1,
+    rules_s=0.02,
+    rule_grace_s=20,
+    rule_settle_s=0.5,
 )
 
 Supervise = Callable[..., Supervisor]
@@ -57,7 +61,7 @@ def new_job(name: str, **request: Any) -> TrainingJob:
 def reach(supervisor: Supervisor, name: str, *states: str) -> TrainingJob:
     """Wait until the job's status or secondary status is one of `states`."""
     job = supervisor.wait_until(
-        name, lambda job: job.secondary in states or job.status in states, seconds=5
+        name, lambda job: job.secondary in states or job.status in states, seconds=30
     )
     assert job is not None
     assert job.secondary in states or job.status in states, job
@@ -65,7 +69,7 @@ def reach(supervisor: Supervisor, name: str, *states: str) -> TrainingJob:
 
 
 def submit(supervisor: Supervisor, state: State, job: TrainingJob) -> None:
-    assert state.create_training_job(job, {}) is None
+    assert state.create_training_job(job, {}, evaluations_of(job)) is None
     supervisor.submit(job.name)
 
 

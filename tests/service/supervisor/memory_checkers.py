@@ -52,6 +52,12 @@ class MemoryCheckers:
         self, checker: Checker, configuration: str, status: str, details: str = "", step: int = 0
     ) -> None:
         """What the process writes of one of its rules."""
+        with self._lock:
+            self._write(checker, configuration, status, details, step)
+
+    def _write(
+        self, checker: Checker, configuration: str, status: str, details: str, step: int
+    ) -> None:
         folder = checker.result(configuration)
         rule = next(one.rule for one in checker.rules if one.configuration == configuration)
         if status == "IssuesFound":
@@ -79,9 +85,10 @@ class MemoryCheckers:
         assert not process.lives, "a checker that lives was started again"
         process.starts += 1
         process.lives = True
-        for rule in checker.rules:
-            if RuleStatus.read(checker.result(rule.configuration)) is None:
-                self.say(checker, rule.configuration, "InProgress")
+        with self._lock:
+            for rule in checker.rules:
+                if RuleStatus.read(checker.result(rule.configuration)) is None:
+                    self.say(checker, rule.configuration, "InProgress")
         if (checker.folder / "ended").exists():
             self._judge_the_rest(checker)
         self.after("start")

@@ -21,6 +21,7 @@ PERIOD_S = 2.0
 
 _TENSORS = "output/tensors"
 _TENSORBOARD = "output/tensorboard"
+_SEGMENTS = "statistics"
 _END_OF_JOB = "training_job_end.ts"
 
 
@@ -52,19 +53,32 @@ def result_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
     )
 
 
-def say_training_ended(job: TrainingJobSpec) -> None:
-    """Leave beside the tensors what tells their readers, here and in S3, that no more will come.
+def complete_tensors(job: TrainingJobSpec) -> None:
+    """Make the tensors of a job that has ended whole, and say that no more will come.
 
     Raises:
-        ClaryError: DebugHookConfig names a folder outside /opt/ml.
-        StorageError: the folder cannot be written.
+        ClaryError: DebugHookConfig names a folder outside /opt/ml, or a folder cannot be written.
     """
     if not job.request.get("DebugHookConfig"):
         return
     for folder in tensor_folders(job):
+        _seal(folder)
         marker = folder / _END_OF_JOB
         if not marker.exists():
             write_json(marker, {"job": job.name, "ended": time.time()})
+
+
+def _seal(folder: Path) -> None:
+    """Make segments of what writers that were killed have left: S3 gets whole files only."""
+    unfinished = [path.name for path in folder.glob(f"{_SEGMENTS}/.*")]
+    if not unfinished:
+        return
+    # It brings numpy, which the service has no other use for.
+    from clary.formats.tensor_log import TensorLogWriter
+    from clary.formats.tensor_log.layout import live_of
+
+    for worker in {found[1] for name in unfinished if (found := live_of(name)) is not None}:
+        TensorLogWriter(folder, worker=worker).close()
 
 
 def _tensors(job: TrainingJobSpec) -> Iterator[Mirrored]:

@@ -145,10 +145,10 @@ class Checkers(Protocol):
         """
 
     def training_ended(self, job: TrainingJobSpec) -> None:
-        """Tell all checkers of a job, and whoever reads its tensors, that no more will come.
+        """Tell all checkers of a job that no more tensors will come.
 
         Raises:
-            ClaryError: they cannot be told.
+            StorageError: they cannot be told.
         """
 
     def collect(self, job: TrainingJobSpec) -> None:

@@ -22,16 +22,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from clary.errors import ClaryError, StorageError
 from clary.formats.files import storage_errors
-from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
+from clary.formats.launch import (
+    FIRST_HOST,
+    HostEnded,
+    HostStarted,
+    Isolation,
+    host_log,
+    launched_marker,
+)
+from clary.formats.log_file import encode_events
 from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
 from clary.service.executors.debug_outputs import PERIOD_S as DEBUG_PERIOD_S
-from clary.service.executors.debug_outputs import output_mirrors, say_training_ended
+from clary.service.executors.debug_outputs import complete_tensors, output_mirrors
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -254,11 +263,16 @@ class LocalProcesses:
 
     def _store_debug_outputs(self, job: TrainingJobSpec) -> None:
         """For the last time; the training is as good without them."""
-        try:
-            say_training_ended(job)
-            self._debug_outputs.finish(job)
-        except (ClaryError, OSError) as error:
-            logger.warning("The tensors of %s are not all in S3: %s", job.name, error)
+        for step in (complete_tensors, self._debug_outputs.finish):
+            try:
+                step(job)
+            except (ClaryError, OSError) as error:
+                said = f"clary: what the debugger saw is not all in S3: {error}"
+                logger.warning("%s: %s", job.name, said)
+                # Its own writer has ended.
+                log = host_log(job.directory.root, FIRST_HOST)
+                with suppress(OSError), log.open("ab") as file:
+                    file.write(encode_events([(int(time.time() * 1000), said)]))
 
     def _start(self, host: HostPlace, lane: Key | None) -> None:
         lock = host.files.hold()

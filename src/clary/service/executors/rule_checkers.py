@@ -41,7 +41,6 @@ from clary.service.executors.copying import copy_file
 from clary.service.executors.debug_outputs import (
     PERIOD_S,
     result_mirrors,
-    say_training_ended,
     tensor_folders,
 )
 from clary.service.executors.executor import Message, TrainingJobSpec
@@ -154,12 +153,11 @@ class RuleCheckers:
             path.touch()
 
     def training_ended(self, job: TrainingJobSpec) -> None:
-        """Tell all checkers of a job, and whoever reads its tensors, that no more will come.
+        """Tell all checkers of a job that no more tensors will come.
 
         Raises:
-            ClaryError: they cannot be told.
+            StorageError: they cannot be told.
         """
-        say_training_ended(job)
         for checker in checkers_of(job.request, job.directory.root):
             with storage_errors(checker.folder):
                 checker.folder.mkdir(parents=True, exist_ok=True)

@@ -57,9 +57,8 @@ def debugger_problems(request: Mapping[str, Any]) -> Iterator[str]:
         if config:
             yield from _folder(member, config, default)
     hook = request.get("DebugHookConfig") or {}
+    # One name may come several times: SDKs send what a rule asks for beside what a person asks for.
     names = [one.get("CollectionName") for one in hook.get("CollectionConfigurations") or ()]
-    for name in _repeated(name for name in names if name is not None):
-        yield f"Collection {name!r} is configured twice in DebugHookConfig: name it once."
     if None in names:
         yield "A collection of DebugHookConfig has no CollectionName: name it."
     configurations = request.get(RULES) or ()

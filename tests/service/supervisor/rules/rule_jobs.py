@@ -1,0 +1,81 @@
+"""Jobs with rules, and what their checkers are called."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clary.formats.job_directory import JobDirectory
+from clary.service.executors.rule_configurations import Checker, checkers_of
+from clary.service.state.rule_evaluations import RuleEvaluation
+from clary.service.state.state import State
+from clary.service.state.training_jobs import TrainingJob
+from clary.settings import Settings
+from tests.service.supervisor.conftest import new_job
+
+WAIT_S = 30.0
+STOP = [{"name": "stoptraining"}]
+EMAIL = [{"name": "email", "endpoint": "me@example.org"}]
+
+
+def rule(name: str, actions: Sequence[Any] = (), **parameters: str) -> dict[str, Any]:
+    """A built-in rule as CreateTrainingJob takes it."""
+    told = {"rule_to_invoke": "VanishingGradient", **parameters}
+    if actions:
+        told["action_json"] = json.dumps(list(actions))
+    return {
+        "RuleConfigurationName": name,
+        "RuleEvaluatorImage": "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-debugger-rules:latest",
+        "RuleParameters": told,
+    }
+
+
+def custom_rule(name: str, **parameters: str) -> dict[str, Any]:
+    """A rule of one's own."""
+    told = {"rule_to_invoke": "Mine", "source_s3_uri": "s3://bucket/mine.py", **parameters}
+    return {
+        "RuleConfigurationName": name,
+        "RuleEvaluatorImage": "sagemaker-debugger-rule-evaluator",
+        "RuleParameters": told,
+    }
+
+
+def ruled_job(name: str, *rules: dict[str, Any]) -> TrainingJob:
+    """A job with rules."""
+    return new_job(name, DebugRuleConfigurations=list(rules))
+
+
+def checkers(settings: Settings, job: TrainingJob) -> tuple[Checker, ...]:
+    """The checkers of a job."""
+    root = JobDirectory(settings.jobs_dir / job.name).root
+    return checkers_of(job.request, root)
+
+
+def evaluations(state: State, name: str) -> dict[str, RuleEvaluation]:
+    """How the rules of a job stand, by their configurations."""
+    job = state.training_jobs.find(name)
+    assert job is not None
+    return {one.configuration: one for one in state.rule_evaluations.of_job(job.number)}
+
+
+def wait_for(
+    state: State, name: str, configuration: str, satisfied: Callable[[RuleEvaluation], bool]
+) -> RuleEvaluation:
+    """Wait until a rule is as wanted."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        one = evaluations(state, name)[configuration]
+        if satisfied(one):
+            return one
+        assert time.monotonic() < deadline, one
+        time.sleep(0.01)
+
+
+def wait_until(satisfied: Callable[[], bool]) -> None:
+    """Wait for anything else."""
+    deadline = time.monotonic() + WAIT_S
+    while not satisfied():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
