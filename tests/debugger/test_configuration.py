@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clary.debugger import Collection, HookConfiguration, Mode, Reductions
+from clary.debugger.selection import Selections
 from clary.errors import FormatError, UsageError
 
 DOCUMENT = {
@@ -78,10 +79,6 @@ def test_all_is_asked_for_by_a_flag_of_the_hook():
         ({"HookParameters": {"reductions": "median"}}, "median"),
         ({"HookParameters": {"dry_run": "maybe"}}, "dry_run"),
         ({"HookParameters": {"include_regex": "("}}, "include_regex"),
-        (
-            {"CollectionConfigurations": [{"CollectionName": "weights"}] * 2},
-            "twice",
-        ),
     ],
 )
 def test_what_cannot_be_used_is_said_by_name(document, told):
@@ -121,3 +118,18 @@ def test_a_comma_within_an_expression_stays_there():
     }
     found = collections_of(HookConfiguration.parse({"CollectionConfigurations": [entry]}))
     assert found["mine"].include_regex == (r"layer\d{1,2}",)
+
+
+def test_a_collection_that_is_named_twice_is_captured_when_either_is_due():
+    document = {
+        "CollectionConfigurations": [
+            {"CollectionName": "gradients", "CollectionParameters": {"save_interval": "5"}},
+            {"CollectionName": "gradients", "CollectionParameters": {"save_interval": "3"}},
+        ]
+    }
+    selections = Selections(HookConfiguration.parse(document))
+    due = [step for step in range(1, 11) if selections.at(Mode.TRAIN, step) is not None]
+    assert due == [3, 5, 6, 9, 10]
+    whole = selections.at(Mode.TRAIN, 3)
+    assert whole is not None
+    assert whole.reductions("gradient/Net_fc.weight") == Reductions(raw=True)

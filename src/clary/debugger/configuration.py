@@ -41,7 +41,8 @@ class HookConfiguration:
     """What a hook captures and when.
 
     Args:
-        collections: what is captured; `losses` always is.
+        collections: what is captured; `losses` always is. One name may come several times: what
+            it holds is captured when one of them is due.
         schedule: of collections that have none of their own.
         reductions: of collections that have none of their own.
         folder: where the tensor log is written; None leaves it to the hook's caller.
@@ -49,7 +50,7 @@ class HookConfiguration:
         dry_run: capture nothing.
 
     Raises:
-        UsageError: a collection stands there twice, or `include_workers` is something else.
+        UsageError: `include_workers` is something else than `one` or `all`.
     """
 
     collections: tuple[Collection, ...] = ()
@@ -62,9 +63,6 @@ class HookConfiguration:
     def __post_init__(self) -> None:
         collections = tuple(self.collections)
         names = [collection.name for collection in collections]
-        for name in names:
-            if names.count(name) > 1:
-                raise UsageError(f"the collection {name!r} is given twice: give it once")
         if LOSSES not in names:
             collections = (Collection(LOSSES), *collections)
         object.__setattr__(self, "collections", collections)

@@ -70,7 +70,7 @@ class Selections:
             (collection, configuration.schedule_of(collection))
             for collection in configuration.collections
         ]
-        self._known: dict[tuple[str, ...], Selection] = {}
+        self._known: dict[tuple[int, ...], Selection] = {}
         self.nothing = Selection((), configuration)
 
     def at(self, mode: Mode, step: int) -> Selection | None:
@@ -83,10 +83,11 @@ class Selections:
         ]
         if not due:
             return None
-        names = tuple(collection.name for collection in due)
-        if names not in self._known:
-            self._known[names] = Selection(due, self._configuration)
-        return self._known[names]
+        # By identity: a name may stand there several times.
+        key = tuple(id(collection) for collection in due)
+        if key not in self._known:
+            self._known[key] = Selection(due, self._configuration)
+        return self._known[key]
 
 
 def _takes_parameters(collection: Collection) -> bool:

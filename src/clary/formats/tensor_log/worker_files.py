@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from clary.errors import FormatError
 from clary.formats.files import read_versioned_json, write_json
@@ -16,17 +17,19 @@ from clary.formats.tensor_log.layout import VERSION, WorkerPaths
 def write_collections(paths: WorkerPaths, collections: Sequence[CollectionRecord]) -> None:
     """Say how the hook was configured, and what it found to belong to each collection.
 
+    Of collections with one name, their tensors and expressions are written together.
+
     Raises:
         StorageError: the folder cannot be written.
     """
-    described = {
-        record.name: {
-            "include_regex": list(record.include_regex),
-            "tensors": list(record.tensors),
-            "parameters": dict(record.parameters),
+    described: dict[str, dict[str, Any]] = {}
+    for record in collections:
+        known = described.get(record.name, {"include_regex": [], "tensors": [], "parameters": {}})
+        described[record.name] = {
+            "include_regex": list(dict.fromkeys((*known["include_regex"], *record.include_regex))),
+            "tensors": list(dict.fromkeys((*known["tensors"], *record.tensors))),
+            "parameters": {**known["parameters"], **record.parameters},
         }
-        for record in collections
-    }
     write_json(paths.collections, {"version": VERSION, "collections": described})
 
 
