@@ -141,6 +141,17 @@ class SaveConfig:
             return cls.from_dict(obj)
         raise SMDebugTypeError(f"{obj!r} says nothing about when to save: give a SaveConfig")
 
+    @classmethod
+    def of(cls, schedule: Schedule) -> SaveConfig:
+        """What Clary's schedule says."""
+        windows = {mode: schedule.window(mode) for mode in ModeKeys}
+        return cls(
+            {
+                mode: SaveConfigMode(own.interval, own.start, own.end, sorted(own.steps))
+                for mode, own in windows.items()
+            }
+        )
+
     def to_json_dict(self) -> dict[str, dict[str, Any] | None]:
         """As a dictionary, by the names of modes."""
         return {

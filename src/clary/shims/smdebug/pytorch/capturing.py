@@ -40,7 +40,7 @@ def configuration(
         included: the names of those that are saved.
         paths: the paths of watched modules.
         save_config: when collections are saved that do not say it themselves.
-        reduction_config: what is kept of them; None the whole.
+        reduction_config: what is kept of them; None as `parsed` says.
         parsed: the rest, and what a configuration file has said.
 
     Raises:
@@ -50,23 +50,24 @@ def configuration(
     names = set(included)
     if CollectionKeys.ALL in names:
         names |= set(collections)
-    default = None if reduction_config is None else reduction_config.kept()
-    found = []
+    default = parsed.reductions if reduction_config is None else reduction_config.kept()
+    found: list[Captured] = []
     for name in [LOSSES, *sorted(names - {LOSSES})]:
         collection = collections[name]
         expressions = collection.expressions(paths)
         if not (expressions or collection.tensor_names or name in BUILT_IN):
             raise InvalidCollectionConfiguration(name)
-        found.append(
+        found += [
             Captured(
                 name,
                 tuple(one for one in expressions if one not in BUILT_IN.get(name, ())),
                 tuple(sorted(collection.tensor_names)),
-                schedule=_schedule(collection, save_config, parsed),
-                reductions=_kept(collection, default),
-                parameters=collection.captured.parameters if collection.captured else {},
+                schedule=_schedule(collection, said, save_config),
+                reductions=_kept(collection, said, default),
+                parameters=said.parameters if said else {},
             )
-        )
+            for said in collection.captured or (None,)
+        ]
     for name in sorted(set(collections) - names):
         if collections[name].modules or (name not in BUILT_IN and collections[name].include_regex):
             get_logger().warning(
@@ -96,21 +97,19 @@ def from_script(out_dir: str | Path, *, dry_run: bool, include_workers: str) -> 
     )
 
 
-def _schedule(
-    collection: Collection, save_config: SaveConfig, parsed: HookConfiguration
-) -> Schedule:
+def _schedule(collection: Collection, said: Captured | None, save_config: SaveConfig) -> Schedule:
     if collection.save_config is not None:
         return collection.save_config.schedule(save_config)
-    if collection.captured is not None and collection.captured.schedule is not None:
-        return collection.captured.schedule
+    if said is not None and said.schedule is not None:
+        return said.schedule
     return save_config.schedule()
 
 
-def _kept(collection: Collection, default: Reductions | None) -> Reductions:
+def _kept(collection: Collection, said: Captured | None, default: Reductions) -> Reductions:
     if collection.name in _NUMBERS:
         return _WHOLE
     if collection.reduction_config is not None:
         return collection.reduction_config.kept(histogram=collection.save_histogram)
-    if collection.captured is not None and collection.captured.reductions is not None:
-        return collection.captured.reductions
-    return default or _WHOLE
+    if said is not None and said.reductions is not None:
+        return said.reductions
+    return default

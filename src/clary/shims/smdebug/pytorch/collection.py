@@ -15,8 +15,12 @@ from ..exceptions import SMDebugError
 class Collection(NamedCollection):
     """Tensors by names and expressions, and inputs and outputs of modules."""
 
-    # As a configuration file has said it: counts where a script has not said otherwise.
-    captured: Captured | None = None
+    @property
+    def captured(self) -> list[Captured]:
+        """As a configuration file has said it, each time: counts where a script says nothing."""
+        if not hasattr(self, "_captured"):
+            self._captured: list[Captured] = []
+        return self._captured
 
     def add_module_tensors(self, module: Any, inputs: bool = False, outputs: bool = True) -> None:
         """Let inputs or outputs of a module belong to it.
@@ -37,7 +41,7 @@ class Collection(NamedCollection):
 
     def take(self, captured: Captured) -> None:
         """Be what a configuration file says of it."""
-        self.captured = captured
+        self.captured.append(captured)
         self.include(list(captured.include_regex))
 
     def expressions(self, paths: Mapping[Any, str]) -> tuple[str, ...]:

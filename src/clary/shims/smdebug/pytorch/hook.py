@@ -42,6 +42,8 @@ from .collection import Collection, CollectionManager
 from .custom_tensors import CustomTensors
 from .job_metrics import JobMetrics
 
+_PLATFORM = Path("/opt/ml")
+
 
 class Hook:
     """Saves what a training does; owned by the thread that trains.
@@ -125,7 +127,7 @@ class Hook:
         if json_file_path is not None and not Path(json_file_path).exists():
             raise FileNotFoundError(f"{json_file_path} is not there: name a debughookconfig.json")
         get_logger().debug("there is no debughookconfig.json: this hook saves nothing")
-        return cls(str(DEFAULT_FOLDER), dry_run=True)
+        return cls(str(_of_this_job(DEFAULT_FOLDER)), dry_run=True)
 
     @classmethod
     def create_if_configured(cls, json_file_path: str | None = None) -> Hook | None:
@@ -135,11 +137,13 @@ class Hook:
             UsageError: it says what cannot be used.
             FormatError: it is damaged.
         """
-        path = Path(json_file_path or os.environ.get(CONFIGURATION_VARIABLE) or DEFAULT_PATH)
+        named = json_file_path or os.environ.get(CONFIGURATION_VARIABLE)
+        path = Path(named) if named else _of_this_job(DEFAULT_PATH)
         if not path.exists():
             return None
         parsed = HookConfiguration.read(path)
-        hook = cls(str(parsed.folder), dry_run=parsed.dry_run)
+        folder = _of_this_job(parsed.folder or DEFAULT_FOLDER)
+        hook = cls(str(folder), dry_run=parsed.dry_run)
         hook._take(parsed)
         return hook
 
@@ -299,6 +303,7 @@ class Hook:
 
     def _take(self, parsed: HookConfiguration) -> None:
         self._parsed = parsed
+        self.save_config = SaveConfig.of(parsed.schedule)
         for captured in parsed.collections:
             self.get_collection(captured.name).take(captured)
             self.include_collections.append(captured.name)
@@ -327,6 +332,14 @@ class Hook:
             f"Hook(out_dir={self.out_dir!r}, step={self.step}, mode={self.mode.name}, "
             f"include_collections={self.include_collections})"
         )
+
+
+def _of_this_job(path: Path) -> Path:
+    """Where a job's own path is on a machine that cannot give each job an /opt/ml of its own."""
+    base = os.environ.get("SAGEMAKER_BASE_DIR")
+    if not base or not path.is_relative_to(_PLATFORM):
+        return path
+    return Path(base) / path.relative_to(_PLATFORM)
 
 
 def _folder(out_dir: str | None) -> Path:

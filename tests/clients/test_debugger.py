@@ -1,0 +1,77 @@
+"""SageMaker's debugger as notebooks use it: the unmodified SDK, people's scripts, `smdebug`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clary.formats.client_environment import SHIMS
+from tests.clients.conftest import SCRIPTS, RunScript
+from tests.clients.environments import ClientEnvironment
+from tests.clients.photos import few_of
+from tests.clients.results import result_of
+
+RULES = {"VanishingGradient", "Overfit", "Overtraining", "PoorWeightInitialization"}
+
+
+@pytest.mark.slow
+def test_rules_and_tensors_of_an_estimator(
+    run_script: RunScript, sagemaker2: ClientEnvironment
+) -> None:
+    script = SCRIPTS / "train_watched.py"
+    output = run_script(sagemaker2, "sdk2_debug.py", script, json.dumps({"epochs": 3}))
+    found = result_of(output)
+    assert Path(found["smdebug"]).is_relative_to(SHIMS)
+    assert set(found["summary"]) == {*RULES, "LossNotDecreasing"}
+    # Rules have reported when fit() returns.
+    assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
+    assert found["summary"]["VanishingGradient"] == "NoIssuesFound"
+    assert found["place"].endswith(f"/{found['name']}/debug-output")
+    steps, losses = found["train"]
+    assert steps == list(range(0, 30, 2))
+    assert losses[-1] < losses[0]
+    steps, losses = found["eval"]
+    assert steps == list(range(12))
+    assert all(0 < loss < 5 for loss in losses)
+    name, steps, shape = found["gradient"]
+    assert (name, steps, shape) == (
+        "gradient/Net_conv1.weight",
+        list(range(0, 30, 5)),
+        [8, 3, 3, 3],
+    )
+    assert found["relu"][0] == "relu_output_0"
+    assert found["relu"][1] > 0
+    assert "scalar/average_loss" in found["names"]
+    assert found["processing_job"] in {"Completed", "Stopped"}
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_rules_and_tensors_on_real_photos(
+    run_script: RunScript,
+    sagemaker2: ClientEnvironment,
+    dogs: Path,
+    weights_dir: Path,
+    tmp_path: Path,
+) -> None:
+    hub = tmp_path / "hub"
+    subprocess.run([sys.executable, str(weights_dir / "hub_cache.py"), str(hub)], check=True)
+    few = few_of(dogs, tmp_path / "dogs")
+    script = SCRIPTS / "train_dogs_watched.py"
+    hyperparameters = json.dumps({"batch_size": 16, "steps": 6, "epochs": 2})
+    output = run_script(
+        sagemaker2, "sdk2_debug.py", script, hyperparameters, few, TORCH_HOME=str(hub)
+    )
+    found = result_of(output)
+    assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
+    assert found["summary"]["VanishingGradient"] == "NoIssuesFound", found["details"]
+    assert found["summary"]["PoorWeightInitialization"] == "NoIssuesFound", found["details"]
+    steps, losses = found["train"]
+    assert steps == list(range(0, 12, 2))
+    assert all(0 < loss < 10 for loss in losses)
+    assert found["eval"][0] == list(range(len(found["eval"][0])))
+    assert found["gradient"][0] == "gradient/MobileNetV2_classifier.1.weight"
