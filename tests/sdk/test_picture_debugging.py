@@ -9,25 +9,34 @@ import pytest
 from clary.debugger.configuration import HookConfiguration
 from clary.errors import UsageError
 from clary.formats.rule_parameters import parse_parameters
+from clary.formats.training_options import TrainingOptions
 from clary.sdk.debugging import Debugging, Rule
-from clary.sdk.picture_debugging import COLLECTIONS, parse_debug
+from clary.sdk.picture_debugging import COLLECTIONS, parse_debug, picture_debugging
 
 OUTPUT = "s3://bucket/jobs"
+
+
+SCRATCH = TrainingOptions.parse({"weights": "none"})
+
+
+def debugging(words: list[str] | None, options: TrainingOptions = SCRATCH) -> Debugging:
+    made = picture_debugging(parse_debug(words), options)
+    assert made is not None
+    return made
 
 
 @pytest.mark.parametrize(
     "words", [None, [], ["all"], ["gradients"], ["weights,gradients"], ["activations", "biases"]]
 )
 def test_every_request_can_be_used(words: list[str] | None) -> None:
-    debugging = parse_debug(words)
-    assert debugging is not None
-    members = debugging.request(OUTPUT, {})
+    members = debugging(words).request(OUTPUT, {})
     hook = HookConfiguration.parse(members["DebugHookConfig"])
     saved = {collection.name: collection for collection in hook.collections}
-    assert {"losses", "input_image"} <= saved.keys()
+    numbers = {"losses", "labels", "predictions"}
+    assert numbers <= saved.keys()
     for name, collection in saved.items():
-        # Whole tensors would fill the disk; the values of losses are what they are.
-        assert name == "losses" or not hook.reductions_of(collection).raw
+        # Whole tensors of other collections would fill the disk.
+        assert name in numbers or not hook.reductions_of(collection).raw
     rules = members["DebugRuleConfigurations"]
     for rule in rules:
         parse_parameters(rule["RuleParameters"]["rule_to_invoke"], rule["RuleParameters"])
@@ -37,15 +46,24 @@ def test_every_request_can_be_used(words: list[str] | None) -> None:
 
 
 def test_what_is_watched_follows_what_was_typed() -> None:
-    everything, nothing = parse_debug([]), parse_debug(["off"])
-    assert nothing is None
-    assert everything is not None
+    assert picture_debugging(parse_debug(["off"]), SCRATCH) is None
+    everything = debugging([])
     assert set(COLLECTIONS) <= everything.collections.keys()
     assert "DeadRelu" in {rule.rule for rule in everything.rules}
-    some = parse_debug(["gradients"])
-    assert some is not None
+    some = debugging(["gradients"])
     assert "weights" not in some.collections
     assert "WeightUpdateRatio" not in {rule.rule for rule in some.rules}
+
+
+def test_what_is_watched_follows_what_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clary.sdk.picture_debugging.count_gpus", lambda: 0)
+    head = TrainingOptions.parse({"weights": "pretrained"})
+    rules = {rule.rule for rule in debugging([], head).rules}
+    assert not rules & {"DeadRelu", "PoorWeightInitialization"}
+    with pytest.raises(UsageError, match=r"backbone stays frozen.*--trainable-layers all"):
+        debugging(["activations"], head)
+    whole = TrainingOptions.parse({"weights": "pretrained", "trainable_layers": "all"})
+    assert "DeadRelu" in {rule.rule for rule in debugging(["activations"], whole).rules}
 
 
 @pytest.mark.parametrize(
@@ -63,9 +81,7 @@ def test_mistakes_are_one_sentence(words: list[str], sentence: str) -> None:
 
 
 def test_a_request_can_be_read_again() -> None:
-    debugging = parse_debug(["weights"])
-    assert debugging is not None
-    members = debugging.request(OUTPUT, {})
+    members = debugging(["weights"]).request(OUTPUT, {})
     again = Debugging.of_job(members)
     assert again is not None
     assert again.request(OUTPUT, {}) == members
@@ -74,10 +90,8 @@ def test_a_request_can_be_read_again() -> None:
 
 def test_custom_rules_name_their_file() -> None:
     source = Path("my_rules.py")
-    debugging = Debugging(rules=(Rule("Mine", {"limit": 3}, name="mine", source=source),))
-    (rule,) = debugging.request(OUTPUT, {source: "s3://bucket/my_rules.py"})[
-        "DebugRuleConfigurations"
-    ]
+    custom = Debugging(rules=(Rule("Mine", {"limit": 3}, name="mine", source=source),))
+    (rule,) = custom.request(OUTPUT, {source: "s3://bucket/my_rules.py"})["DebugRuleConfigurations"]
     assert rule["RuleEvaluatorImage"].startswith("sagemaker-debugger-rule-evaluator")
     assert rule["RuleParameters"] == {
         "rule_to_invoke": "Mine",

@@ -1,45 +1,53 @@
 """What `clary train` watches a training for, and how often: `--debug`.
 
-| `--debug`             | saved besides the losses              | by whom judged                |
-|-----------------------|---------------------------------------|-------------------------------|
-| not given: `auto`     | statistics of weights, biases and     | all rules that need no more   |
-|                       | gradients, rarely                     |                               |
-| some collections      | statistics of these, more often       | the rules that need no more   |
-| without a value: `all`| statistics of all four, more often    | DeadRelu and others, too      |
-| `off`                 | nothing                               | nobody                        |
+| `--debug`              | saved besides losses and what validation pictures were taken for |
+|------------------------|------------------------------------------------------------------|
+| not given: `auto`      | statistics of weights, biases and gradients, rarely              |
+| some collections       | statistics of these, more often                                  |
+| without a value: `all` | statistics of all four, more often                               |
+| `off`                  | nothing at all, and no rule runs                                 |
 
-The first steps are saved densely and the later ones rarely, so that a training of ten seconds is
-judged and one of ten hours costs nothing that can be measured (`benchmarks/debugger.py`).
+The first steps are saved densely and later ones rarely, so that a training of ten seconds is judged
+and one of ten hours costs next to nothing. The rules are those that can judge what is saved: one
+that cannot would only say so.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clary.errors import UsageError
+from clary.formats.builtin_algorithm import starts_pretrained, trains_head_alone
+from clary.formats.training_options import TrainingOptions
+from clary.gpus import count_gpus
 from clary.sdk.debugging import Debugging, Rule
 
 AUTO, ALL, OFF = "auto", "all", "off"
-COLLECTIONS = ("weights", "biases", "gradients", "activations")
+ACTIVATIONS = "activations"
+COLLECTIONS = ("weights", "biases", "gradients", ACTIVATIONS)
 STATISTICS = "min,max,mean,std,l1,l2"
 EARLY_STEPS = "0,1,2,3,4,5,6,8,10,12,15,20,25,30,40,50,60,80,100,150"
-_LOSS_INTERVAL = 5
-# Between two captures: rarely where nobody has asked.
+# Steps between two captures: many where nobody has asked.
 _AUTO_INTERVAL, _ASKED_INTERVAL = 200, 20
+# Numbers, and a few of them for each picture of the validation.
+_WHOLE = ("losses", "labels", "predictions")
 
 
-def parse_debug(words: Sequence[str] | None) -> Debugging | None:
-    """What a person has typed after `--debug`; None where nothing shall be watched.
+def parse_debug(words: Sequence[str] | None) -> tuple[str, ...]:
+    """What a person has typed after `--debug`.
 
     Args:
         words: the values; none at all for a bare `--debug`, None where it was not given.
+
+    Returns:
+        `auto`, `all`, or some of COLLECTIONS; nothing where nothing shall be watched.
 
     Raises:
         UsageError: a word is no collection.
     """
     if words is None:
-        return picture_debugging(AUTO)
+        return (AUTO,)
     chosen = [word for text in words for word in text.replace(",", " ").split()] or [ALL]
     known = (*COLLECTIONS, ALL, AUTO, OFF)
     for word in chosen:
@@ -50,39 +58,55 @@ def parse_debug(words: Sequence[str] | None) -> Debugging | None:
             f"--debug is {','.join(chosen)!r} but {ALL}, {AUTO} and {OFF} stand alone: give one of "
             "them, or some collections"
         )
-    return None if chosen == [OFF] else picture_debugging(*chosen)
+    return () if chosen == [OFF] else tuple(dict.fromkeys(chosen))
 
 
-def picture_debugging(*watched: str) -> Debugging:
-    """What a training of the built-in algorithm is watched for.
+def picture_debugging(watched: Sequence[str], options: TrainingOptions) -> Debugging | None:
+    """What a training of the built-in algorithm is watched for; None where it is not.
 
     Args:
-        watched: `auto`, `all`, or some of COLLECTIONS.
+        watched: what `parse_debug` gives.
+        options: of the training.
+
+    Raises:
+        UsageError: activations are asked for of a network that no picture passes through.
     """
-    auto = watched == (AUTO,)
-    names = COLLECTIONS[:3] if auto else COLLECTIONS if watched == (ALL,) else watched
-    often = {"save_interval": _AUTO_INTERVAL if auto else _ASKED_INTERVAL}
-    saved = {**often, "save_steps": EARLY_STEPS, "reductions": STATISTICS}
-    collections: dict[str, dict[str, object]] = {"losses": {"save_interval": _LOSS_INTERVAL}}
-    for name in (*names, "input_image"):
-        collections[name] = dict(saved)
-    return Debugging(collections=collections, rules=_rules(names))
+    if not watched:
+        return None
+    auto = AUTO in watched
+    names = COLLECTIONS[:3] if auto else COLLECTIONS if ALL in watched else tuple(watched)
+    if ACTIVATIONS in names and trains_head_alone(options, count_gpus()) and options.feature_cache:
+        if ALL not in watched:
+            raise UsageError(
+                f"--debug is {','.join(watched)!r} but the backbone stays frozen, and what it "
+                "gives is computed once: add --trainable-layers all, or leave activations out"
+            )
+        names = COLLECTIONS[:3]
+    interval = _AUTO_INTERVAL if auto else _ASKED_INTERVAL
+    saved = {"save_interval": interval, "save_steps": EARLY_STEPS, "reductions": STATISTICS}
+    collections: dict[str, Mapping[str, object]] = {key: {"save_interval": 1} for key in _WHOLE}
+    collections |= {name: saved for name in names}
+    return Debugging(collections=collections, rules=_rules(names, starts_pretrained(options)))
 
 
-def _rules(names: Sequence[str]) -> tuple[Rule, ...]:
-    """The rules that can judge the losses and these collections."""
-    rules = [Rule("LossNotDecreasing"), Rule("Overfit"), Rule("Overtraining")]
+def _rules(names: Sequence[str], pretrained: bool) -> tuple[Rule, ...]:
+    """The rules that can judge the losses, the validation's answers and these collections."""
     exploding = ["losses", *(name for name in ("gradients", "weights") if name in names)]
-    rules.append(Rule("ExplodingTensor", {"collection_names": exploding}))
+    rules = [
+        Rule("LossNotDecreasing"),
+        Rule("Overfit"),
+        Rule("Overtraining"),
+        Rule("ClassImbalance"),
+        Rule("ExplodingTensor", {"collection_names": exploding}),
+    ]
     if "gradients" in names:
         rules.append(Rule("VanishingGradient"))
+        if not pretrained:
+            rules.append(Rule("PoorWeightInitialization"))
     if "weights" in names:
         rules.append(Rule("WeightUpdateRatio"))
-    if "gradients" in names and "weights" in names:
-        rules.append(Rule("PoorWeightInitialization"))
-    if "activations" in names:
+    if ACTIVATIONS in names:
         rules += [Rule("DeadRelu"), Rule("SaturatedActivation")]
-    rules += [Rule("ClassImbalance"), Rule("CheckInputImages")]
     return tuple(rules)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from clary.sdk.debugging import Debugging
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.locations import absolute_path, resolve_data, resolve_model
+from clary.sdk.picture_debugging import picture_debugging
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
@@ -60,7 +61,7 @@ class PictureTraining:
         *,
         name: str | None = None,
         hosts: int = 1,
-        debug: Debugging | None = None,
+        debug: Sequence[str] = (),
         skip_check: bool = False,
         no_report: bool = False,
     ) -> PictureTraining:
@@ -72,7 +73,7 @@ class PictureTraining:
             settings: whose home is searched for the models that options name.
             name: at most 63 letters, digits and inner hyphens; made up when not given.
             hosts: processes that train together.
-            debug: what the training is watched for; None where it is not.
+            debug: what the training is watched for, as `picture_debugging` takes it.
             skip_check: do not look at the pictures before training.
             no_report: do not write the report afterwards.
 
@@ -90,7 +91,7 @@ class PictureTraining:
         if name is not None and (settings.jobs_dir / name).exists():
             raise UsageError(_taken(name))
         request = TrainingRequest(parsed, skip_check=skip_check, no_report=no_report)
-        return cls(location, request, name, hosts, debug)
+        return cls(location, request, name, hosts, picture_debugging(debug, parsed))
 
     def start(self, session: Session) -> TrainingJob:
         """Ask for the job; a folder is served in place, nothing is copied.
@@ -170,8 +171,9 @@ def resume_training(
     before = TrainingRequest.from_hyperparameters(found.hyperparameters).options
     merged = {**before.model_dump(exclude_unset=True), **options}
     words["name"] = words.get("name") or _next_name(session, earlier)
-    words.setdefault("debug", Debugging.of_job(found.raw))
     prepared = PictureTraining.prepare(location, merged, settings, **words)
+    if "debug" not in words:
+        prepared = replace(prepared, debug=Debugging.of_job(found.raw))
     return replace(prepared, checkpoint_uri=found.checkpoints).start(session)
 
 
