@@ -85,7 +85,7 @@ def picture_debugging(watched: Sequence[str], options: TrainingOptions) -> Debug
     interval = _AUTO_INTERVAL if auto else _ASKED_INTERVAL
     saved = {"save_interval": interval, "save_steps": EARLY_STEPS, "reductions": STATISTICS}
     collections: dict[str, Mapping[str, object]] = {key: {"save_interval": 1} for key in _WHOLE}
-    collections |= {name: saved for name in names}
+    collections |= dict.fromkeys(names, saved)
     return Debugging(collections=collections, rules=_rules(names, starts_pretrained(options)))
 
 
