@@ -12,21 +12,34 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from hypothesis.stateful import rule as action
 
 from clary.errors import DataError
+from clary.formats.findings import RuleStatus
 from clary.service.executors.executor import Ended, Gone
+from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, TrainingJob
 from clary.service.supervisor.rounds import Rounds
+from clary.service.supervisor.rules.evaluations import evaluations_of
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import TERMINAL, Event, advance, state_of
 from clary.settings import Settings
-from tests.service.supervisor.conftest import new_job
 from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.service.supervisor.rules.rule_jobs import (
+    EMAIL,
+    STOP,
+    checkers,
+    custom_rule,
+    rule,
+    ruled_job,
+)
 from tests.service.supervisor.test_transitions import check
 
-IMPATIENT = Timing(grace_s=0.0, settle_s=0.0, tick_s=0.0, follow_s=0.0, sample_s=0.0)
+IMPATIENT = Timing(
+    grace_s=0.0, settle_s=0.0, tick_s=0.0, follow_s=0.0, sample_s=0.0, retry_s=0.0, rules_s=0.0
+)
 NAMES = [f"job-{number}" for number in range(4)]
 names = st.sampled_from(NAMES)
 ROUNDS_TO_THE_END = 40
@@ -57,8 +70,11 @@ class Crashes(RuleBasedStateMachine):
         self.settings = Settings(home=self.home, max_jobs=2)
         self.executor = MemoryExecutor()
         self.executor.before = self.executor.after = self.pass_point
+        self.executor.checkers.before = self.executor.checkers.after = self.pass_point
         self.points_left: int | None = None
         self.ended: dict[str, TrainingJob] = {}
+        self.judged: dict[int, RuleEvaluation] = {}
+        self.asked: set[str] = set()
         self.state = State(self.settings.state_file)
         self.restart()
 
@@ -84,45 +100,68 @@ class Crashes(RuleBasedStateMachine):
     def apply(self, name: str, event: Event) -> None:
         self.state.training_jobs.change(name, lambda job: advance(job, event, job.modified_ms + 1))
 
-    @rule(name=names, heeds=st.booleans())
-    def create(self, name: str, heeds: bool) -> None:
-        if self.state.create_training_job(new_job(name), {}) is None:
+    @action(name=names, heeds=st.booleans(), ruled=st.booleans())
+    def create(self, name: str, heeds: bool, ruled: bool) -> None:
+        rules = (rule("stops", [*STOP, *EMAIL]), rule("quiet"), custom_rule("own"))
+        job = ruled_job(name, *(rules if ruled else ()))
+        if self.state.create_training_job(job, {}, evaluations_of(job)) is None:
             self.executor.hosts.pop(name, None)
             self.executor.of(name).heeds_sigterm = heeds
             self.ended.pop(name, None)
+            self.asked.discard(name)
+            for checker in checkers(self.settings, job):
+                self.executor.checkers.processes.pop(str(checker.folder), None)
 
-    @rule(name=names)
+    @action(name=names)
     def stop(self, name: str) -> None:
+        self.asked.add(name)
         self.apply(name, Event.STOP_ASKED)
 
-    @rule(name=names)
+    @action(name=names, configuration=st.sampled_from(["stops", "quiet", "own"]))
+    def fire(self, name: str, configuration: str) -> None:
+        job = self.state.training_jobs.find(name)
+        for checker in () if job is None else checkers(self.settings, job):
+            known = [one.configuration for one in checker.rules]
+            lives = self.executor.checkers.lives(checker)
+            if lives and configuration in known:
+                said = RuleStatus.read(checker.result(configuration))
+                if said is None or said.status == "InProgress":
+                    self.executor.checkers.say(checker, configuration, "IssuesFound")
+
+    @action(name=names)
+    def kill_checkers(self, name: str) -> None:
+        job = self.state.training_jobs.find(name)
+        for checker in () if job is None else checkers(self.settings, job):
+            self.executor.checkers.die(checker, "Killed")
+
+    @action(name=names)
     def delete(self, name: str) -> None:
         self.apply(name, Event.DELETED)
 
-    @rule(name=names, good=st.booleans())
+    @action(name=names, good=st.booleans())
     def end(self, name: str, good: bool) -> None:
         hosts = self.executor.of(name)
         if hosts.launches and not isinstance(hosts.observation, Ended | Gone):
             self.executor.end(name, int(not good), None if good else "AlgorithmError: no")
 
-    @rule(name=names)
+    @action(name=names)
     def vanish(self, name: str) -> None:
         hosts = self.executor.of(name)
         if hosts.launches and not isinstance(hosts.observation, Ended | Gone):
             self.executor.vanish(name)
 
-    @rule(name=names, breaks=st.booleans())
+    @action(name=names, breaks=st.booleans())
     def break_downloads(self, name: str, breaks: bool) -> None:
         if breaks:
             self.executor.prepares[name] = DataError("no such bucket")
         else:
             self.executor.prepares.pop(name, None)
 
-    @rule()
+    @action()
     def decide(self) -> None:
         self.rounds.next()
 
-    @rule(points=st.integers(0, 12))
+    @action(points=st.integers(0, 12))
     def decide_until_killed(self, points: int) -> None:
         self.points_left = points
         try:
@@ -139,6 +178,27 @@ class Crashes(RuleBasedStateMachine):
             check(job)
             assert self.executor.of(job.name).launches <= 1
             self.check_end(job)
+            self.check_rules(job)
+
+    def check_rules(self, job: TrainingJob) -> None:
+        told_to_stop = False
+        for one in self.state.rule_evaluations.of_job(job.number):
+            if not one.open:
+                before = self.judged.setdefault(one.number, one)
+                assert (one.status, one.ended_ms) == (before.status, before.ended_ms)
+            assert one.open or one.ended_ms is not None
+            assert job.active or not one.open
+            if state_of(job) in TERMINAL and one.status == "IssuesFound":
+                wanted = {"stops": {0, 1}}.get(one.configuration, set())
+                assert set(one.actions) == wanted
+            told_to_stop = told_to_stop or one.actions.get(0) == f"stops {job.name}"
+        # A stop and that it was done are stored together.
+        if job.stop_asked_ms is None:
+            assert not told_to_stop
+        elif job.name not in self.asked:
+            assert told_to_stop
+        messages = [message.folder for message in self.executor.checkers.sent]
+        assert len(messages) == len(set(messages))
 
     def check_end(self, job: TrainingJob) -> None:
         if state_of(job) not in TERMINAL:
