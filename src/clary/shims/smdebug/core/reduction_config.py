@@ -69,7 +69,7 @@ class ReductionConfig:
         """As a dictionary."""
         return dict(vars(self))
 
-    def kept(self, *, histogram: bool = False) -> Reductions:
+    def kept(self) -> Reductions:
         """The same in Clary's terms."""
         names = {
             *self.reductions,
@@ -80,7 +80,6 @@ class ReductionConfig:
             frozenset(names),
             raw=self.save_raw_tensor or not (names or self.save_shape),
             shapes=self.save_shape and not names,
-            histogram=histogram,
         )
 
     def __eq__(self, other: object) -> bool:

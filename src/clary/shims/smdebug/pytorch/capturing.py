@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def configuration(
     save_config: SaveConfig,
     reduction_config: ReductionConfig | None,
     parsed: HookConfiguration,
+    histograms: bool = False,
 ) -> HookConfiguration:
     """What the hook captures and when.
 
@@ -42,6 +44,7 @@ def configuration(
         save_config: when collections are saved that do not say it themselves.
         reduction_config: what is kept of them; None as `parsed` says.
         parsed: the rest, and what a configuration file has said.
+        histograms: whether distributions are kept, for TensorBoard.
 
     Raises:
         InvalidCollectionConfiguration: a collection could hold nothing.
@@ -63,7 +66,7 @@ def configuration(
                 tuple(one for one in expressions if one not in BUILT_IN.get(name, ())),
                 tuple(sorted(collection.tensor_names)),
                 schedule=_schedule(collection, said, save_config),
-                reductions=_kept(collection, said, default),
+                reductions=_kept(collection, said, default, histograms=histograms),
                 parameters=said.parameters if said else {},
             )
             for said in collection.captured or (None,)
@@ -105,11 +108,15 @@ def _schedule(collection: Collection, said: Captured | None, save_config: SaveCo
     return save_config.schedule()
 
 
-def _kept(collection: Collection, said: Captured | None, default: Reductions) -> Reductions:
+def _kept(
+    collection: Collection, said: Captured | None, default: Reductions, *, histograms: bool
+) -> Reductions:
     if collection.name in _NUMBERS:
         return _WHOLE
     if collection.reduction_config is not None:
-        return collection.reduction_config.kept(histogram=collection.save_histogram)
-    if said is not None and said.reductions is not None:
-        return said.reductions
-    return default
+        kept = collection.reduction_config.kept()
+    elif said is not None and said.reductions is not None:
+        kept = said.reductions
+    else:
+        kept = default
+    return replace(kept, histogram=True) if histograms and collection.save_histogram else kept

@@ -6,6 +6,7 @@ script sets one. Losses are found whether they are registered or not.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,7 +23,6 @@ from clary.debugger.configuration import (
 )
 from clary.debugger.hook import Hook as Watcher
 from clary.errors import UsageError
-from clary.formats.tensor_log import TensorLog
 
 from ..core.collection import CollectionKeys
 from ..core.logger import get_logger
@@ -31,18 +31,15 @@ from ..core.reduction_config import ReductionConfig
 from ..core.save_config import SaveConfig
 from ..exceptions import (
     SMDebugError,
-    SMDebugNotImplementedError,
-    SMDebugRuntimeError,
     SMDebugTypeError,
     SMDebugValueError,
 )
-from . import capturing, singleton
+from . import capturing, singleton, tensorboard
+from .arguments import flat, number, of_this_job, output_folder
 from .attached import Attached
 from .collection import Collection, CollectionManager
 from .custom_tensors import CustomTensors
 from .job_metrics import JobMetrics
-
-_PLATFORM = Path("/opt/ml")
 
 
 class Hook:
@@ -80,7 +77,7 @@ class Hook:
         save_all: bool = False,
         include_workers: str = "one",
     ) -> None:
-        folder = _folder(out_dir)
+        folder = output_folder(out_dir)
         self.out_dir = str(folder)
         self.tensorboard_dir = tensorboard_dir or (
             str(folder / "tensorboard") if export_tensorboard else None
@@ -90,10 +87,10 @@ class Hook:
         self.reduction_config = reduction_config
         self.include_regex = include_regex
         self.collection_manager = CollectionManager()
-        self.include_collections = list(_flat(include_collections or ()))
+        self.include_collections = list(flat(include_collections or ()))
         self.save_all = save_all
         if include_regex:
-            self._include(CollectionKeys.DEFAULT, _flat([include_regex]))
+            self._include(CollectionKeys.DEFAULT, flat([include_regex]))
         if save_all:
             self._include(CollectionKeys.ALL, (".*",))
         self.logger = get_logger()
@@ -107,7 +104,10 @@ class Hook:
         self._watcher.mode = ModeKeys.GLOBAL
         self._custom = CustomTensors(self._watcher)
         self._metrics = JobMetrics()
+        self._closed = False
         singleton.set_hook(self)
+        # Before the watcher's own: what comes last is called first.
+        atexit.register(self.close)
 
     @classmethod
     def create_from_json_file(cls, json_file_path: str | None = None) -> Hook:
@@ -127,7 +127,7 @@ class Hook:
         if json_file_path is not None and not Path(json_file_path).exists():
             raise FileNotFoundError(f"{json_file_path} is not there: name a debughookconfig.json")
         get_logger().debug("there is no debughookconfig.json: this hook saves nothing")
-        return cls(str(_of_this_job(DEFAULT_FOLDER)), dry_run=True)
+        return cls(str(of_this_job(DEFAULT_FOLDER)), dry_run=True)
 
     @classmethod
     def create_if_configured(cls, json_file_path: str | None = None) -> Hook | None:
@@ -138,12 +138,17 @@ class Hook:
             FormatError: it is damaged.
         """
         named = json_file_path or os.environ.get(CONFIGURATION_VARIABLE)
-        path = Path(named) if named else _of_this_job(DEFAULT_PATH)
+        path = Path(named) if named else of_this_job(DEFAULT_PATH)
         if not path.exists():
             return None
         parsed = HookConfiguration.read(path)
-        folder = _of_this_job(parsed.folder or DEFAULT_FOLDER)
-        hook = cls(str(folder), dry_run=parsed.dry_run)
+        folder = of_this_job(parsed.folder or DEFAULT_FOLDER)
+        events = tensorboard.folder_of_job(path)
+        hook = cls(
+            str(folder),
+            tensorboard_dir=None if events is None else str(of_this_job(events)),
+            dry_run=parsed.dry_run,
+        )
         hook._take(parsed)
         return hook
 
@@ -244,7 +249,7 @@ class Hook:
             tensor_value: a tensor, an array or numbers.
             collections_to_write: the collection that it belongs to, or several.
         """
-        names = list(_flat([collections_to_write]))
+        names = list(flat([collections_to_write]))
         for name in names:
             self.get_collection(name).add_tensor_name(tensor_name)
         self._custom.add(tensor_name, tensor_value, names)
@@ -263,10 +268,10 @@ class Hook:
         Raises:
             SMDebugTypeError: it is no single number.
         """
-        number = _number(name, value)
-        self._watcher.record_scalar(name, number)
+        held = number(name, value)
+        self._watcher.record_scalar(name, held)
         if sm_metric:
-            self._metrics.add(f"{name}_{self.mode.name}", number, max(0, self.step), timestamp)
+            self._metrics.add(f"{name}_{self.mode.name}", held, max(0, self.step), timestamp)
 
     def get_collection(self, name: str, create: bool = True) -> Collection:
         """A collection; made when it is missing.
@@ -292,9 +297,15 @@ class Hook:
 
     def close(self) -> None:
         """Write the rest and let go; also done at the end of the process."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
         self._custom.flush()
         self._watcher.close()
         self._metrics.close()
+        if self.tensorboard_dir is not None and not self.dry_run:
+            tensorboard.export(Path(self.out_dir), Path(self.tensorboard_dir))
 
     def _include(self, name: str, expressions: Iterable[str]) -> None:
         self.get_collection(name).include(list(expressions))
@@ -319,6 +330,7 @@ class Hook:
                     save_config=self.save_config,
                     reduction_config=self.reduction_config,
                     parsed=self._parsed,
+                    histograms=self.tensorboard_dir is not None,
                 )
             )
         except UsageError as error:
@@ -332,47 +344,3 @@ class Hook:
             f"Hook(out_dir={self.out_dir!r}, step={self.step}, mode={self.mode.name}, "
             f"include_collections={self.include_collections})"
         )
-
-
-def _of_this_job(path: Path) -> Path:
-    """Where a job's own path is on a machine that cannot give each job an /opt/ml of its own."""
-    base = os.environ.get("SAGEMAKER_BASE_DIR")
-    if not base or not path.is_relative_to(_PLATFORM):
-        return path
-    return Path(base) / path.relative_to(_PLATFORM)
-
-
-def _folder(out_dir: str | None) -> Path:
-    if out_dir is None:
-        raise SMDebugRuntimeError("a hook needs out_dir: give a folder")
-    if str(out_dir).startswith("s3://"):
-        raise SMDebugNotImplementedError(
-            f"out_dir is {out_dir!r}: give a folder; what a job saves is brought to S3 as it grows"
-        )
-    folder = Path(out_dir).expanduser()
-    if folder.is_dir() and TensorLog(folder).ended:
-        raise SMDebugRuntimeError(
-            f"{folder} holds a training that has ended: give a folder that is not there yet"
-        )
-    return folder
-
-
-def _flat(given: Any) -> Iterable[str]:
-    for one in [given] if isinstance(given, str) else given:
-        if isinstance(one, str):
-            yield one
-        else:
-            yield from _flat(one)
-
-
-def _number(name: str, value: Any) -> float:
-    held = value.detach() if isinstance(value, torch.Tensor) else value
-    try:
-        tensor = torch.as_tensor(held, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SMDebugTypeError(f"scalar {name!r} is {value!r}: give one number") from error
-    if tensor.numel() != 1:
-        raise SMDebugTypeError(
-            f"scalar {name!r} has {tensor.numel()} values: give one number, or use save_tensor"
-        )
-    return float(tensor.item())
