@@ -260,7 +260,7 @@ def test_a_watched_model_is_saved_and_copied(trainer, make_hook, read):
 def test_what_is_saved_of_a_hook_needs_nothing_of_clary():
     code = (
         "import pickle, sys; call = pickle.loads(bytes.fromhex(sys.argv[1]));"
-        "assert call(1, 2) is None; assert not any(name.startswith('clary') for name in sys.modules)"
+        "assert call(1, 2) is None; assert 'clary' not in sys.modules"
     )
     from clary.debugger.guarding import Guarded
 
@@ -280,9 +280,7 @@ def test_the_current_hook_is_the_last_one_that_is_open(make_hook, tmp_path):
 def test_mixed_precision_and_scaled_gradients(make_hook, read):
     trainer = Trainer(Net().to(memory_format=torch.channels_last))
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    hook = make_hook(
-        collections=collections("gradients", "outputs"), schedule=Schedule(interval=1)
-    )
+    hook = make_hook(collections=collections("gradients", "outputs"), schedule=Schedule(interval=1))
     hook.watch(trainer.net)
     with torch.autocast("cpu", torch.bfloat16):
         loss = trainer.loss(trainer.net(torch.randn(4, 3, 8, 8)), torch.zeros(4).long())

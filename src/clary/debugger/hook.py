@@ -24,18 +24,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel
 
-from clary.debugger import losses, registry
+from clary.debugger import registry
 from clary.debugger.background import Background, say
 from clary.debugger.collection import LOSSES, Collection
 from clary.debugger.configuration import HookConfiguration
 from clary.debugger.counting import StepCounter
 from clary.debugger.guarding import Guarded
+from clary.debugger.loss_watch import LossWatch
 from clary.debugger.naming import SCALAR_PREFIX, gradient_name
 from clary.debugger.recording import Recording
 from clary.debugger.reductions import Reductions
 from clary.debugger.schedule import Schedule
 from clary.debugger.selection import Selections
-from clary.debugger.watched import CAPTURES_WITH_HISTOGRAMS, WatchedModule, tensors_in
+from clary.debugger.watched import CAPTURES_WITH_HISTOGRAMS, WatchedModule
 from clary.debugger.workers import captures, worker_name
 from clary.errors import UsageError
 from clary.formats.tensor_log.entries import CollectionRecord, Mode, Step
@@ -74,7 +75,7 @@ class Hook:
         self.folder = Path(folder)
         self.worker = worker
         self._configuration = configuration or _configuration(collections, schedule)
-        self._find_losses = find_losses
+        self._losses = LossWatch(self._guarded, lambda: self._recording, find=find_losses)
         self._counter = StepCounter(self.folder)
         self._watched: list[WatchedModule] = []
         self._handles: list[Any] = []
@@ -84,7 +85,6 @@ class Hook:
         self._pending_scalars: dict[str, float] = {}
         self._gradients_seen: Counter[str] = Counter()
         self._mode: Mode | None = None
-        self._listener: losses.Listener | None = None
         self._process = os.getpid()
         self._off = self._configuration.dry_run
         self._closed = False
@@ -162,20 +162,13 @@ class Hook:
         if counts and len(self._watched) == 1:
             begins = self._guarded(self._forward_begins)
             self._handles.append(module.register_forward_pre_hook(begins))
-        self._listen()
+        self._losses.listen()
 
     def watch_loss(self, module: nn.Module) -> None:
         """Take what a module gives as a loss, also when it is no loss of `torch.nn`."""
         if not self.watching:
             return
-        self._listen()
-        if self._find_losses and isinstance(module, nn.modules.loss._Loss):
-            return  # found by itself
-
-        def called(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
-            self._loss_seen(type(module).__name__, outputs, inputs)
-
-        self._handles.append(module.register_forward_hook(self._guarded(called)))
+        self._losses.watch(module)
 
     def begin_step(self, mode: Mode) -> None:
         """Begin a step by hand, where modules are watched that do not count."""
@@ -220,7 +213,7 @@ class Hook:
 
     def record_loss(self, name: str, value: Tensor) -> None:
         """Keep a loss under a name that SageMaker would give it, when losses are due."""
-        self._guarded(self._loss_seen)(name, value, ())
+        self._guarded(self._losses.seen)(name, value)
 
     def record_scalar(self, name: str, value: float | Tensor) -> None:
         """Keep a number as `scalar/<name>`, at whatever step."""
@@ -311,7 +304,11 @@ class Hook:
             return
         for collection in among:
             recording.belongs(name, collection)
-        tensor = torch.as_tensor(value)
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            say(f"{name} is not kept: {error}")
+            return
         if not (tensor.is_floating_point() or tensor.is_complex()):
             wanted = replace(wanted, raw=True)  # statistics of class numbers tell nothing
         recording.tensor(name, tensor, wanted)
@@ -340,27 +337,6 @@ class Hook:
         number = value.item() if isinstance(value, Tensor) else float(value)
         self._pending_scalars[SCALAR_PREFIX + name] = float(number)
 
-    def _loss_seen(self, name: str, value: Any, inputs: tuple[Any, ...]) -> None:
-        recording = self._recording
-        if recording is None or not self.watching:
-            return
-        for tensor in tensors_in(value):
-            if recording.has_told(name, tensor):
-                continue
-            told = recording.indices.output_name(name)
-            if recording.selection.reductions(told) is not None:
-                recording.loss(told, tensor)
-        for tensor in tensors_in(inputs):
-            told = recording.indices.input_name(name)
-            wanted = recording.selection.reductions(told)
-            if wanted is not None:
-                recording.tensor(told, tensor, wanted)
-
-    def _listen(self) -> None:
-        if self._find_losses and self._listener is None:
-            self._listener = self._guarded(self._loss_seen)
-            losses.listen(self._listener)
-
     def _let_go(self) -> None:
         """Take everything out of the training; what was captured is still written."""
         self._off = True
@@ -369,9 +345,7 @@ class Hook:
         self._handles.clear()
         for watched in self._watched:
             watched.let_go()
-        if self._listener is not None:
-            losses.stop_listening(self._listener)
-            self._listener = None
+        self._losses.let_go()
 
     def _guarded(self, work: Callable[..., None]) -> Guarded:
         return Guarded(work, self._failed)

@@ -72,15 +72,23 @@ def stop_listening(listener: Listener) -> None:
                 _uninstall()
 
 
+def enter() -> None:
+    """What is computed from now on is part of something that is told itself."""
+    _inside.depth = getattr(_inside, "depth", 0) + 1
+
+
+def leave() -> None:
+    """It is computed; to be called once for each `enter`."""
+    _inside.depth = max(0, getattr(_inside, "depth", 0) - 1)
+
+
 @contextmanager
-def told_as_one() -> Iterator[None]:
-    """What is computed within is part of something that is told itself."""
-    depth = getattr(_inside, "depth", 0)
-    _inside.depth = depth + 1
+def _told_as_one() -> Iterator[None]:
+    enter()
     try:
         yield
     finally:
-        _inside.depth = depth
+        leave()
 
 
 def _tell(name: str, value: Any, inputs: tuple[Any, ...]) -> None:
@@ -119,7 +127,7 @@ def _replace(old: Callable[..., Any], new: Callable[..., Any], *modules: ModuleT
 def _call_loss(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if torch.compiler.is_compiling():
         return nn.Module.__call__(self, *args, **kwargs)
-    with told_as_one():
+    with _told_as_one():
         value = nn.Module.__call__(self, *args, **kwargs)
     _tell(self.__class__.__name__, value, args)
     return value
@@ -132,7 +140,7 @@ def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def watched(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        with told_as_one():
+        with _told_as_one():
             value = original(*args, **kwargs)
         if isinstance(value, Tensor):
             _tell(told, value, ())
