@@ -5,6 +5,7 @@
     awscli       the AWS CLI, version 1
     s3fs         fsspec's S3, on aiobotocore
     smart_open   S3 as open files
+    tensorboard  what event files are read with
 
 Each is made once, in `.clients/` of the checkout, and kept.
 """
@@ -27,6 +28,7 @@ REQUIREMENTS = {
     "awscli": ("awscli>=1.46,<2",),
     "s3fs": ("s3fs>=2025",),
     "smart_open": ("smart_open[s3]>=7",),
+    "tensorboard": ("tensorboard>=2.18",),
 }
 # What uv says when it is the network that fails, and not what was asked for.
 UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Could not connect")

@@ -12,25 +12,24 @@ where the mode is GLOBAL.
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clary.debugger.history_source import Source
+from clary.debugger.history_place import HistoryPlace
 from clary.debugger.original_files import OriginalFiles
+from clary.debugger.step_index import StepIndex
 from clary.debugger.summaries import summarize, units_of
 from clary.errors import (
     StatisticsOnly,
     StepNotYetAvailable,
-    StepUnavailable,
     TensorUnavailable,
 )
-from clary.formats.tensor_log import ALWAYS, Mirror, Names, Span, TensorLog
+from clary.formats.tensor_log import ALWAYS, Names, Span
 from clary.formats.tensor_log.entries import (
     Array,
     CollectionRecord,
@@ -41,7 +40,6 @@ from clary.formats.tensor_log.entries import (
 )
 
 _POLL_SECONDS = 0.2
-_Value = TypeVar("_Value")
 
 
 class History:
@@ -50,16 +48,10 @@ class History:
     It shows what was there at the last `refresh`.
     """
 
-    def __init__(self, folder: Path, mirror: Mirror | None = None) -> None:
-        self._folder = folder
-        self._mirror = mirror
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if mirror is not None:
-            mirror.update()
-        self._source = self._found_source()
-        self._numbers: dict[tuple[Mode, int], int] = {}
-        self._steps: dict[int, Step] = {}
-        self._index()
+    def __init__(self, place: HistoryPlace) -> None:
+        self._place = place
+        self._source = place.source()
+        self._index = self._indexed()
 
     @classmethod
     def open(cls, place: str | Path, client: Any | None = None) -> History:
@@ -74,17 +66,12 @@ class History:
             FormatError: a file is damaged, or of a later version.
             StorageError: S3 refuses, or the copy cannot be written.
         """
-        if not str(place).startswith("s3://"):
-            return cls(Path(place))
-        if client is None:
-            import boto3
+        return cls(HistoryPlace(place, client))
 
-            client = boto3.client("s3")
-        temporary = tempfile.TemporaryDirectory(prefix="clary-history-")
-        folder = Path(temporary.name)
-        history = cls(folder, Mirror(client, str(place), folder))
-        history._temporary = temporary  # gone with this history
-        return history
+    @property
+    def folder(self) -> Path:
+        """Where it is read from; for S3 a copy that goes when the history does."""
+        return self._place.folder
 
     @property
     def ended(self) -> bool:
@@ -113,15 +100,14 @@ class History:
             FormatError: a file is damaged, or of a later version.
             StorageError: S3 refuses, or the copy cannot be written.
         """
-        if self._mirror is not None:
-            self._mirror.update()
-        if not self._steps and not isinstance(self._source, OriginalFiles):
-            self._source = self._found_source()
+        self._place.update()
+        if not len(self._index) and not isinstance(self._source, OriginalFiles):
+            self._source = self._place.source()
             news = bool(self._source.steps()) or self._source.ended
         else:
             news = self._source.refresh()
         if news:
-            self._index()
+            self._index = self._indexed()
         return news
 
     def names(
@@ -173,12 +159,10 @@ class History:
             worker: only those at which that worker kept it.
             after: only steps later than this one, over all modes.
         """
-        if name is None:
-            steps = self._source.steps(mode)
-            return tuple(_within(step, mode) for step in steps if step.number > after)
-        numbers = self._source.steps_of(name, worker, Span(after))
-        held = (self._steps[number] for number in numbers)
-        return tuple(_within(step, mode) for step in held if mode in {Mode.GLOBAL, step.mode})
+        span = Span(after)
+        if name is not None:
+            return self._index.within(mode, self._source.steps_of(name, worker, span))
+        return self._index.within(mode, span=span)
 
     def at(self, number: int) -> Step:
         """The step of a number over all modes.
@@ -187,7 +171,7 @@ class History:
             StepUnavailable: there is no such step, and never will be.
             StepNotYetAvailable: there is no such step yet.
         """
-        return self._steps[self.step_of(Mode.GLOBAL, number)]
+        return self._index.at(number)
 
     def mode_of(self, number: int) -> Mode:
         """The mode of a step that is counted over all modes.
@@ -205,16 +189,7 @@ class History:
             StepUnavailable: there is no such step, and never will be.
             StepNotYetAvailable: there is no such step yet.
         """
-        number = self._numbers.get((mode, mode_step))
-        if number is not None:
-            return number
-        last = max(self.steps(mode), default=-1)
-        where = f"step {mode_step} of {mode.name}"
-        if self.ended or last > mode_step:
-            raise StepUnavailable(
-                f"{where} was not saved; the last one saved is {last}: choose one of steps()"
-            )
-        raise StepNotYetAvailable(f"{where} is not there yet, the last one is {last}: ask again")
+        return self._index.number_of(mode, mode_step)
 
     def scalars(
         self,
@@ -234,7 +209,7 @@ class History:
             after: only steps later than this one, over all modes: what came since the last time.
             until: only steps up to this one, over all modes.
         """
-        return self._by_mode(self._source.scalars(name, worker, Span(after, until)), mode)
+        return self._index.by_mode(self._source.scalars(name, worker, Span(after, until)), mode)
 
     def statistics(
         self,
@@ -266,7 +241,7 @@ class History:
         for number in self._source.raw_steps(name, worker, span):
             if number not in kept and number not in found:
                 found[number] = summarize(self._source.raw(name, number, worker))
-        return self._by_mode({**found, **kept}, mode)
+        return self._index.by_mode({**found, **kept}, mode)
 
     def units(
         self,
@@ -300,7 +275,7 @@ class History:
                 computed = units_of(self._source.raw(name, number, worker), kind)
                 if computed is not None:
                     found[number] = computed
-        return self._by_mode(found, mode)
+        return self._index.by_mode(found, mode)
 
     def value(
         self, name: str, step: int, mode: Mode = Mode.GLOBAL, worker: str | None = None
@@ -335,8 +310,7 @@ class History:
         self, name: str, mode: Mode = Mode.GLOBAL, worker: str | None = None
     ) -> tuple[int, ...]:
         """Steps at which the tensor was kept whole."""
-        held = (self._steps[number] for number in self._source.raw_steps(name, worker))
-        return tuple(_within(step, mode) for step in held if mode in {Mode.GLOBAL, step.mode})
+        return self._index.within(mode, self._source.raw_steps(name, worker))
 
     def reduction(
         self,
@@ -388,11 +362,11 @@ class History:
             StepNotYetAvailable: there is no such step yet.
         """
         number = self._number_for(name, step, mode)
-        if self._source.scalars(name, worker, Span(number - 1, number)):
-            return ()
         try:
             return self._source.shape(name, number, worker)
         except KeyError as error:
+            if self._source.scalars(name, worker, Span(number - 1, number)):
+                return ()
             raise TensorUnavailable(
                 f"the shape of {name} at step {step} of {mode.name} was not saved: set "
                 "save_shape=True in its collection"
@@ -422,25 +396,5 @@ class History:
             raise TensorUnavailable(f"{name} was not saved: names() lists what was")
         return self.step_of(mode, step)
 
-    def _by_mode(self, found: Mapping[int, _Value], mode: Mode) -> Mapping[int, _Value]:
-        chosen = {}
-        for number in sorted(found):
-            step = self._steps[number]
-            if mode in {Mode.GLOBAL, step.mode}:
-                chosen[_within(step, mode)] = found[number]
-        return chosen
-
-    def _found_source(self) -> Source:
-        fetch = None if self._mirror is None else self._mirror.fetch
-        if OriginalFiles.are_in(self._folder):
-            return OriginalFiles(self._folder, fetch=fetch)
-        return TensorLog(self._folder, fetch=fetch)
-
-    def _index(self) -> None:
-        self._steps = {step.number: step for step in self._source.steps()}
-        self._numbers = {(step.mode, step.mode_step): n for n, step in self._steps.items()}
-        self._numbers.update({(Mode.GLOBAL, number): number for number in self._steps})
-
-
-def _within(step: Step, mode: Mode) -> int:
-    return step.number if mode is Mode.GLOBAL else step.mode_step
+    def _indexed(self) -> StepIndex:
+        return StepIndex(self._source.steps(), ended=self._source.ended)
