@@ -117,16 +117,20 @@ class Crashes(RuleBasedStateMachine):
         self.asked.add(name)
         self.apply(name, Event.STOP_ASKED)
 
-    @action(name=names, configuration=st.sampled_from(["stops", "quiet", "own"]))
-    def fire(self, name: str, configuration: str) -> None:
-        job = self.state.training_jobs.find(name)
-        for checker in () if job is None else checkers(self.settings, job):
-            known = [one.configuration for one in checker.rules]
-            lives = self.executor.checkers.lives(checker)
-            if lives and configuration in known:
-                said = RuleStatus.read(checker.result(configuration))
-                if said is None or said.status == "InProgress":
-                    self.executor.checkers.say(checker, configuration, "IssuesFound")
+    @action(data=st.data())
+    def fire(self, data: st.DataObject) -> None:
+        judging = [
+            (checker, one.configuration)
+            for job in self.state.training_jobs.select()
+            for checker in checkers(self.settings, job)
+            for one in checker.rules
+            if self.executor.checkers.lives(checker)
+        ]
+        if judging:
+            checker, configuration = data.draw(st.sampled_from(judging))
+            said = RuleStatus.read(checker.result(configuration))
+            if said is None or said.status == "InProgress":
+                self.executor.checkers.say(checker, configuration, "IssuesFound")
 
     @action(name=names)
     def kill_checkers(self, name: str) -> None:
@@ -157,9 +161,10 @@ class Crashes(RuleBasedStateMachine):
         else:
             self.executor.prepares.pop(name, None)
 
-    @action()
-    def decide(self) -> None:
-        self.rounds.next()
+    @action(rounds=st.integers(1, 8))
+    def decide(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.rounds.next()
 
     @action(points=st.integers(0, 12))
     def decide_until_killed(self, points: int) -> None:
