@@ -22,6 +22,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from clary.errors import UsageError
+
 UnitKind = Literal["positive", "active", "channel_means"]
 Array = npt.NDArray[np.generic]
 
@@ -75,6 +77,7 @@ class Histogram:
 class Statistics:
     """Of one tensor at one step, over its finite elements. None: not measured.
 
+    `size` is 0 where it is not known, as in what smdebug's own library wrote.
     `std` divides by the number of elements. `l1` and `l2` are norms. `update_l2` is the norm of
     the change since the capture before.
     """
@@ -172,9 +175,18 @@ class RawTensor:
 
     @classmethod
     def of(cls, array: npt.ArrayLike) -> RawTensor:
-        """What a numpy array holds."""
+        """What a numpy array holds.
+
+        Raises:
+            UsageError: it holds something else than numbers.
+        """
         held = np.asarray(array)
-        return cls(held.dtype.name, held.shape, np.ascontiguousarray(held).tobytes())
+        if held.dtype.kind not in "biufc":
+            raise UsageError(
+                f"an array of {held.dtype} cannot be kept as a tensor: give an array of numbers"
+            )
+        little = held.astype(held.dtype.newbyteorder("<"), copy=False)
+        return cls(held.dtype.name, held.shape, little.tobytes())
 
     def array(self) -> Array:
         """As a numpy array; bfloat16 comes as float32."""

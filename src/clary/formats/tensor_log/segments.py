@@ -128,6 +128,8 @@ class Segment:
             raise _damaged(path, error) from error
         held = cls(database, path)
         ((version,),) = held._rows("PRAGMA user_version")
+        if not version:
+            raise _damaged(path, "it holds nothing")
         if version != VERSION:
             raise FormatError(
                 f"{path} has version {version} but this Clary reads version {VERSION}: "
@@ -355,5 +357,5 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(",") if size)
 
 
-def _damaged(path: Path, error: sqlite3.Error) -> FormatError:
+def _damaged(path: Path, error: sqlite3.Error | str) -> FormatError:
     return FormatError(f"{path} is damaged ({error}): remove it to read the rest of the log")

@@ -1,0 +1,172 @@
+"""Reading beside a writer, what the writer has damaged, and what a later version wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from clary.errors import FormatError, UsageError
+from clary.formats.tensor_log import TensorLog, TensorLogWriter
+from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
+from clary.formats.tensor_log.layout import worker_order
+from tests.formats.tensor_log.conftest import MakeCapture
+
+WRITES = """
+import sys
+from pathlib import Path
+import numpy as np
+from clary.formats.tensor_log import TensorLogWriter
+from clary.formats.tensor_log.entries import *
+writer = TensorLogWriter(Path(sys.argv[1]), worker=sys.argv[2])
+for number in range(400):
+    writer.write(Capture(
+        Step(number, Mode.TRAIN, number, 0.0), {"loss": float(number)},
+        {f"w{i}": Statistics(4, mean=float(number)) for i in range(10)},
+        raw={"weight": RawTensor.of(np.full(2000, number, np.float32))}))
+    if number % 11 == 0:
+        writer.flush()
+writer.close()
+"""
+
+
+def test_a_reader_beside_two_writers_sees_whole_steps_only(tmp_path: Path) -> None:
+    workers = ("worker_0", "worker_1")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path), worker])
+        for worker in workers
+    ]
+    try:
+        log = TensorLog(tmp_path)
+        seen: dict[str, int] = dict.fromkeys(workers, 0)
+        rounds = 0
+        while not log.ended:
+            log.refresh()
+            rounds += 1
+            for worker in workers:
+                losses = log.scalars("loss", worker)
+                assert list(losses) == list(range(len(losses)))
+                assert len(losses) >= seen[worker]
+                assert len(log.statistics("w9", worker)) == len(losses)
+                seen[worker] = len(losses)
+                if losses:
+                    last = max(losses)
+                    assert log.raw("weight", last, worker)[0] == last
+        assert seen == dict.fromkeys(workers, 400)
+        assert rounds > 1
+    finally:
+        for writer in writers:
+            writer.wait()
+
+
+def test_the_log_has_not_ended_while_one_worker_writes(
+    tmp_path: Path, capture: MakeCapture
+) -> None:
+    first, second = (TensorLogWriter(tmp_path, worker=f"worker_{rank}") for rank in range(2))
+    first.write(capture(0))
+    second.write(capture(0))
+    first.close()
+    log = TensorLog(tmp_path)
+    assert not log.ended
+    second.close()
+    assert log.refresh()
+    assert log.ended
+
+
+def test_the_end_of_the_training_ends_the_log_of_a_killed_worker(
+    tmp_path: Path, capture: MakeCapture
+) -> None:
+    writer = TensorLogWriter(tmp_path)
+    writer.write(capture(0))
+    log = TensorLog(tmp_path)
+    (tmp_path / "training_job_end.ts").write_text("")
+    assert log.refresh()
+    assert log.ended
+    writer.close()
+
+
+def test_a_later_version_is_refused(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path)
+    writer.write(capture(0))
+    writer.close()
+    (segment,) = (tmp_path / "statistics").glob("*.sqlite")
+    database = sqlite3.connect(segment)
+    database.execute("PRAGMA user_version = 2")
+    database.close()
+    with pytest.raises(FormatError, match=r"has version 2 .* newer Clary"):
+        TensorLog(tmp_path)
+
+
+def test_damage_is_told(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path)
+    writer.write(capture(0, size=5000))
+    writer.close()
+    (tensors,) = tmp_path.rglob("*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    log = TensorLog(tmp_path)
+    with pytest.raises(FormatError, match=r"damaged .*cut off"):
+        log.raw("big", 0)
+    (segment,) = (tmp_path / "statistics").glob("*.sqlite")
+    whole = segment.read_bytes()
+    for content in (b"", whole[:100], b"\0" * len(whole)):
+        segment.write_bytes(content)
+        with pytest.raises(FormatError, match="remove it"):
+            TensorLog(tmp_path)
+    (tmp_path / "collections").mkdir(exist_ok=True)
+    (tmp_path / "collections" / "worker_0.json").write_text('{"version": 1}')
+    with pytest.raises(FormatError, match=r"worker_0.json is damaged"):
+        TensorLog(tmp_path)
+
+
+def test_the_library_reads_our_files_of_tensors(tmp_path: Path) -> None:
+    arrays = {
+        "float": np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32),
+        "long": np.arange(5000),
+        "half": np.ones((40, 60), np.float16),
+        "mask": np.arange(6000) % 3 == 0,
+    }
+    halves = RawTensor("bfloat16", (3000,), np.full(3000, 0x3FC0, "<u2").tobytes())
+    complex_ = np.full(400, 1 + 2j)
+    raw = {name: RawTensor.of(array) for name, array in arrays.items()}
+    writer = TensorLogWriter(tmp_path)
+    writer.write(
+        Capture(
+            Step(7, Mode.TRAIN, 7, 0.0),
+            raw={**raw, "bf16": halves, "complex": RawTensor.of(complex_)},
+        )
+    )
+    writer.close()
+    path = tmp_path / "tensors" / "000000000007" / "worker_0.safetensors"
+    with safe_open(path, framework="np") as file:
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(file.get_tensor(name), array)
+        assert file.get_slice("bf16").get_dtype() == "BF16"
+        assert file.get_slice("bf16").get_shape() == [3000]
+    log = TensorLog(tmp_path)
+    assert log.raw("bf16", 7).tolist() == [1.5] * 3000
+    np.testing.assert_array_equal(log.raw("complex", 7), complex_)
+
+
+def test_any_array_of_numbers_can_be_kept_and_nothing_else() -> None:
+    big_endian = np.arange(5, dtype=">i4")
+    strided = np.arange(12.0).reshape(3, 4).T[::2]
+    for array in (big_endian, strided, np.float32(3), [1, 2], True, np.zeros((0, 3))):
+        np.testing.assert_array_equal(RawTensor.of(array).array(), np.asarray(array))
+    for wrong in (["a"], [object()], np.array(["2020"], "M8[D]")):
+        with pytest.raises(UsageError, match="numbers"):
+            RawTensor.of(wrong)
+
+
+@given(st.lists(st.integers(0, 200), unique=True))
+@settings(max_examples=30)
+def test_workers_stand_in_the_order_of_their_ranks(ranks: list[int]) -> None:
+    workers = sorted((f"worker_{rank}" for rank in ranks), key=worker_order)
+    assert workers == [f"worker_{rank}" for rank in sorted(ranks)]
+    assert sorted(["2", "algo-1", "algo-10", "10"], key=worker_order)[0] == "2"
