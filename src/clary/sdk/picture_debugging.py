@@ -30,8 +30,11 @@ STATISTICS = "min,max,mean,std,l1,l2"
 EARLY_STEPS = "0,1,2,3,4,5,6,8,10,12,15,20,25,30,40,50,60,80,100,150"
 # Steps between two captures: many where nobody has asked.
 _AUTO_INTERVAL, _ASKED_INTERVAL = 200, 20
-# Numbers, and a few of them for each picture of the validation.
-_WHOLE = ("losses", "labels", "predictions")
+# A step that is saved takes a third of a millisecond, and steps on a GPU may take ten. Rules want
+# many losses early, and all that validation says. SageMaker's bound for a value is 256 characters.
+_FIRST_LOSSES = ",".join(map(str, range(80)))
+_ANSWERS = {"train.save_interval": 10, "eval.save_interval": 1}
+_LOSSES = {**_ANSWERS, "train.save_steps": _FIRST_LOSSES}
 
 
 def parse_debug(words: Sequence[str] | None) -> tuple[str, ...]:
@@ -84,7 +87,11 @@ def picture_debugging(watched: Sequence[str], options: TrainingOptions) -> Debug
         names = COLLECTIONS[:3]
     interval = _AUTO_INTERVAL if auto else _ASKED_INTERVAL
     saved = {"save_interval": interval, "save_steps": EARLY_STEPS, "reductions": STATISTICS}
-    collections: dict[str, Mapping[str, object]] = {key: {"save_interval": 1} for key in _WHOLE}
+    collections: dict[str, Mapping[str, object]] = {
+        "losses": _LOSSES,
+        "labels": _ANSWERS,
+        "predictions": _ANSWERS,
+    }
     collections |= dict.fromkeys(names, saved)
     return Debugging(collections=collections, rules=_rules(names, starts_pretrained(options)))
 
