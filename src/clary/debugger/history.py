@@ -392,7 +392,7 @@ class History:
             time.sleep(_POLL_SECONDS)
 
     def _number_for(self, name: str, step: int, mode: Mode) -> int:
-        if name not in self._source.names():
+        if name not in self._source:
             raise TensorUnavailable(f"{name} was not saved: names() lists what was")
         return self.step_of(mode, step)
 

@@ -24,6 +24,8 @@ class Source(Protocol):
     workers: tuple[str, ...]
     collections: Mapping[str, CollectionRecord]
 
+    def __contains__(self, name: str) -> bool: ...
+
     def refresh(self) -> bool:
         """Take in what was written since; True when there is something new."""
 

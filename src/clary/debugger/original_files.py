@@ -77,6 +77,9 @@ class OriginalFiles:
         self.collections: Mapping[str, CollectionRecord] = {}
         self.refresh()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._whole or name in self._reductions or name in self._shapes
+
     @staticmethod
     def are_in(folder: Path) -> bool:
         """Whether smdebug wrote this folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -90,6 +90,9 @@ class TensorLog:
         self._fetch = fetch
         self._sealed: dict[tuple[str, int], _Part] = {}
         self._live: dict[tuple[str, int], _Live] = {}
+        # From the last worker to the first, each from its oldest part to its newest.
+        self._parts: tuple[_Part, ...] = ()
+        self._names: Mapping[str, Names] | None = None
         self._steps: dict[int, Step] = {}
         self._small: dict[str, tuple[tuple[str, int, int], ...]] = {}
         self.ended = False
@@ -105,7 +108,13 @@ class TensorLog:
             FormatError: a file is damaged, or of a later version.
         """
         small = self._refresh_small_files()
-        return self._refresh_captures() or small
+        news = self._refresh_captures() or small
+        if news:
+            self._names = None
+        return news
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in part.segment.tensors for part in self._parts)
 
     def steps(self, mode: Mode = Mode.GLOBAL) -> tuple[Step, ...]:
         """Steps of a mode, or of all, by number."""
@@ -114,23 +123,9 @@ class TensorLog:
 
     def names(self) -> Mapping[str, Names]:
         """What is there, by the tensors' names."""
-        seen: dict[str, tuple[set[str], list[int], set[str]]] = {}
-        for part in self._parts():
-            for name, held in part.segment.tensors.items():
-                kinds, ends, workers = seen.setdefault(name, (set(), [], set()))
-                kinds |= held.kinds
-                ends += [held.first, held.last]
-                workers.add(part.worker)
-        return {
-            name: Names(
-                frozenset(kinds),
-                self._collections_of(name),
-                min(ends),
-                max(ends),
-                tuple(sorted(workers, key=worker_order)),
-            )
-            for name, (kinds, ends, workers) in seen.items()
-        }
+        if self._names is None:
+            self._names = self._named()
+        return self._names
 
     def scalars(
         self, name: str, worker: str | None = None, span: Span = ALWAYS
@@ -165,14 +160,14 @@ class TensorLog:
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> tuple[int, ...]:
         """Steps at which anything of a tensor was kept."""
-        found = (part.segment.steps_of(name, span) for part in self._parts(worker))
+        found = (part.segment.steps_of(name, span) for part in self._of(worker))
         return tuple(sorted(set().union(*found)))
 
     def raw_steps(
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> tuple[int, ...]:
         """Steps whose whole tensor was kept."""
-        found = (set(part.segment.raw_steps(name, span)) for part in self._parts(worker))
+        found = (set(part.segment.raw_steps(name, span)) for part in self._of(worker))
         return tuple(sorted(set().union(*found)))
 
     def raw(self, name: str, step: int, worker: str | None = None) -> Array:
@@ -182,7 +177,7 @@ class TensorLog:
             KeyError: it was not kept.
             FormatError: its file is damaged or gone.
         """
-        for part in self._newest_first(worker):
+        for part in reversed(self._of(worker)):
             place = part.segment.raw(name, step)
             if place is None:
                 continue
@@ -197,26 +192,48 @@ class TensorLog:
         Raises:
             KeyError: it was not kept.
         """
-        for part in self._newest_first(worker):
+        for part in reversed(self._of(worker)):
             for _, shape in part.segment.shapes(name, Span(step - 1, step)):
                 return shape
         raise KeyError((name, step))
+
+    def _named(self) -> Mapping[str, Names]:
+        seen: dict[str, tuple[set[str], list[int], set[str]]] = {}
+        for part in self._parts:
+            for name, held in part.segment.tensors.items():
+                kinds, ends, workers = seen.setdefault(name, (set(), [], set()))
+                kinds |= held.kinds
+                ends += [held.first, held.last]
+                workers.add(part.worker)
+        return {
+            name: Names(
+                frozenset(kinds),
+                self._collections_of(name),
+                min(ends),
+                max(ends),
+                tuple(sorted(workers, key=worker_order)),
+            )
+            for name, (kinds, ends, workers) in seen.items()
+        }
 
     def _collect(
         self, worker: str | None, read: Callable[[Segment], Iterator[tuple[int, _Value]]]
     ) -> Mapping[int, _Value]:
         found: dict[int, _Value] = {}
-        for part in reversed(list(self._newest_first(worker))):
+        for part in self._of(worker):
             found.update(read(part.segment))
         return dict(sorted(found.items()))
 
-    def _parts(self, worker: str | None = None) -> list[_Part]:
-        parts = [*self._sealed.values(), *(live.part for live in self._live.values())]
-        return [part for part in parts if worker in {None, part.worker}]
+    def _of(self, worker: str | None) -> Sequence[_Part]:
+        if worker is None:
+            return self._parts
+        return [part for part in self._parts if part.worker == worker]
 
-    def _newest_first(self, worker: str | None) -> list[_Part]:
-        parts = sorted(self._parts(worker), key=lambda part: part.number, reverse=True)
-        return sorted(parts, key=lambda part: worker_order(part.worker))
+    def _ordered(self) -> tuple[_Part, ...]:
+        parts = [*self._sealed.values(), *(live.part for live in self._live.values())]
+        parts.sort(key=lambda part: part.number)
+        parts.sort(key=lambda part: worker_order(part.worker), reverse=True)
+        return tuple(parts)
 
     def _raw_of_file(self, file: str, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
         path = self._folder / file
@@ -251,7 +268,8 @@ class TensorLog:
                 self._live.pop(key).segment.close()
         for key in live - sealed:
             news = self._read_live(key) or news
-        workers = {part.worker for part in self._parts()}
+        self._parts = self._ordered()
+        workers = {part.worker for part in self._parts}
         self.workers = tuple(sorted({*self.workers, *workers}, key=worker_order))
         return news
 
