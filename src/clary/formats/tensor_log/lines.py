@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ Line = dict[str, Any]
 # In the order in which they stand in a line and in a segment's table.
 COUNTS = ("size", "zeros", "nans", "infs")
 MEASURES = ("min", "max", "mean", "std", "abs_min", "prod", "l1", "l2", "update_l2")
+_counts = attrgetter(*COUNTS)
+_measures = attrgetter(*MEASURES)
 
 
 def encode_capture(capture: Capture, files: Mapping[str, str]) -> Line:
@@ -94,20 +97,13 @@ def _parsed(content: bytes) -> Iterator[Line]:
 
 
 def _statistics(held: Statistics) -> list[Any]:
-    values: list[Any] = [_count(getattr(held, name)) for name in COUNTS]
-    values += [_measure(getattr(held, name)) for name in MEASURES]
+    # Numbers of numpy's are none of JSON's.
+    values: list[Any] = [value if value is None else int(value) for value in _counts(held)]
+    values += [value if value is None else float(value) for value in _measures(held)]
     if held.histogram is not None:
         counts = [int(count) for count in held.histogram.counts]
         values.append([float(held.histogram.low), float(held.histogram.high), counts])
     return values
-
-
-def _count(value: int | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _measure(value: float | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _units(values: np.ndarray[Any, Any]) -> list[Any]:

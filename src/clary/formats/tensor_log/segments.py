@@ -6,7 +6,6 @@ the tables. SQLite has no NaN: the text `NaN` stands for it.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -342,7 +341,7 @@ def _step(row: Sequence[Any]) -> Step:
 
 
 def _storable(value: float | None) -> float | str | None:
-    return "NaN" if value is not None and math.isnan(value) else value
+    return "NaN" if value != value else value  # noqa: PLR0124
 
 
 def _number(value: float | str) -> float:
