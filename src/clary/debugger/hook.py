@@ -267,9 +267,16 @@ class Hook:
             self._background = Background(self.folder, self.worker, self._records)
 
     def _records(self, members: Mapping[str, set[str]]) -> list[CollectionRecord]:
+        configured = self._configuration.collections
+        names = {collection.name for collection in configured}
         return [
-            collection.record(tuple(sorted(members.get(collection.name, ()))))
-            for collection in self._configuration.collections
+            *(one.record(tuple(sorted(members.get(one.name, ())))) for one in configured),
+            # Named by the script alone, where it keeps something.
+            *(
+                CollectionRecord(name, (), tuple(sorted(tensors)))
+                for name, tensors in members.items()
+                if name not in names
+            ),
         ]
 
     def _end_step(self) -> None:
