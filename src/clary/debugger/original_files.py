@@ -12,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,12 @@ from clary.debugger.original_records import read_record
 from clary.errors import FormatError
 from clary.formats.tensor_log import ALWAYS, Names, Span
 from clary.formats.tensor_log.entries import Array, CollectionRecord, Mode, Statistics, Step
-from clary.formats.tensor_log.layout import COLLECTIONS, TRAINING_END, worker_order
+from clary.formats.tensor_log.layout import (
+    COLLECTIONS,
+    TRAINING_END,
+    stays_inside,
+    worker_order,
+)
 
 _INDEX = "index"
 _FIRST_COLLECTIONS = "000000000"
@@ -322,8 +327,6 @@ def _are_scalar(collections: tuple[str, ...]) -> bool:
 
 
 def _inside(name: str) -> str:
-    """A path that leads nowhere else."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
+    if not stays_inside(name):
         raise ValueError(f"an events file named {name!r}")
     return name

@@ -125,6 +125,19 @@ def test_damage_is_told(tmp_path: Path, capture: MakeCapture) -> None:
         TensorLog(tmp_path)
 
 
+def test_a_segment_names_no_file_outside_of_the_log(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path / "log")
+    writer.write(capture(0, size=5000))
+    writer.close()
+    (segment,) = (tmp_path / "log" / "statistics").glob("*.sqlite")
+    (tensors,) = tmp_path.rglob("*.safetensors")
+    for name in (f"../{tensors.name}", str(tensors.rename(tmp_path / tensors.name))):
+        with sqlite3.connect(segment) as database:
+            database.execute("UPDATE raw SET file = ?", (name,))
+        with pytest.raises(FormatError, match="outside of the log"):
+            TensorLog(tmp_path / "log").raw("big", 0)
+
+
 def test_the_library_reads_our_files_of_tensors(tmp_path: Path) -> None:
     arrays = {
         "float": np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32),

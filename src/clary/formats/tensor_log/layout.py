@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from clary.errors import UsageError
 
@@ -117,6 +117,12 @@ def live_of(name: str) -> tuple[int, str] | None:
     """The number and the worker of a live file's name; None when it is none."""
     found = _LIVE.fullmatch(name)
     return (int(found[1]), found[2]) if found else None
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a path that a file names leads nowhere but into the log's own folder."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def worker_order(worker: str) -> tuple[tuple[int, int | str], ...]:

@@ -12,10 +12,16 @@ from urllib.parse import urlsplit
 
 from clary.errors import StorageError, UsageError
 from clary.formats.files import replacing
-from clary.formats.tensor_log.layout import TENSORS
+from clary.formats.tensor_log.layout import (
+    COLLECTIONS,
+    ENDED,
+    FAILURES,
+    SEGMENTS,
+    TRAINING_END,
+)
 
-# Fetched when they are asked for: ours, and those of the original library.
-_LARGE = {TENSORS, "events"}
+# What is brought at once, of Clary's log and of what smdebug's own library writes.
+_SMALL = {SEGMENTS, COLLECTIONS, FAILURES, ENDED, "index"}
 
 
 class Mirror:
@@ -91,7 +97,9 @@ class Mirror:
     def _is_wanted(self, path: str) -> bool:
         parts = PurePosixPath(path).parts
         hidden = any(part.startswith(".") for part in parts)
-        return bool(parts) and not hidden and not path.endswith("/") and parts[0] not in _LARGE
+        return path == TRAINING_END or (
+            len(parts) > 1 and parts[0] in _SMALL and not hidden and not path.endswith("/")
+        )
 
     def _is_here(self, path: str, tag: str, size: int) -> bool:
         if self._seen.get(path) == tag:

@@ -28,6 +28,7 @@ from clary.formats.tensor_log.layout import (
     TRAINING_END,
     live_of,
     segment_of,
+    stays_inside,
     worker_order,
 )
 from clary.formats.tensor_log.lines import read_lines
@@ -237,6 +238,8 @@ class TensorLog:
 
     def _raw_of_file(self, file: str, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
         path = self._folder / file
+        if not stays_inside(file):
+            raise FormatError(f"the tensor {name} is said to lie in {file}, outside of the log")
         if not path.exists() and self._fetch is not None:
             self._fetch(file)
         try:

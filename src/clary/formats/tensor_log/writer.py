@@ -129,10 +129,13 @@ class TensorLogWriter:
 
     def record_failure(self, text: str) -> None:
         """Say what went wrong with the watching itself, as well as that can be done."""
-        with suppress(OSError, ValueError):
-            # On a full disk this makes the room that the sentence needs.
-            self._paths.reserve.unlink(missing_ok=True)
+        try:
             append_failure(self._paths, text)
+        except OSError:
+            with suppress(OSError):
+                # On a full disk this makes the room that the sentence needs.
+                self._paths.reserve.unlink(missing_ok=True)
+                append_failure(self._paths, text)
 
     def close(self) -> None:
         """Put the rest into a segment and mark the log as ended; a second time does nothing.
