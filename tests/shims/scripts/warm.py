@@ -12,6 +12,7 @@ from pathlib import Path
 
 import smdebug.pytorch  # noqa: F401
 import torch
+import torch._dynamo  # the optimizers load it when they are first made
 
 torch.set_num_threads(1)
 
