@@ -77,11 +77,12 @@ class MadeUp:
     def means(self, name: str) -> Series:
         found = {}
         for step in self.captured(name):
-            raw, statistics = self.raw(name, step), self.statistics(name, step)
+            raw = self.raw(name, step)
+            held = self._statistics.get(name, {}).get(step)
             if raw is not None:
                 found[step] = float(np.mean(raw))
-            elif statistics is not None and statistics.mean is not None:
-                found[step] = statistics.mean
+            elif held is not None and held.mean is not None:
+                found[step] = held.mean
         return Series(np.array([*found], dtype=np.int64), np.array([*found.values()], dtype=float))
 
     def statistics(self, name: str, step: int) -> Statistics | None:

@@ -67,18 +67,23 @@ class ClassImbalance(Rule):
     def judge(self, window: Window) -> Sequence[Finding]:
         """Count what was saved up to each new capture."""
         for name in self._labels(window):
-            for mode in (Mode.TRAIN, Mode.EVAL, Mode.PREDICT, Mode.GLOBAL):
-                steps = [step for step in window.captured(name) if window.mode(step) is mode]
-                looks = set(checkpoints(len(steps)))
-                if window.ended:
-                    looks.add(len(steps))
-                for place, step in enumerate(steps):
-                    last = window.ended and place + 1 == len(steps)
-                    if place + 1 in looks and (window.is_new(step) or last):
-                        found = self._at(window, name, steps[: place + 1])
-                        if found is not None:
-                            return [found]
+            for steps, last in self._looks(window, name):
+                if last or window.is_new(steps[-1]):
+                    found = self._at(window, name, steps)
+                    if found is not None:
+                        return [found]
         return []
+
+    def _looks(self, window: Window, name: str) -> Sequence[tuple[Sequence[int], bool]]:
+        """Captures of one mode that are judged together, and whether nothing more follows them."""
+        looks: list[tuple[Sequence[int], bool]] = []
+        for mode in (Mode.TRAIN, Mode.EVAL, Mode.PREDICT, Mode.GLOBAL):
+            steps = [step for step in window.captured(name) if window.mode(step) is mode]
+            points = {*checkpoints(len(steps)), *([len(steps)] if window.ended and steps else [])}
+            looks += [
+                (steps[:point], window.ended and point == len(steps)) for point in sorted(points)
+            ]
+        return sorted(looks, key=lambda look: look[0][-1])
 
     def _at(self, window: Window, name: str, steps: Sequence[int]) -> Finding | None:
         labels = np.concatenate([_labels(window, name, step) for step in steps])
