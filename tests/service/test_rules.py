@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clary.formats.findings import read_findings
 from clary.formats.rule_request import results_folder
 from tests.service.conftest import RunningService
+from tests.service.ruled import (
+    BOTH,
+    EXPLODES,
+    FALLS,
+    FOREVER,
+    create,
+    details,
+    end,
+    rule,
+    statuses,
+    wait_for,
+)
 
-ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
-RULES = "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-debugger-rules:latest"
 OWN = "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-debugger-rule-evaluator:latest"
-WAIT_S = 120.0
-SOURCE = str(Path(__file__).resolve().parents[2] / "src")
-# A training whose loss falls and whose other number is none at step 2; `then` is what it does after its steps.
-SCRIPT = """
-import math, os, sys, time
-sys.path.insert(0, {source!r})
-from pathlib import Path
-from clary.formats.tensor_log import TensorLogWriter
-from clary.formats.tensor_log.entries import Capture, CollectionRecord, Mode, Statistics, Step
-losses = CollectionRecord("losses", ("[Ll]oss_(?!input).*output",), ("CrossEntropyLoss_output_0",))
-folder = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "tensors"
-writer = TensorLogWriter(folder, collections=[losses])
-name = "CrossEntropyLoss_output_0"
-for number in range(12):
-    other = math.nan if number == 2 and {ill} else 0.5
-    step = Step(number, Mode.TRAIN, number, time.time())
-    writer.write(Capture(step, scalars={{name: 1.0 / (number + 1), "other": other}}))
-writer.flush()
-print("steps done", flush=True)
-{then}
-writer.close()
-"""
-FOREVER = "time.sleep(600)"
 CUSTOM = """
 from clary.rules import Rule
 
@@ -50,97 +32,9 @@ class Broken(Rule):
 """
 
 
-def rule(name: str, invoke: str, **parameters: str) -> dict[str, Any]:
-    return {
-        "RuleConfigurationName": name,
-        "RuleEvaluatorImage": RULES,
-        "RuleParameters": {"rule_to_invoke": invoke, **parameters},
-    }
-
-
-EXPLODES = rule("explodes", "ExplodingTensor", tensor_regex="other")
-FALLS = rule("falls", "LossNotDecreasing", num_steps="3")
-BOTH = [EXPLODES, FALLS]
-
-
 @pytest.fixture(scope="module", autouse=True)
 def bucket(service: RunningService) -> None:
     service.client("s3").create_bucket(Bucket="ruled")
-
-
-def put_code(service: RunningService, name: str, text: str) -> str:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        about = tarfile.TarInfo("train.py")
-        about.size = len(text.encode())
-        tar.addfile(about, io.BytesIO(text.encode()))
-    key = f"code/{name}.tar.gz"
-    service.client("s3").put_object(Bucket="ruled", Key=key, Body=archive.getvalue())
-    return f"s3://ruled/{key}"
-
-
-def create(
-    service: RunningService,
-    name: str,
-    rules: list[dict[str, Any]],
-    *,
-    ill: bool = True,
-    then: str = "",
-) -> None:
-    text = SCRIPT.format(source=SOURCE, ill=ill, then=then)
-    service.client("sagemaker").create_training_job(
-        TrainingJobName=name,
-        RoleArn=ROLE,
-        AlgorithmSpecification={
-            "TrainingImage": "x/pytorch-training:2.0-cpu-py310",
-            "TrainingInputMode": "File",
-        },
-        HyperParameters={
-            "sagemaker_program": '"train.py"',
-            "sagemaker_submit_directory": json.dumps(put_code(service, name, text)),
-        },
-        OutputDataConfig={"S3OutputPath": "s3://ruled/out"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 300},
-        DebugHookConfig={"S3OutputPath": "s3://ruled/debug"},
-        DebugRuleConfigurations=rules,
-    )
-
-
-def describe(service: RunningService, name: str) -> dict[str, Any]:
-    return dict(service.client("sagemaker").describe_training_job(TrainingJobName=name))
-
-
-def end(service: RunningService, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + WAIT_S
-    while (job := describe(service, name))["TrainingJobStatus"] in {"InProgress", "Stopping"}:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
-    return job
-
-
-def statuses(job: dict[str, Any]) -> dict[str, str]:
-    return {
-        one["RuleConfigurationName"]: one["RuleEvaluationStatus"]
-        for one in job["DebugRuleEvaluationStatuses"]
-    }
-
-
-def details(job: dict[str, Any], name: str) -> str:
-    found: str = next(
-        one.get("StatusDetails", "")
-        for one in job["DebugRuleEvaluationStatuses"]
-        if one["RuleConfigurationName"] == name
-    )
-    return found
-
-
-def wait_for(service: RunningService, name: str, configuration: str, status: str) -> dict[str, Any]:
-    deadline = time.monotonic() + WAIT_S
-    while statuses(job := describe(service, name))[configuration] != status:
-        assert time.monotonic() < deadline, job["DebugRuleEvaluationStatuses"]
-        time.sleep(0.1)
-    return job
 
 
 def test_results_are_there_when_the_job_is_completed(service: RunningService) -> None:

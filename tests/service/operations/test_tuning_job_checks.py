@@ -246,6 +246,10 @@ def test_rules_for_the_trials_may_be_longer_than_a_value_of_the_environment(benc
     (trial, *_) = trials_of(bench, "ruled")
     told = bench.client("sagemaker").describe_training_job(TrainingJobName=trial)
     assert told["DebugRuleConfigurations"] == rules
+    standing = told["DebugRuleEvaluationStatuses"]
+    assert [one["RuleConfigurationName"] for one in standing] == [
+        one["RuleConfigurationName"] for one in rules
+    ]
     assert told["Environment"] == {"MODE": "quick"}
     # What is shown may be asked for again.
     create(bench, "ruled-again", training__Environment=shown)
