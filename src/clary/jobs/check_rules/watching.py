@@ -47,6 +47,9 @@ class Watch:
             ended = ended_marker(self._folder).exists()
             news = self._refresh(tensors, checks)
             silent = time.monotonic() - looked >= _SILENCE_SECONDS
+            for check in checks:
+                if check.is_asked_to_stop:
+                    check.stop()
             if news or ended or silent:
                 looked = time.monotonic()
                 self._look(tensors, checks, ended=ended)
@@ -60,8 +63,6 @@ class Watch:
     def _look(self, tensors: Tensors, checks: list[Check], *, ended: bool) -> None:
         for check in checks:
             now = Now(time.time(), ended=ended, is_over=self._stop.is_set)
-            if check.is_asked_to_stop:
-                check.stop()
             check.look(tensors, now)
             if ended and not self._stop.is_set():
                 check.conclude(tensors, now)

@@ -1,0 +1,371 @@
+"""The program that checks rules: real processes over a real tensor log."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clary.formats.client_environment import SHIMS
+from clary.formats.findings import Finding, RuleStatus, read_findings
+from clary.formats.log_file import read_events
+from clary.formats.rule_request import (
+    LOG_FILE,
+    RuleConfiguration,
+    RuleRequest,
+    mark_ended,
+    results_folder,
+)
+from clary.formats.tensor_log import TensorLogWriter
+from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
+
+PATIENCE_S = 60.0
+LOSS = "CrossEntropyLoss_output_0"
+G = "gradient/Net_fc.weight"
+Start = Callable[[Path], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the program for a folder; what still runs at the end is ended."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(folder: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "clary.jobs.check_rules", str(folder)]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def request(tmp_path: Path, *rules: RuleConfiguration, hosts: int = 1) -> Path:
+    tensors = tuple(tmp_path / f"tensors-{host}" for host in range(hosts))
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    RuleRequest(job="dogs", tensors=tensors, rules=rules).write(folder)
+    return folder
+
+
+def rule(name: str, source: Path | None = None, **parameters: str) -> RuleConfiguration:
+    return RuleConfiguration(name=name, rule=name, parameters=parameters, source=source)
+
+
+def captures(gradients: Sequence[float], first: int = 0) -> Iterator[Capture]:
+    for number, gradient in enumerate(gradients, first):
+        yield Capture(
+            Step(number, Mode.TRAIN, number, time.time()),
+            scalars={LOSS: 2.0 - 0.01 * number},
+            raw={G: RawTensor.of(np.full(3, gradient, dtype=np.float32))},
+        )
+
+
+def write(folder: Path, gradients: Sequence[float], *, worker: str = "worker_0") -> None:
+    writer = TensorLogWriter(folder, worker=worker)
+    for capture in captures(gradients):
+        writer.write(capture)
+    writer.close()
+
+
+def status(folder: Path, name: str) -> RuleStatus:
+    found = RuleStatus.read(results_folder(folder, name))
+    assert found is not None
+    return found
+
+
+def found(folder: Path, name: str) -> tuple[Finding, ...]:
+    return read_findings(results_folder(folder, name))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def wait_for_status(folder: Path, name: str, wanted: str) -> RuleStatus:
+    def is_there() -> bool:
+        known = RuleStatus.read(results_folder(folder, name))
+        return known is not None and known.status == wanted
+
+    wait_for(is_there)
+    return status(folder, name)
+
+
+def test_verdicts_at_the_end_of_a_training(tmp_path: Path, start: Start) -> None:
+    folder = request(
+        tmp_path,
+        rule("VanishingGradient"),
+        rule("ExplodingTensor", collection_names="losses"),
+        rule("Overfit"),
+    )
+    write(tmp_path / "tensors-0", [1e-2, 1e-2, 1e-9, 1e-2])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+
+    ill = status(folder, "VanishingGradient")
+    assert ill.status == "IssuesFound"
+    assert ill.details.startswith(
+        "RuleEvaluationConditionMet: Evaluation of the rule VanishingGradient at step 2 "
+        "resulted in the condition being met\n"
+    )
+    (issue,) = found(folder, "VanishingGradient")
+    assert (issue.kind, issue.tensor, issue.step, issue.mode) == ("issue", G, 2, "TRAIN")
+    assert issue.at_ms > 0
+
+    well = status(folder, "ExplodingTensor")
+    assert (well.status, well.judged, well.last_step) == ("NoIssuesFound", 4, 3)
+    assert found(folder, "ExplodingTensor") == ()
+
+    lacking = status(folder, "Overfit")
+    assert lacking.status == "Error"
+    assert "no loss was saved in mode EVAL" in lacking.details
+    assert "set_mode" in lacking.details
+    log = [event.message for event in read_events(results_folder(folder, "Overfit") / LOG_FILE)]
+    assert log[0] == "checking Overfit (defaults) of job dogs"
+    assert log[-1].startswith("Error after 4 values")
+
+
+def test_it_finds_while_the_training_runs(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), rule("Overtraining"))
+    process = start(folder)
+    wait_for_status(folder, "VanishingGradient", "InProgress")
+    writer = TensorLogWriter(tmp_path / "tensors-0")
+    for capture in captures([1e-2, 1e-9]):
+        writer.write(capture)
+    wait_for_status(folder, "VanishingGradient", "IssuesFound")
+    assert process.poll() is None
+    assert status(folder, "Overtraining").status == "InProgress"
+    writer.close()
+    mark_ended(folder)
+    assert process.wait(PATIENCE_S) == 0
+    assert status(folder, "Overtraining").status == "Error"
+
+
+def test_a_kill_repeats_no_finding(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), rule("ExplodingTensor"))
+    write(tmp_path / "tensors-0", [1e-2, 1e-9])
+    process = start(folder)
+    before = wait_for_status(folder, "VanishingGradient", "IssuesFound")
+    process.kill()
+    process.wait()
+    # As if it had been killed between the finding and the status.
+    place = results_folder(folder, "VanishingGradient")
+    before.model_copy(update={"status": "InProgress"}).write(place)
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    assert len(found(folder, "VanishingGradient")) == 1
+    after = status(folder, "VanishingGradient")
+    assert (after.status, after.details) == ("IssuesFound", before.details)
+    assert after.started_ms == before.started_ms
+    assert status(folder, "ExplodingTensor").status == "NoIssuesFound"
+
+
+def test_sigterm_stops_what_has_no_verdict(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), rule("ExplodingTensor"))
+    write(tmp_path / "tensors-0", [1e-2, 1e-9])
+    process = start(folder)
+    wait_for_status(folder, "VanishingGradient", "IssuesFound")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+    assert status(folder, "VanishingGradient").status == "IssuesFound"
+    assert status(folder, "ExplodingTensor").status == "Stopped"
+
+
+def test_one_rule_can_be_stopped(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), rule("ExplodingTensor"))
+    process = start(folder)
+    wait_for_status(folder, "ExplodingTensor", "InProgress")
+    (results_folder(folder, "ExplodingTensor") / "stop").touch()
+    wait_for_status(folder, "ExplodingTensor", "Stopped")
+    assert status(folder, "VanishingGradient").status == "InProgress"
+    write(tmp_path / "tensors-0", [1e-2])
+    mark_ended(folder)
+    assert process.wait(PATIENCE_S) == 0
+    assert status(folder, "VanishingGradient").status == "NoIssuesFound"
+
+
+def test_a_training_that_saved_nothing(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), rule("StalledTrainingRule"))
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    assert "no tensor was saved" in status(folder, "VanishingGradient").details
+    assert status(folder, "StalledTrainingRule").status == "NoIssuesFound"
+
+
+def test_workers_of_several_hosts(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("VanishingGradient"), hosts=2)
+    write(tmp_path / "tensors-0", [1e-2])
+    write(tmp_path / "tensors-1", [1e-9])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    (issue,) = found(folder, "VanishingGradient")
+    assert issue.worker == "algo-2/worker_0"
+
+
+def test_the_hooks_own_failure_is_a_finding(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("ExplodingTensor"))
+    writer = TensorLogWriter(tmp_path / "tensors-0")
+    for capture in captures([1e-2]):
+        writer.write(capture)
+    writer.record_failure("Traceback …\nStorageError: the disk is full")
+    writer.close()
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    (failure,) = found(folder, "ExplodingTensor")
+    assert failure.kind == "watcher_failed"
+    assert "the disk is full" in failure.message
+    assert "Traceback" in failure.detail
+    told = status(folder, "ExplodingTensor")
+    assert told.status == "NoIssuesFound"
+    assert "the disk is full" in told.details
+
+
+def test_another_run_to_compare_with(tmp_path: Path, start: Start) -> None:
+    other = tmp_path / "other"
+    write(other, [1e-2, 2e-2])
+    configuration = RuleConfiguration(name="same", rule="SimilarAcrossRuns", others=(str(other),))
+    folder = request(tmp_path, configuration)
+    write(tmp_path / "tensors-0", [1e-2, 3e-2])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    (issue,) = found(folder, "same")
+    assert issue.value == pytest.approx(1e-2, rel=1e-5)
+
+
+CUSTOM = """
+from clary.rules import Parameters, Rule
+
+class LossOver(Rule):
+    class Bound(Parameters):
+        bound: float
+
+    parameters_model = Bound
+
+    def judge(self, window):
+        for name in window.names(collections=["losses"]):
+            for step in window.new(name):
+                if window.statistics(name, step).mean > self.parameters.bound:
+                    return [self.issue(window, step, f"{name} is over {self.parameters.bound}",
+                                       tensor=name)]
+        return []
+
+class Broken(Rule):
+    def judge(self, window):
+        return [1 / 0]
+"""
+
+
+@pytest.fixture
+def custom(tmp_path: Path) -> Path:
+    path = tmp_path / "my_rules.py"
+    path.write_text(CUSTOM)
+    return path
+
+
+def test_a_rule_of_ones_own(tmp_path: Path, start: Start, custom: Path) -> None:
+    folder = request(tmp_path, rule("LossOver", custom, bound="1.985"))
+    write(tmp_path / "tensors-0", [1.0, 1.0])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    (issue,) = found(folder, "LossOver")
+    assert (issue.message, issue.step) == (f"{LOSS} is over 1.985", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("Broken", {}, "ZeroDivisionError: division by zero"),
+        ("LossOver", {}, "parameter bound of LossOver is {} but must"),
+        ("Missing", {}, "holds no class 'Missing'"),
+        ("Path", {}, "holds no class 'Path'"),
+    ],
+)
+def test_a_rule_that_fails_ends_alone(
+    tmp_path: Path, start: Start, custom: Path, name: str, parameters: dict[str, str], words: str
+) -> None:
+    folder = request(tmp_path, rule(name, custom, **parameters), rule("ExplodingTensor"))
+    write(tmp_path / "tensors-0", [1.0, 1.0])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    told = status(folder, name)
+    assert told.status == "Error"
+    assert words in told.details
+    (failure,) = found(folder, name)
+    assert failure.kind == "watcher_failed"
+    log = read_events(results_folder(folder, name) / LOG_FILE)
+    assert any("Traceback" in event.message for event in log)
+    assert status(folder, "ExplodingTensor").status == "NoIssuesFound"
+
+
+SMDEBUG = """
+from smdebug.rules.rule import Rule
+
+class GradientUnder(Rule):
+    def __init__(self, base_trial, threshold="0.1"):
+        super().__init__(base_trial)
+        self.threshold = float(threshold)
+
+    def set_required_tensors(self, step):
+        self.req_tensors.add("gradient/Net_fc.weight", steps=[step])
+
+    def invoke_at_step(self, step):
+        value = self.base_trial.tensor("gradient/Net_fc.weight").value(step)
+        return bool(abs(value).mean() < self.threshold)
+"""
+
+
+@pytest.mark.skipif(not (SHIMS / "smdebug").is_dir(), reason="needs the smdebug name")
+def test_a_rule_of_the_original_librarys_kind(tmp_path: Path, start: Start) -> None:
+    path = tmp_path / "people.py"
+    path.write_text(SMDEBUG)
+    folder = request(tmp_path, rule("GradientUnder", path, threshold="0.05"))
+    write(tmp_path / "tensors-0", [1.0, 0.5, 0.01])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    told = status(folder, "GradientUnder")
+    assert told.status == "IssuesFound"
+    (issue,) = found(folder, "GradientUnder")
+    assert (issue.kind, issue.step) == ("issue", 2)
+
+
+def test_a_request_that_is_missing_is_one_sentence(tmp_path: Path, start: Start) -> None:
+    process = start(tmp_path)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert said.decode().count("\n") == 1
+    assert "request.json is missing" in said.decode()
+
+
+def test_an_unknown_rule_is_an_error_of_its_own(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("TreeDepth"), rule("DeadRelu", threshold_layer="many"))
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    assert "XGBoost" in status(folder, "TreeDepth").details
+    assert "is 'many' but must be a number" in status(folder, "DeadRelu").details
+
+
+def test_a_status_file_is_json_at_any_time(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("ExplodingTensor"))
+    start(folder)
+    wait_for_status(folder, "ExplodingTensor", "InProgress")
+    path = results_folder(folder, "ExplodingTensor") / "status.json"
+    writer = TensorLogWriter(tmp_path / "tensors-0")
+    for capture in captures([1.0] * 30):
+        writer.write(capture)
+        json.loads(path.read_text())
+        time.sleep(0.01)
+    writer.close()
+    mark_ended(folder)
+    assert wait_for_status(folder, "ExplodingTensor", "NoIssuesFound").judged == 60
