@@ -188,6 +188,17 @@ def test_a_log_that_grows_is_followed(tmp_path: Path) -> None:
     assert history.steps() == (0, 1, 2, 4)
 
 
+def test_a_log_without_steps_is_news_once(tmp_path: Path) -> None:
+    history = History.open(tmp_path)
+    writer = TensorLogWriter(tmp_path)
+    assert not history.refresh()
+    writer.record_failure("nothing could be captured")
+    writer.close()
+    assert history.refresh()
+    assert (history.failures, history.ended) == (("nothing could be captured",), True)
+    assert not history.refresh()
+
+
 def test_waiting_has_an_end(tmp_path: Path) -> None:
     with pytest.raises(StepNotYetAvailable, match="not there yet"):
         History.open(tmp_path).wait_for(0, timeout_seconds=0.01)

@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.debugger.history_place import HistoryPlace
-from clary.debugger.original_files import OriginalFiles
 from clary.debugger.step_index import StepIndex
 from clary.debugger.summaries import summarize, units_of
 from clary.errors import (
@@ -101,11 +100,10 @@ class History:
             StorageError: S3 refuses, or the copy cannot be written.
         """
         self._place.update()
-        if not len(self._index) and not isinstance(self._source, OriginalFiles):
+        another = self._place.is_another(self._source)
+        if another:
             self._source = self._place.source()
-            news = bool(self._source.steps()) or self._source.ended
-        else:
-            news = self._source.refresh()
+        news = self._source.refresh() or another
         if news:
             self._index = self._indexed()
         return news

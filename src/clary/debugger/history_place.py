@@ -46,6 +46,14 @@ class HistoryPlace:
         if self._mirror is not None:
             self._mirror.update()
 
+    def is_another(self, source: Source) -> bool:
+        """Whether a place that held nothing turned out to hold another format than `source`'s."""
+        return (
+            isinstance(source, TensorLog)
+            and not source.steps()
+            and OriginalFiles.are_in(self.folder)
+        )
+
     def source(self) -> Source:
         """What reads the folder, by what is in it.
 

@@ -26,9 +26,6 @@ class StepIndex:
         self._numbers = {(step.mode, step.mode_step): n for n, step in self._steps.items()}
         self._numbers.update({(Mode.GLOBAL, number): number for number in self._steps})
 
-    def __len__(self) -> int:
-        return len(self._steps)
-
     def at(self, number: int) -> Step:
         """The step of a number over all modes; raises as `number_of` does."""
         return self._steps[self.number_of(Mode.GLOBAL, number)]

@@ -92,6 +92,25 @@ def test_the_end_of_the_training_ends_the_log_of_a_killed_worker(
     writer.close()
 
 
+def test_a_copy_has_ended_when_the_last_segment_is_there(
+    tmp_path: Path, capture: MakeCapture
+) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(2):
+        writer.write(capture(number))
+        writer.flush()
+    writer.close()
+    (tmp_path / "training_job_end.ts").write_text("")
+    last = max((tmp_path / "statistics").glob("*.sqlite"))
+    content = last.read_bytes()
+    last.unlink()
+    log = TensorLog(tmp_path)
+    assert not log.ended
+    last.write_bytes(content)
+    assert log.refresh()
+    assert (log.ended, len(log.steps())) == (True, 2)
+
+
 def test_a_later_version_is_refused(tmp_path: Path, capture: MakeCapture) -> None:
     writer = TensorLogWriter(tmp_path)
     writer.write(capture(0))

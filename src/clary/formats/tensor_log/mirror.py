@@ -6,12 +6,13 @@ somebody asks for them.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from clary.errors import StorageError, UsageError
-from clary.formats.files import replacing
+from clary.formats.files import storage_errors
 from clary.formats.tensor_log.layout import (
     COLLECTIONS,
     ENDED,
@@ -22,6 +23,9 @@ from clary.formats.tensor_log.layout import (
 
 # What is brought at once, of Clary's log and of what smdebug's own library writes.
 _SMALL = {SEGMENTS, COLLECTIONS, FAILURES, ENDED, "index"}
+
+# Each file takes a round trip; a client of boto3's keeps ten connections.
+_AT_ONCE = 8
 
 
 class Mirror:
@@ -57,9 +61,10 @@ class Mirror:
             for path, tag, size in self._listed()
             if self._is_wanted(path) and not self._is_here(path, tag, size)
         ]
-        for path, tag in news:
-            self.fetch(path)
-            self._seen[path] = tag
+        if news:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self.fetch, [path for path, _ in news]))
+            self._seen.update(news)
         return bool(news)
 
     def fetch(self, path: str) -> None:
@@ -70,14 +75,21 @@ class Mirror:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        with replacing(self._folder / path) as temporary:
+        target = self._folder / path
+        # Not `replacing`: several threads bring files, and it asks for the process's umask.
+        temporary = target.with_name(f".{target.name}.part")
+        with storage_errors(target):
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)
                 with temporary.open("wb") as file:
                     for piece in answer["Body"].iter_chunks(1 << 20):
                         file.write(piece)
+                temporary.replace(target)
             except (BotoCoreError, ClientError) as error:
                 raise self._refused(path, error) from error
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def _listed(self) -> list[tuple[str, str, int]]:
         from botocore.exceptions import BotoCoreError, ClientError

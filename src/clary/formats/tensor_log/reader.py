@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -34,7 +34,7 @@ from clary.formats.tensor_log.layout import (
 from clary.formats.tensor_log.lines import read_lines
 from clary.formats.tensor_log.raw_files import read_tensor
 from clary.formats.tensor_log.segments import ALWAYS, LiveSegment, Segment, Span
-from clary.formats.tensor_log.worker_files import read_collections, read_failures
+from clary.formats.tensor_log.worker_files import read_collections, read_ended, read_failures
 
 _Value = TypeVar("_Value")
 
@@ -95,6 +95,7 @@ class TensorLog:
         self._parts: tuple[_Part, ...] = ()
         self._names: Mapping[str, Names] | None = None
         self._steps: dict[int, Step] = {}
+        self._last: Mapping[str, int] = {}
         self._small: dict[str, tuple[tuple[str, int, int], ...]] = {}
         self.ended = False
         self.failures: tuple[str, ...] = ()
@@ -258,8 +259,10 @@ class TensorLog:
         )
 
     def _refresh_captures(self) -> bool:
+        # Whether it is over is asked first: what is read after it is then the whole.
         sealed, live = self._listed()
-        news = False
+        over = self._is_over(sealed, live)
+        news, self.ended = over != self.ended, over
         for key in sealed - self._sealed.keys():
             worker, number = key
             path = self._folder / SEGMENTS / f"{number:08}-{worker}.sqlite"
@@ -310,26 +313,32 @@ class TensorLog:
             self._steps.setdefault(step.number, step)
 
     def _refresh_small_files(self) -> bool:
-        # Whether it has ended is asked first: what is read after it is then the whole.
-        ended = {stamp[0] for stamp in _stamps(self._folder / ENDED)}
-        sealed, live = self._listed()
-        began = {f"{worker}.json" for worker, _ in sealed | live}
-        began |= {stamp[0] for stamp in _stamps(self._folder / COLLECTIONS)}
-        over = (self._folder / TRAINING_END).exists() or (bool(ended) and began <= ended)
-        news = over != self.ended
-        self.ended = over
-        for room in (COLLECTIONS, FAILURES):
+        news = False
+        for room in (ENDED, COLLECTIONS, FAILURES):
             stamps = _stamps(self._folder / room)
-            if stamps == self._small.get(room):
+            if stamps == self._small.get(room, ()):
                 continue
             paths = [self._folder / room / stamp[0] for stamp in stamps]
             if room == COLLECTIONS:
                 self._take_collections(paths)
-            else:
+            elif room == FAILURES:
                 self.failures = tuple(text for path in paths for text in read_failures(path))
+            else:
+                self._last = {path.stem: read_ended(path) for path in paths}
             self._small[room] = stamps
             news = True
         return news
+
+    def _is_over(
+        self, sealed: Collection[tuple[str, int]], live: Collection[tuple[str, int]]
+    ) -> bool:
+        # Copies from S3 come in any order: a worker's last segment may be behind its end.
+        if any(last and (worker, last) not in sealed for worker, last in self._last.items()):
+            return False
+        began = {worker for worker, _ in (*sealed, *live)}
+        began |= {Path(stamp[0]).stem for stamp in self._small.get(COLLECTIONS, ())}
+        told = (self._folder / TRAINING_END).exists()
+        return told or (bool(self._last) and began <= self._last.keys())
 
     def _take_collections(self, paths: list[Path]) -> None:
         merged: dict[str, CollectionRecord] = {}

@@ -78,10 +78,23 @@ def read_failures(path: Path) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def write_ended(paths: WorkerPaths) -> None:
-    """Say that the worker has closed its log.
+def write_ended(paths: WorkerPaths, last_segment: int) -> None:
+    """Say that the worker has closed its log, and with which segment; 0 for none.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    write_json(paths.ended, {"version": VERSION, "at": time.time()})
+    ended = {"version": VERSION, "at": time.time(), "last_segment": last_segment}
+    write_json(paths.ended, ended)
+
+
+def read_ended(path: Path) -> int:
+    """The number of the worker's last segment; 0 when it has none.
+
+    Raises:
+        FormatError: the file is missing or damaged, or of a later version.
+    """
+    try:
+        return int(read_versioned_json(path, VERSION)["last_segment"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} is damaged: {error!r}") from error

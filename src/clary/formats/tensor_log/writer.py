@@ -6,6 +6,7 @@ capture → a line of the live file → (2 s, 5 % of the run, or 1 MB) → a seg
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -33,6 +34,8 @@ _SEAL_AFTER_SECONDS = 2.0
 _SEAL_AFTER_SHARE = 0.05  # of the run's age: some 150 segments in ten hours
 _SEAL_AFTER_BYTES = 1 << 20
 _RESERVE_BYTES = 8192
+# What file systems answer that know no locks.
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 # The logs that this process writes: the system's locks hold between processes only.
 _writing: set[Path] = set()
@@ -152,7 +155,7 @@ class TensorLogWriter:
         try:
             self.flush()
             with self._writing():
-                write_ended(self._paths)
+                write_ended(self._paths, self._number - 1)
         finally:
             if self._live is not None:
                 os.close(self._live)
@@ -267,9 +270,10 @@ def _take(paths: WorkerPaths) -> int:
     except (BlockingIOError, PermissionError) as error:
         os.close(lock)
         raise taken from error
-    except OSError:
-        os.close(lock)
-        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            os.close(lock)
+            raise
     _writing.add(paths.lock)
     return lock
 
