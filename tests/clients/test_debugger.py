@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,14 @@ from tests.clients.environments import ClientEnvironment
 from tests.clients.photos import few_of
 from tests.clients.results import result_of
 
-RULES = {"VanishingGradient", "Overfit", "Overtraining", "PoorWeightInitialization"}
+RULES = {
+    "VanishingGradient",
+    "Overfit",
+    "Overtraining",
+    "PoorWeightInitialization",
+    "LossNotDecreasing",
+    "LossBelow",
+}
 
 
 @pytest.mark.slow
@@ -26,10 +34,17 @@ def test_rules_and_tensors_of_an_estimator(
     output = run_script(sagemaker2, "sdk2_debug.py", script, json.dumps({"epochs": 3}))
     found = result_of(output)
     assert Path(found["smdebug"]).is_relative_to(SHIMS)
-    assert set(found["summary"]) == {*RULES, "LossNotDecreasing"}
+    assert set(found["summary"]) == RULES
     # Rules have reported when fit() returns.
     assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
     assert found["summary"]["VanishingGradient"] == "NoIssuesFound"
+    # A rule of one's own, subclassed from the original's.
+    assert found["summary"]["LossBelow"] == "IssuesFound"
+    assert re.match(
+        r"RuleEvaluationConditionMet: Evaluation of the rule LossBelow at step \d+ resulted in the "
+        "condition being met",
+        found["details"]["LossBelow"],
+    ), found["details"]
     assert found["place"].endswith(f"/{found['name']}/debug-output")
     steps, losses = found["train"]
     assert steps == list(range(0, 30, 2))
@@ -46,6 +61,9 @@ def test_rules_and_tensors_of_an_estimator(
     assert found["relu"][0] == "relu_output_0"
     assert found["relu"][1] > 0
     assert "scalar/average_loss" in found["names"]
+    # save_scalar(…, sm_metric=True), by the step over all modes.
+    assert found["averages"][0] == [13, 27, 41]
+    assert all(0 < loss < 5 for loss in found["averages"][1])
     assert found["processing_job"] in {"Completed", "Stopped"}
 
 

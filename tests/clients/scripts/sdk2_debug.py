@@ -23,6 +23,16 @@ rules = [
     Rule.sagemaker(rule_configs.overtraining()),
     Rule.sagemaker(rule_configs.poor_weight_initialization()),
     Rule.sagemaker(rule_configs.loss_not_decreasing()),
+    Rule.custom(
+        name="LossBelow",
+        image_uri="503895931360.dkr.ecr.us-east-1.amazonaws.com/sagemaker-debugger-rule-evaluator:latest",
+        instance_type="ml.t3.medium",
+        volume_size_in_gb=10,
+        source=os.path.join(os.path.dirname(__file__), "custom_rule.py"),
+        rule_to_invoke="LossBelow",
+        rule_parameters={"threshold": "1.1"},
+        collections_to_save=[CollectionConfig(name="losses")],
+    ),
 ]
 hook_config = DebuggerHookConfig(
     hook_parameters={"train.save_interval": "2", "eval.save_interval": "1"},
@@ -85,6 +95,17 @@ relu = next(iter(trial.tensor_names(collection="relus")), None)
 job = boto3.client("sagemaker").describe_processing_job(
     ProcessingJobName=summary[0]["RuleEvaluationJobArn"].split("/")[-1]
 )
+averages = boto3.client("sagemaker-metrics").batch_get_metrics(
+    MetricQueries=[
+        {
+            "ResourceArn": f"arn:aws:sagemaker:us-east-1:000000000000:experiment-trial-component/{job_name}-aws-training-job",
+            "MetricName": "average_loss_EVAL",
+            "MetricStat": "Last",
+            "Period": "IterationNumber",
+            "XAxisType": "IterationNumber",
+        }
+    ]
+)["MetricQueryResults"][0]
 print()
 print(
     "RESULT",
@@ -100,6 +121,7 @@ print(
             "gradient": [gradient, trial.tensor(gradient).steps(mode=ModeKeys.TRAIN), list(trial.tensor(gradient).value(0).shape)],
             "relu": relu and [relu, float(trial.tensor(relu).reduction_value(0, "max", abs=True))],
             "plotted": plotted,
+            "averages": [averages["XAxisValues"], averages["MetricValues"]],
             "processing_job": job["ProcessingJobStatus"],
             "smdebug": sys.modules["smdebug"].__file__,
         }

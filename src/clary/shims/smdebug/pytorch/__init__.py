@@ -9,8 +9,11 @@ hook.set_mode(smd.modes.TRAIN)
 
 from __future__ import annotations
 
+import sys
+
 from .. import CollectionKeys, ReductionConfig, SaveConfig, SaveConfigMode, modes
 from ..trials import create_trial
+from . import singleton
 from .collection import Collection, CollectionConfig
 from .hook import Hook
 from .singleton import del_hook, get_hook, set_hook
@@ -29,3 +32,7 @@ __all__ = [
     "modes",
     "set_hook",
 ]
+
+# AWS's name of the module.
+singleton_utils = singleton
+sys.modules[f"{__name__}.singleton_utils"] = singleton
