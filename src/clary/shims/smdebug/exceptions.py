@@ -16,7 +16,7 @@ SMDebugError
 
 from __future__ import annotations
 
-from .core.modes import ModeKeys
+from clary.formats.tensor_log.entries import Mode as ModeKeys
 
 
 class SMDebugError(Exception):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from clary import errors
+from clary.debugger.history import History
 
 from ..exceptions import (
     InvalidWorker,
@@ -21,11 +22,9 @@ from ..exceptions import (
 from .modes import ModeKeys
 from .reduction_config import ALLOWED_NORMS, ALLOWED_REDUCTIONS
 from .reductions import as_torch_reduces, get_numpy_reduction
+from .seen_steps import SeenSteps
 
 SCALAR_PREFIX = "scalar/"
-
-if TYPE_CHECKING:
-    from ..trials.trial import Trial
 
 
 class StepState(Enum):
@@ -36,6 +35,26 @@ class StepState(Enum):
     NOT_YET_AVAILABLE = 2
 
 
+class OwnTrial(Protocol):
+    """What a tensor needs of its trial."""
+
+    history: History
+    seen: SeenSteps
+
+    @property
+    def loaded_all_steps(self) -> bool:
+        """Whether the training has ended, and all that it has saved is here."""
+
+    def maybe_refresh(self, name: str | None = None) -> None:
+        """Look for new data."""
+
+    def steps(self, mode: ModeKeys = ..., show_incomplete_steps: bool = ...) -> list[int]:
+        """The steps at which anything was saved."""
+
+    def has_passed_step(self, step: int, mode: ModeKeys = ...) -> StepState:
+        """Whether a step can be read."""
+
+
 class Tensor:
     """What was saved under one name; belongs to its trial, and to its trial's thread.
 
@@ -43,7 +62,7 @@ class Tensor:
     processes, such as `worker_0`; None takes the first that has saved the step.
     """
 
-    def __init__(self, name: str, trial: Trial) -> None:
+    def __init__(self, name: str, trial: OwnTrial) -> None:
         self.name = name
         self.trial = trial
 

@@ -34,7 +34,7 @@ from ..exceptions import (
     SMDebugTypeError,
     SMDebugValueError,
 )
-from . import capturing, singleton, tensorboard
+from . import capturing, current, tensorboard
 from .arguments import flat, number, of_this_job, output_folder
 from .attached import Attached
 from .collection import Collection, CollectionManager
@@ -105,7 +105,7 @@ class Hook:
         self._custom = CustomTensors(self._watcher)
         self._metrics = JobMetrics()
         self._closed = False
-        singleton.set_hook(self)
+        current.hold(self)
         # Before the watcher's own: what comes last is called first.
         atexit.register(self.close)
 
@@ -121,7 +121,7 @@ class Hook:
             UsageError: it says what cannot be used.
             FormatError: it is damaged.
         """
-        hook = cls.create_if_configured(json_file_path) if singleton.enabled() else None
+        hook = cls.create_if_configured(json_file_path) if current.enabled() else None
         if hook is not None:
             return hook
         if json_file_path is not None and not Path(json_file_path).exists():

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
-
-from clary.debugger.parameters import flag
-
 from ..exceptions import SMDebugTypeError
-
-if TYPE_CHECKING:
-    from .hook import Hook
-
-USE_VARIABLE = "USE_SMDEBUG"
-_hooks: list[Hook] = []
-
-
-def enabled() -> bool:
-    """Whether hooks are wanted at all: `USE_SMDEBUG=false` turns them off."""
-    return flag(USE_VARIABLE, os.environ.get(USE_VARIABLE, "true"))
+from . import current
+from .hook import Hook
 
 
 def get_hook(
@@ -32,14 +18,14 @@ def get_hook(
 
     Raises:
         UsageError: the configuration cannot be used.
+        FormatError: it is damaged.
     """
-    from .hook import Hook
-
-    if not enabled():
+    if not current.enabled():
         return None
-    if not _hooks and create_if_not_exists:
+    held = current.held()
+    if held is None and create_if_not_exists:
         return Hook.create_if_configured(json_config_path)
-    return _hooks[0] if _hooks else None
+    return held if isinstance(held, Hook) else None
 
 
 def set_hook(custom_hook: Hook) -> None:
@@ -48,13 +34,11 @@ def set_hook(custom_hook: Hook) -> None:
     Raises:
         SMDebugTypeError: it is no hook.
     """
-    from .hook import Hook
-
     if not isinstance(custom_hook, Hook):
         raise SMDebugTypeError(f"{custom_hook!r} is no hook: give one of smdebug.pytorch.Hook")
-    _hooks[:] = [custom_hook]
+    current.hold(custom_hook)
 
 
 def del_hook() -> None:
     """Let this process have no hook; the one that there was goes on with what it watches."""
-    _hooks.clear()
+    current.hold(None)

@@ -14,9 +14,9 @@ from clary.debugger.history import History
 from ..core.collection import Collection, recorded_collections
 from ..core.logger import get_logger
 from ..core.modes import ModeKeys
+from ..core.seen_steps import SeenSteps
 from ..core.tensor import StepState, Tensor
 from ..exceptions import NoMoreData, StepUnavailable, TensorUnavailable
-from .steps import SeenSteps
 
 _POLL_SECONDS = 0.5
 
