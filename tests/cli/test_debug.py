@@ -14,6 +14,8 @@ import pytest
 from tests.cli.conftest import Clary
 from tests.cli.watched import GRADIENT, LOSS, issue, save_rule, save_step, save_tensors
 
+ORIGINAL = Path(__file__).parents[1] / "debugger" / "data" / "original" / "log"
+
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Path:
@@ -79,6 +81,15 @@ def test_what_is_not_there_is_one_sentence(clary: Clary, tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     empty = clary("debug", tmp_path / "empty")
     assert (empty.returncode, empty.stdout) == (0, "empty  nothing is saved yet\n")
+
+
+def test_what_the_original_library_wrote_is_shown_alike(clary: Clary) -> None:
+    ended = clary("debug", ORIGINAL, "--names")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("log  steps 0 to ")
+    assert f"{LOSS}  " in ended.stdout
+    drawn = clary("debug", ORIGINAL)
+    assert f"{LOSS} by step  ⠒ train" in drawn.stdout
 
 
 def test_following_tells_what_is_new_until_the_end(

@@ -16,10 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from clary.errors import DataError
+from clary.errors import DataError, ProgramFailed
 from clary.formats.findings import Finding, RuleStatus
 from clary.formats.launch import BASE
 from clary.formats.tensor_log import Mirror, TensorLog
+from clary.sdk.processes import job_program_output
 from clary.sdk.rule_evaluations import (
     RULES_FOLDER,
     RuleEvaluation,
@@ -32,6 +33,7 @@ from clary.sdk.storage import split_uri
 from clary.sdk.training_job import TrainingJob
 
 TENSORS = Path("output") / "tensors"
+_ORIGINAL_INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Watched(Protocol):
         Raises:
             ServiceError: the service refuses or does not answer.
             StorageError: S3 refuses, or the copy cannot be written.
+            ProgramFailed: what the original smdebug wrote cannot be read.
             FormatError: a file is damaged, or of a later version.
         """
 
@@ -79,7 +82,7 @@ class WatchedFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing was copied."""
+        self._tensors.close()
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -113,6 +116,8 @@ class WatchedJob:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._tensors is not None:
+            self._tensors.close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
@@ -155,6 +160,7 @@ class WatchedPrefix:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._tensors.close()
         self._scratch.cleanup()
 
     def moment(self) -> DebugMoment:
@@ -189,28 +195,43 @@ def watch_folder(folder: Path) -> WatchedFolder:
 
 
 class _Tensors:
-    """A folder of tensors, brought from S3 where it is not here."""
+    """A folder of tensors, brought from S3 where it is not here, and brought into Clary's format
+    where the original smdebug wrote it.
+    """
 
     def __init__(
         self, folder: Path, session: Session | None = None, uri: str | None = None
     ) -> None:
         self._folder = folder
-        self._session, self._uri = session, uri
+        self._uri = uri
         self._mirror: Mirror | None = None
+        if session is not None and uri is not None:
+            self._mirror = Mirror(session.client("s3"), uri, folder)
+        self._converted: TemporaryDirectory[str] | None = None
         self._log: TensorLog | None = None
 
     def log(self) -> TensorLog | None:
         """What has been saved so far, read anew; None where there is nothing yet."""
-        if self._session is not None and self._uri is not None:
-            self._mirror = self._mirror or Mirror(
-                self._session.client("s3"), self._uri, self._folder
-            )
+        if self._mirror is not None:
             self._mirror.update()
         if not self._folder.is_dir() or not any(self._folder.iterdir()):
             return None
-        self._log = self._log or TensorLog(self._folder)
+        folder = self._folder
+        if (folder / _ORIGINAL_INDEX).is_dir():
+            self._converted = self._converted or TemporaryDirectory(prefix="clary-converted-")
+            folder = Path(self._converted.name)
+            place = self._uri or str(self._folder)
+            code, _ = job_program_output("convert_tensors", [place, str(folder)])
+            if code:
+                raise ProgramFailed(code)
+        self._log = self._log or TensorLog(folder)
         self._log.refresh()
         return self._log
+
+    def close(self) -> None:
+        """Remove what was converted."""
+        if self._converted is not None:
+            self._converted.cleanup()
 
 
 def _read_statuses(folder: Path) -> Iterable[RuleEvaluation]:
