@@ -4,10 +4,13 @@ A line of JSON on stdin says which: {"script", "words", "folder", "environment"}
 on stdout, is the exit status; what the script prints is in `stdout` and `stderr` in its folder.
 """
 
+import atexit
+import gc
 import json
 import os
 import runpy
 import sys
+import traceback
 from pathlib import Path
 
 import smdebug.pytorch  # noqa: F401
@@ -27,11 +30,22 @@ def work(request):
     runpy.run_path(request["script"], run_name="__main__")
 
 
+gc.freeze()
 for line in iter(sys.stdin.readline, ""):
     child = os.fork()
     if child == 0:
-        work(json.loads(line))
-        # At its end an interpreter closes its hooks.
-        sys.exit(0)
+        status = 0
+        try:
+            work(json.loads(line))
+        except SystemExit as ended:
+            status = ended.code or 0
+        except BaseException:  # noqa: BLE001 - said as an interpreter would
+            traceback.print_exc()
+            status = 1
+        # What an interpreter does at its end, without the second that it takes to forget torch.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
