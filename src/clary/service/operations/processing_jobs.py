@@ -9,8 +9,9 @@ from clary.service.call import Call
 from clary.service.executors.rule_configurations import rules_of
 from clary.service.faults import not_found, validation
 from clary.service.office import Handler, Office
+from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import page
-from clary.service.operations.times import milliseconds, timestamp
+from clary.service.operations.times import timestamp
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
 
@@ -156,17 +157,7 @@ def _output(name: str, uri: str, local_path: str | None) -> dict[str, Any]:
 
 def _passes(one: RuleEvaluation, asked: Mapping[str, Any]) -> bool:
     status = asked.get("StatusEquals")
-    if status is not None and STATUSES[one.status] != status:
-        return False
-    if asked.get("NameContains", "").lower() not in one.name.lower():
-        return False
-    for name, at_ms in (("CreationTime", one.created_ms), ("LastModifiedTime", one.modified_ms)):
-        after, before = asked.get(f"{name}After"), asked.get(f"{name}Before")
-        if after is not None and at_ms <= milliseconds(after):
-            return False
-        if before is not None and at_ms >= milliseconds(before):
-            return False
-    return True
+    return (status is None or STATUSES[one.status] == status) and passes(one, asked)
 
 
 OPERATIONS: dict[str, Handler] = {

@@ -9,8 +9,8 @@ from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
 from clary.service.operations.describing import summary
+from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import page
-from clary.service.operations.times import milliseconds
 from clary.service.state.training_jobs import JobSummary
 
 PAGE_SIZE = 10
@@ -46,15 +46,7 @@ def _passes(job: JobSummary, asked: Mapping[str, Any]) -> bool:
     # Warm pools and training plans are stored with a job, and no job is ever in one.
     if "WarmPoolStatusEquals" in asked or "TrainingPlanArnEquals" in asked:
         return False
-    if asked.get("NameContains", "").lower() not in job.name.lower():
-        return False
-    for name, at_ms in (("CreationTime", job.created_ms), ("LastModifiedTime", job.modified_ms)):
-        after, before = asked.get(f"{name}After"), asked.get(f"{name}Before")
-        if after is not None and at_ms <= milliseconds(after):
-            return False
-        if before is not None and at_ms >= milliseconds(before):
-            return False
-    return True
+    return passes(job, asked)
 
 
 OPERATIONS: dict[str, Handler] = {"ListTrainingJobs": list_training_jobs}

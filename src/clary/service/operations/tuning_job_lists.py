@@ -8,8 +8,8 @@ from typing import Any
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
+from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import page, read_token, write_token
-from clary.service.operations.times import milliseconds
 from clary.service.operations.tuning_describing import objectives_of, summary, trial_summary
 from clary.service.operations.tuning_jobs import no_such_tuning_job
 from clary.service.state.state import State
@@ -36,7 +36,7 @@ def list_tuning_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     asked = call.parameters
     status = asked.get("StatusEquals")
     known = office.state.tuning_jobs.select((status,) if status else ())
-    jobs = [job for job in known if _passes(job, asked)]
+    jobs = [job for job in known if passes(job, asked)]
     order = _ORDERS[asked.get("SortBy", "Name")]
     descending = asked.get("SortOrder") == "Descending"
     jobs.sort(key=order, reverse=descending)
@@ -117,18 +117,6 @@ def _page_of_all(state: State, job: TuningJob, asked: Mapping[str, Any]) -> _Pag
     trials.sort(key=order, reverse=descending)
     size = asked.get("MaxResults", PAGE_SIZE)
     return page(trials, order, asked.get("NextToken"), size, descending=descending)
-
-
-def _passes(job: TuningJob, asked: Mapping[str, Any]) -> bool:
-    if asked.get("NameContains", "").lower() not in job.name.lower():
-        return False
-    for name, at_ms in (("CreationTime", job.created_ms), ("LastModifiedTime", job.modified_ms)):
-        after, before = asked.get(f"{name}After"), asked.get(f"{name}Before")
-        if after is not None and at_ms <= milliseconds(after):
-            return False
-        if before is not None and at_ms >= milliseconds(before):
-            return False
-    return True
 
 
 OPERATIONS: dict[str, Handler] = {

@@ -14,9 +14,9 @@ class Timing:
     `follow_s` and its processes sampled every `sample_s`. What is not read of the logs within
     `last_read_s` of the end is not looked through for metrics. A job whose hosts cannot be seen
     for `unseen_s` has failed; a step that failed is tried again after `retry_s`, and a job that
-    has waited for `turn_s` is overtaken no more. Rules are looked at every `rules_s`; once the
-    training has ended they have `rule_grace_s` to judge what is left, and `rule_settle_s` from
-    SIGTERM on.
+    has waited for `turn_s` is overtaken no more. Rules are looked at every `rules_s`, and every
+    `calm_rules_s` once they have been for a minute; when the training has ended they have
+    `rule_grace_s` to judge what is left, and `rule_settle_s` from SIGTERM on.
     """
 
     grace_s: float = 120.0
@@ -30,5 +30,6 @@ class Timing:
     retry_s: float = 1.0
     turn_s: float = 60.0
     rules_s: float = 0.25
+    calm_rules_s: float = 1.0
     rule_grace_s: float = 60.0
     rule_settle_s: float = 5.0

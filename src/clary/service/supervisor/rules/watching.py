@@ -22,6 +22,8 @@ from clary.service.supervisor.timing import Timing
 
 logger = logging.getLogger(__name__)
 
+_YOUNG_S = 60.0
+
 
 class RuleWatcher:
     """Starts the checkers of a job, stores what they say, and acts on it.
@@ -54,6 +56,7 @@ class RuleWatcher:
         self._actions = Actions(state, checkers, spec)
         self._known: set[str] = set()
         self._work: Future[None] | None = None
+        self._began_at = time.monotonic()
         self._due_at = float("-inf")
         self._ended_at: float | None = None
         self._told_of_end = False
@@ -63,8 +66,7 @@ class RuleWatcher:
     def watch(self) -> None:
         """Take a look when it is time to; called from when the user's code runs."""
         if not self._settled and not self._is_busy() and time.monotonic() >= self._due_at:
-            pause_s = self._timing.rules_s if self._ended_at is None else self._timing.tick_s
-            self._due_at = time.monotonic() + pause_s
+            self._due_at = time.monotonic() + self._pause_s()
             self._work = self._pool.submit(self._look)
 
     def settled(self) -> bool:
@@ -88,6 +90,12 @@ class RuleWatcher:
         """End the checkers of a job that failed while they ran."""
         for conductor in self._conductors:
             self._checkers.end(conductor.checker)
+
+    def _pause_s(self) -> float:
+        if self._ended_at is not None:
+            return self._timing.tick_s
+        calm = time.monotonic() - self._began_at > _YOUNG_S
+        return self._timing.calm_rules_s if calm else self._timing.rules_s
 
     def _is_busy(self) -> bool:
         return self._work is not None and not self._work.done()
