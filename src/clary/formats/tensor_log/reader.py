@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -133,19 +133,19 @@ class TensorLog:
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, float]:
         """Values by step; none where the name is unknown."""
-        return self._collect(worker, lambda segment: segment.scalars(name, span))
+        return self._collect(worker, span, lambda segment: segment.scalars(name, span))
 
     def statistics(
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, Statistics]:
         """Statistics by step; none where the name is unknown."""
-        return self._collect(worker, lambda segment: segment.statistics(name, span))
+        return self._collect(worker, span, lambda segment: segment.statistics(name, span))
 
     def units(
         self, name: str, kind: str, worker: str | None = None, span: Span = ALWAYS
     ) -> Mapping[int, npt.NDArray[np.float32]]:
         """Values of channels (C), or of pictures' channels (N, C), by step."""
-        return self._collect(worker, lambda segment: segment.units(name, kind, span))
+        return self._collect(worker, span, lambda segment: segment.units(name, kind, span))
 
     def reduction(
         self, name: str, step: int, reduction: str, *, absolute: bool, worker: str | None = None
@@ -162,14 +162,14 @@ class TensorLog:
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> tuple[int, ...]:
         """Steps at which anything of a tensor was kept."""
-        found = (part.segment.steps_of(name, span) for part in self._of(worker))
+        found = (part.segment.steps_of(name, span) for part in self._of(worker, span))
         return tuple(sorted(set().union(*found)))
 
     def raw_steps(
         self, name: str, worker: str | None = None, span: Span = ALWAYS
     ) -> tuple[int, ...]:
         """Steps whose whole tensor was kept."""
-        found = (set(part.segment.raw_steps(name, span)) for part in self._of(worker))
+        found = (set(part.segment.raw_steps(name, span)) for part in self._of(worker, span))
         return tuple(sorted(set().union(*found)))
 
     def raw(self, name: str, step: int, worker: str | None = None) -> Array:
@@ -179,7 +179,7 @@ class TensorLog:
             KeyError: it was not kept.
             FormatError: its file is damaged or gone.
         """
-        for part in reversed(self._of(worker)):
+        for part in reversed(self._of(worker, Span(step - 1, step))):
             place = part.segment.raw(name, step)
             if place is None:
                 continue
@@ -194,7 +194,7 @@ class TensorLog:
         Raises:
             KeyError: it was not kept.
         """
-        for part in reversed(self._of(worker)):
+        for part in reversed(self._of(worker, Span(step - 1, step))):
             for _, shape in part.segment.shapes(name, Span(step - 1, step)):
                 return shape
         raise KeyError((name, step))
@@ -219,17 +219,25 @@ class TensorLog:
         }
 
     def _collect(
-        self, worker: str | None, read: Callable[[Segment], Iterator[tuple[int, _Value]]]
+        self,
+        worker: str | None,
+        span: Span,
+        read: Callable[[Segment], Iterator[tuple[int, _Value]]],
     ) -> Mapping[int, _Value]:
         found: dict[int, _Value] = {}
-        for part in self._of(worker):
+        for part in self._of(worker, span):
             found.update(read(part.segment))
         return dict(sorted(found.items()))
 
-    def _of(self, worker: str | None) -> Sequence[_Part]:
-        if worker is None:
-            return self._parts
-        return [part for part in self._parts if part.worker == worker]
+    def _of(self, worker: str | None, span: Span) -> list[_Part]:
+        after, until = span.after, span.until
+        return [
+            part
+            for part in self._parts
+            if part.segment.last > after
+            and part.segment.first <= until
+            and worker in {None, part.worker}
+        ]
 
     def _ordered(self) -> tuple[_Part, ...]:
         parts = [*self._sealed.values(), *(live.part for live in self._live.values())]

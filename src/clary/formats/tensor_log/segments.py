@@ -97,17 +97,13 @@ class Segment:
     Values come in the order of their steps.
     """
 
-    def __init__(
-        self,
-        database: sqlite3.Connection,
-        path: Path,
-        steps: tuple[Step, ...] = (),
-        tensors: Mapping[str, Presence] | None = None,
-    ) -> None:
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
         self._path = path
-        self.steps = steps
-        self.tensors: Mapping[str, Presence] = tensors or {}
+        # Between which steps; none is between these.
+        self.first, self.last = 2**63 - 1, -1
+        self.steps: tuple[Step, ...] = ()
+        self.tensors: Mapping[str, Presence] = {}
 
     @classmethod
     def open(cls, path: Path) -> Segment:
@@ -134,7 +130,7 @@ class Segment:
                 f"{path} has version {version} but this Clary reads version {VERSION}: "
                 "install a newer Clary"
             )
-        held.steps = tuple(map(_step, held._rows("SELECT * FROM steps ORDER BY number")))
+        held._append(map(_step, held._rows("SELECT * FROM steps ORDER BY number")))
         held.tensors = {
             name: Presence(number, frozenset(kinds.split()), first, last)
             for number, name, kinds, first, last in held._rows("SELECT * FROM tensors")
@@ -200,6 +196,13 @@ class Segment:
             for (step,) in self._of(name, f"SELECT step FROM {table}", span)
         }
 
+    def _append(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        fresh = tuple(steps)
+        numbers = [step.number for step in fresh]
+        self.first, self.last = min([self.first, *numbers]), max([self.last, *numbers])
+        self.steps = (*self.steps, *fresh)
+        return fresh
+
     def _of(
         self, name: str, query: str, span: Span, *, kind: str | None = None
     ) -> list[tuple[Any, ...]]:
@@ -231,8 +234,7 @@ class LiveSegment(Segment):
     def extend(self, lines: Sequence[Line]) -> tuple[Step, ...]:
         """Take in further lines; their steps."""
         self._tables.insert(lines)
-        fresh = tuple(_step(line["step"]) for line in lines)
-        self.steps = (*self.steps, *fresh)
+        fresh = self._append(_step(line["step"]) for line in lines)
         self.tensors = {
             name: Presence(number, frozenset(kinds.split()), first, last)
             for number, name, kinds, first, last in self._tables.rows()
