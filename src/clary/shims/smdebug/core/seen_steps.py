@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from clary.debugger.history import History
 from clary.errors import HistoryError
@@ -24,11 +24,15 @@ class SeenSteps:
         self._end = end
         self._complete: int | None = None
         self._names: frozenset[str] | None = None
+        self._workers: dict[str, dict[int, list[str]]] = {}
+        self._scalars: dict[tuple[str, str], Mapping[int, float]] = {}
 
     def forget(self) -> None:
         """There is new data."""
         self._complete = None
         self._names = None
+        self._workers.clear()
+        self._scalars.clear()
 
     def steps(
         self, mode: Mode, name: str | None = None, worker: str | None = None, *, incomplete: bool
@@ -53,6 +57,24 @@ class SeenSteps:
     def has(self, name: str) -> bool:
         """Whether anything was saved under a name."""
         return name in self.names()
+
+    def workers_at(self, name: str, number: int) -> list[str]:
+        """Who has saved a tensor at a step over all modes."""
+        if name not in self._workers:
+            found: dict[int, list[str]] = {}
+            for worker in self._history.workers:
+                for step in self._history.steps(Mode.GLOBAL, name, worker):
+                    found.setdefault(step, []).append(worker)
+            self._workers[name] = found
+        return self._workers[name].get(number, [])
+
+    def scalar(self, name: str, number: int, worker: str) -> float | None:
+        """The number that was saved under a name at a step over all modes; None for a tensor."""
+        key = name, worker
+        if key not in self._scalars:
+            # All at once: notebooks ask for one step after another.
+            self._scalars[key] = self._history.scalars(name, Mode.GLOBAL, worker)
+        return self._scalars[key].get(number)
 
     def names(self) -> frozenset[str]:
         """All names."""

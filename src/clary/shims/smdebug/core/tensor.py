@@ -98,6 +98,10 @@ class Tensor:
             InvalidWorker: that worker has not saved it.
         """
         worker = self._worker(step_num, mode, worker)
+        number = self.trial.seen.number_of(mode, step_num)
+        scalar = None if number is None else self.trial.seen.scalar(self.name, number, worker)
+        if scalar is not None:
+            return _as_saved(self.name, scalar)
         try:
             held = self.trial.history.value(self.name, step_num, mode, worker)
         except errors.StatisticsOnly:
@@ -220,13 +224,8 @@ class Tensor:
         return found
 
     def _workers(self, step: int, mode: ModeKeys) -> list[str]:
-        history = self.trial.history
         number = self.trial.seen.number_of(mode, step)
-        return [
-            worker
-            for worker in history.workers
-            if number is not None and number in history.steps(ModeKeys.GLOBAL, self.name, worker)
-        ]
+        return [] if number is None else self.trial.seen.workers_at(self.name, number)
 
     def _worker(self, step: int, mode: ModeKeys, wanted: str | None) -> str:
         """Whose tensor is read; the sentence why there is none, otherwise."""
