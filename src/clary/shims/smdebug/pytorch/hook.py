@@ -105,6 +105,7 @@ class Hook:
         self._custom = CustomTensors(self._watcher)
         self._metrics = JobMetrics()
         self._closed = False
+        self._asked_again = False
         current.hold(self)
         # Before the watcher's own: what comes last is called first.
         atexit.register(self.close)
@@ -133,6 +134,8 @@ class Hook:
     def create_if_configured(cls, json_file_path: str | None = None) -> Hook | None:
         """A hook as `debughookconfig.json` says; None where there is none.
 
+        Where this process has one for that folder already, it is that one.
+
         Raises:
             UsageError: it says what cannot be used.
             FormatError: it is damaged.
@@ -143,6 +146,10 @@ class Hook:
             return None
         parsed = HookConfiguration.read(path)
         folder = of_this_job(parsed.folder or DEFAULT_FOLDER)
+        held = current.held()
+        if isinstance(held, Hook) and not held._closed and Path(held.out_dir) == folder:
+            held._asked_again = True
+            return held
         events = tensorboard.folder_of_job(path)
         hook = cls(
             str(folder),
@@ -195,12 +202,14 @@ class Hook:
                 f"{type(module).__name__} is no torch.nn.Module: register the model itself"
             )
         bare = getattr(module, "_orig_mod", module)
-        for path, part in bare.named_modules():
-            if part in self._modules:
-                raise AssertionError(
-                    f"{type(module).__name__} is registered already: register it once"
-                )
-            self._modules[part] = path or type(bare).__name__
+        paths = {part: path or type(bare).__name__ for path, part in bare.named_modules()}
+        if self._modules.keys() & paths.keys():
+            if self._asked_again:
+                return
+            raise AssertionError(f"{type(module).__name__} is registered already: register it once")
+        if self._asked_again and self.has_registered_module:
+            self._begin_anew()
+        self._modules.update(paths)
         if not self.has_registered_module:
             first = Attached(self._first_forward, once=True)
             first.handle = module.register_forward_pre_hook(first)
@@ -306,6 +315,17 @@ class Hook:
         self._metrics.close()
         if self.tensorboard_dir is not None and not self.dry_run:
             tensorboard.export(Path(self.out_dir), Path(self.tensorboard_dir))
+
+    def _begin_anew(self) -> None:
+        """Go on with another model, as scripts do that train several one after another."""
+        self._custom.flush()
+        mode = self._watcher.mode
+        self._watcher.close()
+        self._watcher = Watcher(self.out_dir, self._parsed)
+        self._watcher.mode = mode
+        self._custom = CustomTensors(self._watcher)
+        self._modules.clear()
+        self.has_registered_module = False
 
     def _include(self, name: str, expressions: Iterable[str]) -> None:
         self.get_collection(name).include(list(expressions))
