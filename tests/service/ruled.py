@@ -24,7 +24,8 @@ from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, CollectionRecord, Mode, Statistics, Step
 losses = CollectionRecord("losses", ("[Ll]oss_(?!input).*output",), ("CrossEntropyLoss_output_0",))
 folder = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "tensors"
-writer = TensorLogWriter(folder, collections=[losses])
+worker = "worker_" + str(int(os.environ["SM_CURRENT_HOST"][-1]) - 1)
+writer = TensorLogWriter(folder, worker=worker, collections=[losses])
 name = "CrossEntropyLoss_output_0"
 for number in range(12):
     other = math.nan if number == 2 and {ill} else 0.5
@@ -69,6 +70,7 @@ def create(
     *,
     ill: bool = True,
     then: str = "",
+    hosts: int = 1,
 ) -> None:
     text = SCRIPT.format(source=SOURCE, ill=ill, then=then)
     service.client("sagemaker").create_training_job(
@@ -83,7 +85,11 @@ def create(
             "sagemaker_submit_directory": json.dumps(put_code(service, name, text)),
         },
         OutputDataConfig={"S3OutputPath": "s3://ruled/out"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        ResourceConfig={
+            "InstanceType": "ml.m5.large",
+            "InstanceCount": hosts,
+            "VolumeSizeInGB": 1,
+        },
         StoppingCondition={"MaxRuntimeInSeconds": 300},
         DebugHookConfig={"S3OutputPath": "s3://ruled/debug"},
         DebugRuleConfigurations=rules,

@@ -64,6 +64,18 @@ def test_results_are_there_when_the_job_is_completed(service: RunningService) ->
     assert any("step 2" in event["message"] for event in events["events"])
 
 
+def test_tensors_of_all_hosts_are_judged(service: RunningService) -> None:
+    create(service, "two", BOTH, hosts=2)
+    job = end(service, "two")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert statuses(job) == {"explodes": "IssuesFound", "falls": "NoIssuesFound"}
+    found = read_findings(service.settings.jobs_dir / "two" / "rules" / "explodes")
+    assert {one.worker for one in found} <= {"algo-1/worker_0", "algo-2/worker_1"}
+    listed = service.client("s3").list_objects_v2(Bucket="ruled", Prefix="debug/two/debug-output/")
+    ended = {one["Key"].rpartition("/")[2] for one in listed["Contents"] if "/ended/" in one["Key"]}
+    assert ended == {"worker_0.json", "worker_1.json"}
+
+
 def test_a_rule_stops_the_training_while_it_runs(service: RunningService) -> None:
     action = json.dumps([{"name": "stoptraining", "training_job_prefix": "stops-"}])
     stops = rule("explodes", "ExplodingTensor", tensor_regex=".*", action_json=action)

@@ -11,6 +11,8 @@
     output/progress.json                  how far the program is, while it runs
     output/data/                          what the program leaves beside the model
     output/model.tar.gz                   made from model/ when the program has ended
+    output/tensors/                       what the debugger saw: `clary.formats.tensor_log`
+    rules/<rule>/                         what a rule found: `clary.formats.findings`
 
 What a host's process is told and tells stands beside it: `clary.formats.launch`. Format version 1;
 see `docs/formats/job_directory.md`.

@@ -260,6 +260,7 @@ class LocalProcesses:
     def _follow(self, job: TrainingJobSpec) -> None:
         self._checkpoints.follow(job)
         self._debug_outputs.follow(job)
+        self._checkers.follow(job)
 
     def _store_debug_outputs(self, job: TrainingJobSpec) -> None:
         """For the last time; the training is as good without them."""

@@ -107,8 +107,8 @@ class Mirrors:
         self._thread: threading.Thread | None = None
 
     def follow(self, job: TrainingJobSpec) -> None:
-        """Keep S3 in step with a running job until `finish`."""
-        if not self._folders(job):
+        """Keep S3 in step with a running job until `finish`; said again, it costs nothing."""
+        if self._followed.get(job.name) is job or not self._folders(job):
             return
         with self._lock:
             self._followed[job.name] = job

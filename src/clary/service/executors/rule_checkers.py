@@ -108,6 +108,9 @@ class RuleCheckers:
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
         with self._lock:
             self._started_here.append(process)
+
+    def follow(self, job: TrainingJobSpec) -> None:
+        """Store what the rules of a running job find, while they find it."""
         self._results.follow(job)
 
     def starts(self, checker: Checker) -> int:
