@@ -104,6 +104,13 @@ def test_a_loss_that_diverges() -> None:
     assert (found.step or 0) < 50
 
 
+def test_a_loss_that_explodes_at_once() -> None:
+    values = [2.3, 2.4, 50.0, 900.0, 700.0, *[5.0] * 60]
+    found = issue(configured(LossNotDecreasing), MadeUp().losses(values))
+    assert found is not None
+    assert found.step == 9
+
+
 def test_a_loss_that_climbs_back() -> None:
     values = np.concatenate([np.linspace(4.9, 0.5, 200), np.linspace(0.5, 3.0, 100)])
     found = issue(configured(LossNotDecreasing), MadeUp().losses(noisy(values, 0.1)))
@@ -127,7 +134,9 @@ def epochs(train: list[float], valid: list[float], *, per_epoch: int = 5) -> Mad
 
 
 def test_a_validation_no_better_than_chance() -> None:
-    found = issue(configured(LossNotDecreasing), epochs([2.3, 2.0, 1.5, 1.0], [2.4, 2.5, 2.7, 3.0]))
+    training, validation = [2.3, 2.0, 1.5, 1.0], [2.4, 2.5, 2.7, 3.0]
+    assert issue(configured(LossNotDecreasing), epochs(training, validation)) is None
+    found = issue(configured(LossNotDecreasing), epochs(training, validation, per_epoch=20))
     assert found is not None
     assert found.mode == "EVAL"
     assert "untrained" in found.message

@@ -22,8 +22,14 @@ _SURE = 4.0
 _BLOCK = 10
 # Over its best, a loss may have risen by so much of where it began.
 _LOST = 0.25
-# Passes of validation that must all be no better than an untrained network.
+# A block over so many times the loss at the start needs no second one.
+_EXPLODED = 3.0
+# Passes of validation that must be hardly better than an untrained network, after so many saved
+# training steps; what counts as better than that, and than each other.
 PASSES = 3
+_LEAST_STEPS = 50
+_LEARNT = 0.9
+_BETTER = 0.98
 # Where validation adds up what training averages, the two cannot be compared.
 _SAME_SCALE = 2.0
 
@@ -78,9 +84,10 @@ def stagnating(
 
 
 def rising(window: Window, name: str, chosen: LossNotDecreasing) -> Trend | None:
-    """The training loss is no number, or has risen in two blocks of values in a row.
+    """The training loss is no number, or has risen in two blocks of ten values in a row.
 
-    Risen: `increase_threshold_percent` over where it began, or a quarter of that over its best.
+    Risen: `increase_threshold_percent` over where it began, or a quarter of that over its best. Of
+    a block over three times where it began, one will do.
     """
     series = training_series(window, name)
     bad = np.flatnonzero(~np.isfinite(series.values))
@@ -94,57 +101,70 @@ def rising(window: Window, name: str, chosen: LossNotDecreasing) -> Trend | None
             0.0,
             *_DIVERGED,
         )
+    start = starting_loss(window, name) or 0.0
     blocks = series.values[: len(series) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
-    start = abs(float(blocks[0].mean())) if len(blocks) else 0.0
     best, in_a_row = 0, 0
-    for place in range(1, len(blocks)):
+    for place, block in enumerate(blocks):
         step = int(series.steps[(place + 1) * _BLOCK - 1])
-        over_start = _is_risen(
-            blocks[0], blocks[place], chosen.increase_threshold_percent / 100 * start
-        )
-        over_best = _is_risen(blocks[best], blocks[place], _LOST * start)
-        in_a_row = in_a_row + 1 if over_start or over_best else 0
-        if in_a_row >= 2 and window.is_new(step):
-            since = blocks[0] if over_start else blocks[best]
-            percent = 100 * (_mean(blocks[place]) - _mean(since)) / max(start, 1e-30)
-            bound = chosen.increase_threshold_percent if over_start else 100 * _LOST
-            return Trend(
-                step,
-                step,
-                f"{name} has risen from {_mean(since):.4g} to {_mean(blocks[place]):.4g} (means of "
-                f"{_BLOCK} saved steps), by {percent:.3g} % of where it began, where {bound:g} % "
-                "may be",
-                percent,
-                bound,
-                *_DIVERGED,
-            )
-        if blocks[place].mean() < blocks[best].mean():
+        allowed = chosen.increase_threshold_percent
+        exploded = _mean(block) > _EXPLODED * start > 0
+        told = None
+        if exploded:
+            told = _risen(name, start, start, block, 100 * (_EXPLODED - 1))
+        elif _is_risen(blocks[0], block, allowed / 100 * start):
+            told = _risen(name, _mean(blocks[0]), start, block, allowed)
+        elif _is_risen(blocks[best], block, _LOST * start):
+            told = _risen(name, _mean(blocks[best]), start, block, 100 * _LOST)
+        in_a_row = in_a_row + 1 if told is not None else 0
+        if told is not None and (in_a_row >= 2 or exploded) and window.is_new(step):
+            return Trend(step, step, *told, *_DIVERGED)
+        if _mean(block) < _mean(blocks[best]):
             best = place
     return None
 
 
+def _risen(
+    name: str, since: float, start: float, block: Floats, allowed: float
+) -> tuple[str, float, float]:
+    percent = 100 * (_mean(block) - since) / max(abs(start), 1e-30)
+    message = (
+        f"{name} has risen from {since:.4g} to {_mean(block):.4g} (mean of {_BLOCK} saved steps), "
+        f"by {percent:.3g} % of where it began, where {allowed:g} % may be"
+    )
+    return message, percent, allowed
+
+
 def unlearnt(window: Window, name: str) -> Trend | None:
-    """The validation loss of three passes is no better than the training loss at the start."""
+    """Validation is hardly better than the training loss at the start, and gets no better.
+
+    Over three passes and more: all are over 90 % of it, and the last two no lower than 98 % of the
+    best before them. A network that can learn nothing but how frequent the classes are ends there.
+    """
     start = starting_loss(window, name)
     if start is None or start <= 0:
         return None
-    bound = (1 - LEAST_FALL_PERCENT / 100) * start
+    training = training_series(window, name).steps
+    bound = _LEARNT * start
     passes = [seen for seen in pass_means(window, name) if seen.one.mode is Mode.EVAL]
     for place, seen in enumerate(passes):
         if seen.mean < bound or passes[0].mean > _SAME_SCALE * start:
             return None
-        if place + 1 >= PASSES and window.is_decided_now(seen.one):
+        if place + 1 < PASSES or training.searchsorted(seen.one.last) < _LEAST_STEPS:
+            continue
+        best = min(one.mean for one in passes[: place - 1])
+        last = min(seen.mean, passes[place - 1].mean)
+        if last >= _BETTER * best and window.is_decided_now(seen.one):
             return Trend(
                 seen.one.last,
                 seen.one.decided or seen.one.last,
-                f"after {place + 1} validations {name} is {seen.mean:.4g}, no better than the "
+                f"after {place + 1} validations {name} is {seen.mean:.4g}, hardly better than the "
                 f"{start:.4g} of the untrained network",
                 seen.mean,
                 bound,
                 "the labels do not fit the pictures, the training does not change the weights, or "
                 "validation prepares its pictures otherwise than training",
                 "look at some pictures of both splits with their labels, use the same "
-                "normalisation in both, and lower the learning rate",
+                "normalisation in both, and try another learning rate",
             )
     return None
 

@@ -13,7 +13,7 @@ from clary.rules.window import Pass, Window
 
 HOW_TO_GET = "let the hook keep the collection `losses`, as it does without any configuration"
 # So many losses at the beginning stand for an untrained network.
-_FIRST = 10
+_FIRST = 3
 
 
 def loss_names(

@@ -20,7 +20,7 @@ from clary.rules.window import Window
 
 # Learnt by heart: the training loss is under the first part of what it was at the start, and the
 # validation loss still over the second one.
-_BY_HEART = 0.1
+_BY_HEART = 0.2
 _NOTHING_LEARNT = 0.5
 
 
@@ -31,7 +31,7 @@ class Overfit(Rule):
     must be over it more than `patience` times in a row. A network that has learnt well has a lower
     loss on pictures it knows, so unless `published_defaults` is asked for, it also takes a
     validation loss that has risen by `ratio_threshold` over its best, or one over half of an
-    untrained network's while the training loss is under a tenth of that.
+    untrained network's while the training loss is under a fifth of that.
     """
 
     parameters_model = rule_parameters.Overfit
