@@ -182,6 +182,22 @@ def test_a_rule_of_one_s_own_comes_from_s3_and_is_seen_beside_the_others(
     assert bench.store.info("bench", "out/own/rule-output/mine/findings.jsonl")
 
 
+def test_results_that_cannot_be_stored_are_told_and_the_others_are_stored(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    nowhere = {**rule("r", **EXPLODES), "S3OutputPath": "s3://nowhere/rules"}
+    job = ruled(bench, "stored", nowhere, rule("other", **EXPLODES))
+    (checker,) = checkers(job)
+    for one in ("r", "other"):
+        (checker.result(one) / "log").parent.mkdir(parents=True)
+        (checker.result(one) / "log").write_text("1 judged\n")
+    log = job.directory.root / "logs" / "algo-1.log"
+    log.parent.mkdir()
+    executor.checkers.collect(job)
+    assert bench.store.info("bench", "out/stored/rule-output/other/log")
+    assert "clary: what the debugger saw is not all in S3:" in log.read_text()
+
+
 def test_a_file_that_is_not_there_is_told(bench: Bench, executor: LocalProcesses) -> None:
     job = ruled(bench, "none", custom_rule("mine", source_s3_uri="s3://bench/none.py"))
     with pytest.raises(ClaryError, match="none"):

@@ -7,15 +7,21 @@ rules/<configuration name>        <the rule's S3OutputPath, or the job's>/<job>/
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from clary.errors import ClaryError
 from clary.formats.files import write_json
-from clary.formats.launch import host_root
+from clary.formats.launch import FIRST_HOST, host_log, host_root
+from clary.formats.log_file import encode_events
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored, folder_inside
 from clary.service.executors.rule_configurations import result_folder, rules_folder, rules_of
+
+logger = logging.getLogger(__name__)
 
 PERIOD_S = 2.0
 
@@ -66,6 +72,23 @@ def complete_tensors(job: TrainingJobSpec) -> None:
         marker = folder / _END_OF_JOB
         if not marker.exists():
             write_json(marker, {"job": job.name, "ended": time.time()})
+
+
+def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None]) -> None:
+    """Do a part of the storing; where it fails, the job's log says so, and the job is no worse.
+
+    Args:
+        job: one that has ended: its log has no other writer any more.
+        store: what is to be done.
+    """
+    try:
+        store(job)
+    except (ClaryError, OSError) as error:
+        said = f"clary: what the debugger saw is not all in S3: {error}"
+        logger.warning("%s: %s", job.name, said)
+        log = host_log(job.directory.root, FIRST_HOST)
+        with suppress(OSError), log.open("ab") as file:
+            file.write(encode_events([(int(time.time() * 1000), said)]))
 
 
 def _seal(folder: Path) -> None:

@@ -152,11 +152,7 @@ class Checkers(Protocol):
         """
 
     def collect(self, job: TrainingJobSpec) -> None:
-        """Store what the rules of a job have found.
-
-        Raises:
-            ClaryError: it cannot be stored.
-        """
+        """Store what the rules of a job have found; where that fails, the job's log says so."""
 
     def send(self, message: Message) -> str | None:
         """Send a message that was not sent yet; what became of it, None while it is under way.

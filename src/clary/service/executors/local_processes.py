@@ -13,7 +13,6 @@ Nothing about a running job is kept in memory that a new service would not find 
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
@@ -22,25 +21,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from clary.errors import ClaryError, StorageError
 from clary.formats.files import storage_errors
-from clary.formats.launch import (
-    FIRST_HOST,
-    HostEnded,
-    HostStarted,
-    Isolation,
-    host_log,
-    launched_marker,
-)
-from clary.formats.log_file import encode_events
+from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
 from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
 from clary.service.executors.debug_outputs import PERIOD_S as DEBUG_PERIOD_S
-from clary.service.executors.debug_outputs import complete_tensors, output_mirrors
+from clary.service.executors.debug_outputs import complete_tensors, output_mirrors, store_at_end
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -66,8 +56,6 @@ from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
-
-logger = logging.getLogger(__name__)
 
 # When one host has failed, the others have this long to end by themselves.
 _SIBLING_GRACE_S = 10.0
@@ -223,7 +211,8 @@ class LocalProcesses:
             ClaryError: they cannot be packed or stored.
         """
         self._checkpoints.finish(job)
-        self._store_debug_outputs(job)
+        store_at_end(job, complete_tensors)
+        store_at_end(job, self._debug_outputs.finish)
         return upload_outputs(job, _places(job), self._store)
 
     def discard(self, job: TrainingJobSpec) -> None:
@@ -261,19 +250,6 @@ class LocalProcesses:
         self._checkpoints.follow(job)
         self._debug_outputs.follow(job)
         self._checkers.follow(job)
-
-    def _store_debug_outputs(self, job: TrainingJobSpec) -> None:
-        """For the last time; the training is as good without them."""
-        for step in (complete_tensors, self._debug_outputs.finish):
-            try:
-                step(job)
-            except (ClaryError, OSError) as error:
-                said = f"clary: what the debugger saw is not all in S3: {error}"
-                logger.warning("%s: %s", job.name, said)
-                # Its own writer has ended.
-                log = host_log(job.directory.root, FIRST_HOST)
-                with suppress(OSError), log.open("ab") as file:
-                    file.write(encode_events([(int(time.time() * 1000), said)]))
 
     def _start(self, host: HostPlace, lane: Key | None) -> None:
         lock = host.files.hold()

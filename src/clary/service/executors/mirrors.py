@@ -120,16 +120,22 @@ class Mirrors:
         """Bring S3 up to date for the last time.
 
         Raises:
-            ClaryError: something cannot be stored.
+            ClaryError: something cannot be stored; the other folders are up to date.
         """
+        failed: ClaryError | None = None
         with self._lock:
             self._followed.pop(job.name, None)
             syncing = self._syncing.setdefault(job.name, threading.Lock())
         with syncing:
             for mirrored in self._folders(job):
-                self._sync(mirrored, settled_s=0)
+                try:
+                    self._sync(mirrored, settled_s=0)
+                except ClaryError as error:
+                    failed = failed or error
         with self._lock:
             self._syncing.pop(job.name, None)
+        if failed is not None:
+            raise failed
 
     def forget(self, job: TrainingJobSpec) -> None:
         """Follow a job no more."""

@@ -41,6 +41,7 @@ from clary.service.executors.copying import copy_file
 from clary.service.executors.debug_outputs import (
     PERIOD_S,
     result_mirrors,
+    store_at_end,
     tensor_folders,
 )
 from clary.service.executors.executor import Message, TrainingJobSpec
@@ -167,12 +168,8 @@ class RuleCheckers:
             mark_ended(checker.folder)
 
     def collect(self, job: TrainingJobSpec) -> None:
-        """Store what the rules of a job have found.
-
-        Raises:
-            ClaryError: it cannot be stored.
-        """
-        self._results.finish(job)
+        """Store what the rules of a job have found; where that fails, the job's log says so."""
+        store_at_end(job, self._results.finish)
 
     def send(self, message: Message) -> str | None:
         """Send a message that was not sent yet.

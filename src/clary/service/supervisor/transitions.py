@@ -28,6 +28,7 @@ class Event(Enum):
     HOSTS_ENDED = auto()
     STOP_ASKED = auto()
     FELL_BEHIND = auto()
+    RULE_FIRED = auto()
     RUNTIME_EXCEEDED = auto()
     WAIT_EXCEEDED = auto()
     PENDING_EXCEEDED = auto()
@@ -35,6 +36,7 @@ class Event(Enum):
     FAILED = auto()
     STOPPED = auto()
     STOPPED_EARLY = auto()
+    STOPPED_BY_RULE = auto()
     STOPPED_FOR_RUNTIME = auto()
     STOPPED_FOR_WAIT = auto()
     DELETED = auto()
@@ -73,11 +75,13 @@ _launching = Target(*TRAINING, "Downloading the training image")
 _training = Target(*TRAINING, "Training image download completed. Training in progress.")
 _uploading = Target(*UPLOADING, "Uploading generated training model")
 _stopping = Target(*STOPPING, "Stopping the training job")
+_stopping_for_rule = Target(*STOPPING, None)
 _stop_after_upload = Target(*STOPPING_UPLOADING, "Uploading generated training model")
 _completed = Target(*COMPLETED, "Training job completed")
 _failed = Target(*FAILED, "Training job failed")
 _stopped = Target(*STOPPED, "Training job stopped")
 _stopped_early = Target(*STOPPED, "Training job stopped early by its hyperparameter tuning job")
+_stopped_by_rule = Target(*STOPPED, "Training job stopped by a rule that has fired")
 _runtime = Target(
     *STOPPED_FOR_RUNTIME, "Training job runtime exceeded MaxRuntimeInSeconds provided"
 )
@@ -87,6 +91,7 @@ _QUEUED: Mapping[Event, Target] = {
     Event.MACHINE_FULL: _pending,
     Event.ADMITTED: _downloading,
     Event.STOP_ASKED: _stopping,
+    Event.RULE_FIRED: _stopping_for_rule,
     Event.WAIT_EXCEEDED: _stopping,
     Event.PENDING_EXCEEDED: _stopping,
 }
@@ -94,6 +99,7 @@ _STOPPED: Mapping[Event, Target] = {
     Event.FAILED: _failed,
     Event.STOPPED: _stopped,
     Event.STOPPED_EARLY: _stopped_early,
+    Event.STOPPED_BY_RULE: _stopped_by_rule,
     Event.STOPPED_FOR_RUNTIME: _runtime,
     Event.STOPPED_FOR_WAIT: _wait,
 }
@@ -106,6 +112,7 @@ TABLE: Mapping[State, Mapping[Event, Target]] = MappingProxyType(
             Event.PREPARING: _downloads_on,
             Event.PREPARED: _launching,
             Event.STOP_ASKED: _stopping,
+            Event.RULE_FIRED: _stopping_for_rule,
             Event.WAIT_EXCEEDED: _stopping,
             Event.FAILED: _failed,
         },
@@ -114,6 +121,7 @@ TABLE: Mapping[State, Mapping[Event, Target]] = MappingProxyType(
             Event.HOSTS_ENDED: _uploading,
             Event.STOP_ASKED: _stopping,
             Event.FELL_BEHIND: _stopping,
+            Event.RULE_FIRED: _stopping_for_rule,
             Event.RUNTIME_EXCEEDED: _stopping,
             Event.WAIT_EXCEEDED: _stopping,
             Event.FAILED: _failed,
@@ -136,6 +144,7 @@ STOP_CAUSES: Mapping[Event, Event] = MappingProxyType(
     {
         Event.STOP_ASKED: Event.STOPPED,
         Event.FELL_BEHIND: Event.STOPPED_EARLY,
+        Event.RULE_FIRED: Event.STOPPED_BY_RULE,
         Event.PENDING_EXCEEDED: Event.STOPPED,
         Event.RUNTIME_EXCEEDED: Event.STOPPED_FOR_RUNTIME,
         Event.WAIT_EXCEEDED: Event.STOPPED_FOR_WAIT,

@@ -38,6 +38,10 @@ def test_a_rule_stops_its_job(
     executor.checkers.say(checker, "r", "IssuesFound", "at step 3")
     stopped = reach(supervisor, "job", "Stopped")
     assert stopped.stop_asked_ms is not None
+    assert [one.message for one in stopped.transitions if one.status == "Stopping"] == [
+        "Stopping the training job: the rule r has fired"
+    ]
+    assert stopped.message == "Training job stopped by a rule that has fired"
     assert executor.of("job").signals == ["TERM"]
     ended = evaluations(state, "job")
     assert ended["r"].actions == {0: "stops job"}

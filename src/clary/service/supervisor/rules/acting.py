@@ -22,17 +22,7 @@ from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.rules.evaluations import LOG_GROUP
-from clary.service.supervisor.transitions import (
-    DOWNLOADING,
-    PENDING,
-    STARTING,
-    TRAINING,
-    Event,
-    advance,
-    state_of,
-)
-
-_STOPPABLE = {STARTING, PENDING, DOWNLOADING, TRAINING}
+from clary.service.supervisor.transitions import Event, advance
 
 
 class Actions:
@@ -78,9 +68,11 @@ class Actions:
     def _stop(self, evaluation: RuleEvaluation, place: int, action: Action) -> bool:
         prefix = action.target or self._job.name
         at_ms = int(time.time() * 1000)
+        whose = "" if prefix == self._job.name else f" of {self._job.name}"
+        why = f"Stopping the training job: the rule {evaluation.configuration}{whose} has fired"
 
         def stop(job: TrainingJob) -> TrainingJob | None:
-            return advance(job, Event.STOP_ASKED, at_ms) if state_of(job) in _STOPPABLE else None
+            return advance(job, Event.RULE_FIRED, at_ms, why)
 
         told: list[str] = []
 

@@ -56,7 +56,7 @@ class RuleWatcher:
         self._actions = Actions(state, checkers, spec)
         self._known: set[str] = set()
         self._work: Future[None] | None = None
-        self._began_at = time.monotonic()
+        self._began_at: float | None = None
         self._due_at = float("-inf")
         self._ended_at: float | None = None
         self._told_of_end = False
@@ -65,9 +65,12 @@ class RuleWatcher:
 
     def watch(self) -> None:
         """Take a look when it is time to; called from when the user's code runs."""
-        if not self._settled and not self._is_busy() and time.monotonic() >= self._due_at:
-            self._due_at = time.monotonic() + self._pause_s()
-            self._work = self._pool.submit(self._look)
+        now = time.monotonic()
+        if self._settled or now < self._due_at or (self._work and not self._work.done()):
+            return
+        self._began_at = self._began_at or now
+        self._due_at = now + self._pause_s(now - self._began_at)
+        self._work = self._pool.submit(self._look)
 
     def settled(self) -> bool:
         """Whether all rules of a job whose training has ended have reported, and all is stored.
@@ -80,7 +83,7 @@ class RuleWatcher:
         if self._ended_at is None:
             self._ended_at = now
             self._due_at = now
-        if self._overdue_s(now) > 2 * self._timing.rule_settle_s and not self._is_busy():
+        if self._overdue_s(now) > 2 * self._timing.rule_settle_s:
             logger.warning("The rules of %s are left behind: %s", self._spec.name, self._trouble)
             self._settled = True
         self.watch()
@@ -91,14 +94,10 @@ class RuleWatcher:
         for conductor in self._conductors:
             self._checkers.end(conductor.checker)
 
-    def _pause_s(self) -> float:
+    def _pause_s(self, age_s: float) -> float:
         if self._ended_at is not None:
             return self._timing.tick_s
-        calm = time.monotonic() - self._began_at > _YOUNG_S
-        return self._timing.calm_rules_s if calm else self._timing.rules_s
-
-    def _is_busy(self) -> bool:
-        return self._work is not None and not self._work.done()
+        return self._timing.rules_s if age_s < _YOUNG_S else self._timing.calm_rules_s
 
     def _overdue_s(self, now: float) -> float:
         """For how long the rules should have judged everything; negative before."""
