@@ -109,9 +109,8 @@ class Trial:
             held = collection if isinstance(collection, Collection) else self.collection(collection)
             chosen &= {*held.tensor_names, *self.seen.matching(held.include_regex)}
         if not chosen and (regex is not None or collection is not None):
-            self.logger.warning(
-                "no tensor saved goes with regex=%s collection=%s", regex, collection
-            )
+            asked = f"the collection {collection}" if regex is None else f"the regex {regex}"
+            self.logger.warning("no tensor was saved that goes with %s", asked)
         return sorted(chosen)
 
     def tensor(self, tname: str) -> Tensor:
