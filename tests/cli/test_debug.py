@@ -92,6 +92,16 @@ def test_what_the_original_library_wrote_is_shown_alike(clary: Clary) -> None:
     assert f"{LOSS} by step  ⠒ train" in drawn.stdout
 
 
+def test_event_files_for_tensorboard(clary: Clary, watched: Path, tmp_path: Path) -> None:
+    ended = clary("debug", watched, "--tensorboard", "runs")
+    assert (ended.returncode, ended.stdout) == (0, "tensorboard --logdir runs\n")
+    assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
+    (tmp_path / "empty").mkdir()
+    empty = clary("debug", tmp_path / "empty", "--tensorboard", "runs")
+    assert empty.returncode == 1
+    assert empty.stderr.startswith("clary: nothing was saved in ")
+
+
 def test_following_tells_what_is_new_until_the_end(
     clary_environment: Mapping[str, str], tmp_path: Path
 ) -> None:

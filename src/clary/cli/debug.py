@@ -16,12 +16,14 @@ from clary.cli.parser import Switch
 from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
 from clary.errors import ServiceUnreachable, UsageError
 from clary.formats.tensor_curves import STATISTICS
-from clary.sdk.job_debugging import Watched, WatchedPrefix, watch_folder, watch_job
+from clary.sdk.job_debugging import DebugMoment, Watched, WatchedPrefix, watch_folder, watch_job
 from clary.sdk.job_listing import has_had_jobs, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job
+from clary.sdk.processes import run_job_program
 from clary.sdk.session import Session
 from clary.settings import Settings
 
+SEVERAL = Parameter(negative=())
 _LOOK_SECONDS = 0.2
 
 
@@ -30,10 +32,11 @@ def debug(
     /,
     *,
     follow: Annotated[Switch, Parameter(name=("--follow", "-f"))] = False,
-    tensor: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    tensor: Annotated[list[str] | None, SEVERAL] = None,
     statistic: str = "l2",
-    rule: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - never changed
+    rule: Annotated[list[str] | None, SEVERAL] = None,
     names: Switch = False,
+    tensorboard: Path | None = None,
     aws: Switch = False,
 ) -> int:
     """Show why a training goes wrong: what rules found, and how losses and tensors developed.
@@ -48,6 +51,7 @@ def debug(
             zeros, nans, infs or update, which is how much it changes.
         rule: Show this rule alone. Can be given several times.
         names: List the tensors that were saved.
+        tensorboard: Write event files for TensorBoard into this folder, and nothing else.
         aws: The job is one of AWS, in the account of the environment.
 
     Returns:
@@ -61,7 +65,7 @@ def debug(
     if statistic not in STATISTICS:
         known = ", ".join(STATISTICS)
         raise UsageError(f"--statistic is {statistic!r} but must be one of {known}")
-    wanted = Wanted(job, tuple(tensor), statistic, tuple(rule), names=names)
+    wanted = Wanted(job, tuple(tensor or ()), statistic, tuple(rule or ()), names=names)
     session, watched = _find(job, aws=aws)
     view = DebugView(Console(highlight=False))
     with watched:
@@ -69,10 +73,18 @@ def debug(
             with counting_stops() as asked:
                 return _follow(view, lambda: compose(watched.moment(), wanted), session, asked)
         moment = watched.moment()
+        if tensorboard is not None:
+            return _write_event_files(moment, tensorboard)
         wanted.require(moment)
         screen = compose(moment, wanted)
         view.show(screen)
         return screen.exit_code
+
+
+def _write_event_files(moment: DebugMoment, folder: Path) -> int:
+    if moment.place is None:
+        raise UsageError(f"nothing was watched of {moment.name}: `clary train --debug` watches")
+    return run_job_program("event_files", [moment.place, str(folder)])
 
 
 def _follow(

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from clary.cli.parser import Switch
 from clary.errors import ServiceError, ServiceUnreachable, UsageError
+from clary.formats.finding_sentences import verdict
 from clary.sdk.job_comparison import compare_jobs
 from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job
 from clary.sdk.objective_search import LAST_LINES, find_metric, require_pattern
 from clary.sdk.picture_training import trained_on
+from clary.sdk.rule_evaluations import evaluations_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.sdk.tuning_job import find_tuning_job
@@ -63,6 +65,7 @@ def show(job: str = LATEST, /) -> int:
     found = _job(job, settings).description()
     directory = settings.jobs_dir / found.name
     accuracy = _accuracy(found)
+    rules = evaluations_of(found.raw)
     rows = {
         "job": found.name,
         "status": found.status,
@@ -74,6 +77,7 @@ def show(job: str = LATEST, /) -> int:
         "created": f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
         "seconds": str(found.raw.get("TrainingTimeInSeconds", "")),
         "epochs": _epochs(found),
+        "rules": verdict([rule.status for rule in rules]) if rules else None,
         "accuracy": f"{accuracy} (best epoch, validation)" if accuracy else None,
         "folder": str(directory) if directory.exists() else None,
         "artifacts": found.model_artifacts,

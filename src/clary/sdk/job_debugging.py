@@ -51,6 +51,8 @@ class DebugMoment:
     rules: tuple[RuleEvaluation, ...]
     findings: tuple[Finding, ...]
     log: TensorLog | None
+    place: str | None = None
+    """Where the tensors are: a folder or an S3 URI."""
 
 
 class Watched(Protocol):
@@ -101,6 +103,7 @@ class WatchedFolder:
             rules=found,
             findings=tuple(findings_in(rules)) if rules.is_dir() else (),
             log=log,
+            place=self._tensors.place,
         )
 
 
@@ -135,6 +138,7 @@ class WatchedJob:
             rules=evaluations_of(found.raw),
             findings=findings_of(self._job.session, found.raw),
             log=None if self._tensors is None else self._tensors.log(),
+            place=None if self._tensors is None else self._tensors.place,
         )
 
     def _place(self, job: Mapping[str, Any], hook: Mapping[str, Any]) -> _Tensors:
@@ -167,7 +171,7 @@ class WatchedPrefix:
         """How it stands now; see `Watched`."""
         log = self._tensors.log()
         ended = log is not None and log.ended
-        return DebugMoment(self._uri, None, ended, True, (), (), log)
+        return DebugMoment(self._uri, None, ended, True, (), (), log, self._uri)
 
 
 def watch_job(session: Session, name: str) -> WatchedJob:
@@ -210,6 +214,11 @@ class _Tensors:
         self._converted: TemporaryDirectory[str] | None = None
         self._log: TensorLog | None = None
 
+    @property
+    def place(self) -> str:
+        """The URI, or the folder."""
+        return self._uri or str(self._folder)
+
     def log(self) -> TensorLog | None:
         """What has been saved so far, read anew; None where there is nothing yet."""
         if self._mirror is not None:
@@ -220,8 +229,7 @@ class _Tensors:
         if (folder / _ORIGINAL_INDEX).is_dir():
             self._converted = self._converted or TemporaryDirectory(prefix="clary-converted-")
             folder = Path(self._converted.name)
-            place = self._uri or str(self._folder)
-            code, _ = job_program_output("convert_tensors", [place, str(folder)])
+            code, _ = job_program_output("convert_tensors", [self.place, str(folder)])
             if code:
                 raise ProgramFailed(code)
         self._log = self._log or TensorLog(folder)
