@@ -199,6 +199,24 @@ print(json.dumps([second.out_dir, trial.steps(smd.modes.TRAIN), trial.loaded_all
     assert found == [str(tmp_path / "output" / "tensors"), [0, 1, 2, 3], True]
 
 
+def test_each_registered_module_counts_steps(run_watched: RunWatched) -> None:
+    found = result_of(
+        run_watched(
+            SMALL
+            + """
+first, second = nn.Linear(3, 4), nn.Linear(4, 2)
+hook = smd.Hook("tensors", save_config=smd.SaveConfig(save_interval=1))
+hook.register_module(first); hook.register_module(second)
+for _ in range(3):
+    F.cross_entropy(second(first(inputs)), labels).backward()
+hook.close()
+print(json.dumps([hook.step, create_trial("tensors").tensor("cross_entropy_loss_output_0").steps()]))
+"""
+        )
+    )
+    assert found == [5, [1, 3, 5]]
+
+
 def test_a_compiled_model(run_watched: RunWatched) -> None:
     found = result_of(
         run_watched(

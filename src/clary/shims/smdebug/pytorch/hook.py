@@ -1,6 +1,6 @@
 """The hook of SageMaker's debugger, over Clary's.
 
-A step is one forward pass of the module that was registered first. The mode is GLOBAL until a
+A step is one forward pass of a module that was registered. The mode is GLOBAL until a
 script sets one. Losses are found whether they are registered or not.
 """
 
@@ -213,6 +213,8 @@ class Hook:
         if not self.has_registered_module:
             first = Attached(self._first_forward, once=True)
             first.handle = module.register_forward_pre_hook(first)
+        else:
+            module.register_forward_pre_hook(Attached(self._begin_step))
         self._watcher.watch(module)
         self._custom.follow(module)
         self.has_registered_module = True
@@ -315,6 +317,9 @@ class Hook:
         self._metrics.close()
         if self.tensorboard_dir is not None and not self.dry_run:
             tensorboard.export(Path(self.out_dir), Path(self.tensorboard_dir))
+
+    def _begin_step(self) -> None:
+        self._watcher.begin_step(self.mode)
 
     def _begin_anew(self) -> None:
         """Go on with another model, as scripts do that train several one after another."""
