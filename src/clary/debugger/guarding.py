@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -25,9 +26,19 @@ class Guarded:
         self._work = work
         self._failed = failed
         self._process = os.getpid()
+        self._call: Callable[[tuple[Any, ...]], None] | None = None
 
     def __call__(self, *args: Any) -> None:
         """Do the work, or tell why not; gives None whatever happens."""
+        if self._call is None and "torch._dynamo" in sys.modules:
+            self._call = torch.compiler.disable(self._do)  # type: ignore[no-untyped-call]
+        (self._call or self._do)(args)
+
+    # torch.compile breaks its graph at a call of it. The compiler is not imported for this: that
+    # takes seconds, and most trainings do without.
+    __call__._torchdynamo_disable = True  # type: ignore[attr-defined]
+
+    def _do(self, args: tuple[Any, ...]) -> None:
         if os.getpid() != self._process:
             return
         try:
@@ -35,9 +46,6 @@ class Guarded:
                 self._work(*args)
         except Exception as error:  # noqa: BLE001 - the training goes on without the hook
             self._failed(error)
-
-    # torch.compile leaves it as it is, and breaks its graph there.
-    __call__._torchdynamo_disable = True  # type: ignore[attr-defined]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (nullcontext(), "__exit__")
