@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from clary.formats.findings import Finding, Kind
-from clary.formats.rule_parameters import RuleParameters
+from clary.formats.rule_parameter_types import RuleParameters
 from clary.formats.tensor_log.entries import Mode
 from clary.rules.window import Window
 

@@ -22,9 +22,9 @@ def gradients(*means: float, name: str = G) -> MadeUp:
 
 
 def test_a_gradient_under_the_threshold_vanishes() -> None:
-    found = issue(configured(VanishingGradient), gradients(1e-3, 1e-5, 9e-8, 1e-9))
+    found = issue(configured(VanishingGradient), gradients(1e-3, 1e-5, 8e-8, 9e-8, 1e-9))
     assert found is not None
-    assert (found.tensor, found.step, found.mode) == (G, 2, "TRAIN")
+    assert (found.tensor, found.step, found.mode) == (G, 3, "TRAIN")
     assert found.value == pytest.approx(9e-8)
     assert found.bound == 1e-7
     assert "Net_fc.weight is 9e-08, under 1e-07" in found.message
@@ -34,22 +34,31 @@ def test_a_gradient_under_the_threshold_vanishes() -> None:
 
 def test_a_gradient_over_the_threshold_is_well() -> None:
     assert issue(configured(VanishingGradient), gradients(1e-3, -2e-7, 1e-7)) is None
-    assert issue(configured(VanishingGradient, threshold="1e-2"), gradients(1e-3)) is not None
+    assert issue(configured(VanishingGradient, threshold="1e-2"), gradients(1e-3, 1e-3)) is not None
 
 
 def test_a_gradient_of_zero_has_another_cause() -> None:
-    found = issue(configured(VanishingGradient), gradients(0.0))
+    found = issue(configured(VanishingGradient), gradients(0.0, 0.0))
     assert found is not None
     assert "no gradient reaches the layer" in found.cause
 
 
 def test_the_smallest_gradient_of_the_first_step_is_told() -> None:
     source = MadeUp()
-    source.add(raw={f"gradient/Net_{layer}.weight": [10.0**-layer] for layer in range(12)})
+    for _ in range(2):
+        source.add(raw={f"gradient/Net_{layer}.weight": [10.0**-layer] for layer in range(12)})
     found = issue(configured(VanishingGradient), source)
     assert found is not None
     assert found.tensor == "gradient/Net_11.weight"
-    assert "so does 3 other tensors" in found.message
+    assert "so do 3 others" in found.message
+
+
+def test_a_residual_branch_may_begin_without_a_gradient() -> None:
+    assert issue(configured(VanishingGradient), gradients(0.0, 1e-2, 1e-2)) is None
+    assert issue(configured(AllZero), gradients(0.0, 1e-2, 1e-2)) is None
+    bare = configured(VanishingGradient, published_defaults="true")
+    assert issue(bare, gradients(0.0, 1e-2)) is not None
+    assert why_not(configured(VanishingGradient), gradients(0.0)) is not None
 
 
 def test_a_bias_that_a_normalisation_cancels_is_excused() -> None:
@@ -70,6 +79,7 @@ def test_gradients_of_a_training_that_has_converged_are_excused() -> None:
 
 def test_statistics_do() -> None:
     source = MadeUp().add(statistics={G: Statistics(size=4, l1=4e-9)})
+    source.add(statistics={G: Statistics(size=4, l1=4e-9)})
     found = issue(configured(VanishingGradient), source)
     assert found is not None
     assert found.value == pytest.approx(1e-9)
@@ -146,7 +156,7 @@ def test_a_variance_that_was_not_saved_is_missed() -> None:
 
 
 def test_workers_are_judged_one_by_one() -> None:
-    well, ill = gradients(1e-2, 1e-2), gradients(1e-2, 0.0)
+    well, ill = gradients(1e-2, 1e-2), gradients(0.0, 0.0)
     ill.worker = "worker_1"
     found = issue(configured(VanishingGradient), well, ill)
     assert found is not None
@@ -154,11 +164,11 @@ def test_workers_are_judged_one_by_one() -> None:
 
 
 def test_steps_outside_are_not_judged() -> None:
-    source = gradients(0.0, 1e-2, 1e-2, 0.0)
-    assert issue(configured(VanishingGradient, start_step="1", end_step="3"), source) is None
+    source = gradients(0.0, 0.0, 1e-2, 1e-2, 0.0, 0.0)
+    assert issue(configured(VanishingGradient, start_step="1", end_step="5"), source) is None
     found = issue(configured(VanishingGradient, start_step="1"), source)
     assert found is not None
-    assert found.step == 3
+    assert found.step == 5
 
 
 def test_a_step_of_no_mode_counts_over_all() -> None:

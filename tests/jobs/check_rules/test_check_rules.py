@@ -110,7 +110,7 @@ def test_verdicts_at_the_end_of_a_training(tmp_path: Path, start: Start) -> None
         rule("ExplodingTensor", collection_names="losses"),
         rule("Overfit"),
     )
-    write(tmp_path / "tensors-0", [1e-2, 1e-2, 1e-9, 1e-2])
+    write(tmp_path / "tensors-0", [1e-2, 1e-9, 1e-9, 1e-2])
     mark_ended(folder)
     assert start(folder).wait(PATIENCE_S) == 0
 
@@ -142,7 +142,7 @@ def test_it_finds_while_the_training_runs(tmp_path: Path, start: Start) -> None:
     process = start(folder)
     wait_for_status(folder, "VanishingGradient", "InProgress")
     writer = TensorLogWriter(tmp_path / "tensors-0")
-    for capture in captures([1e-2, 1e-9]):
+    for capture in captures([1e-9, 1e-9]):
         writer.write(capture)
     wait_for_status(folder, "VanishingGradient", "IssuesFound")
     assert process.poll() is None
@@ -155,7 +155,7 @@ def test_it_finds_while_the_training_runs(tmp_path: Path, start: Start) -> None:
 
 def test_a_kill_repeats_no_finding(tmp_path: Path, start: Start) -> None:
     folder = request(tmp_path, rule("VanishingGradient"), rule("ExplodingTensor"))
-    write(tmp_path / "tensors-0", [1e-2, 1e-9])
+    write(tmp_path / "tensors-0", [1e-9, 1e-9])
     process = start(folder)
     before = wait_for_status(folder, "VanishingGradient", "IssuesFound")
     process.kill()
@@ -174,7 +174,7 @@ def test_a_kill_repeats_no_finding(tmp_path: Path, start: Start) -> None:
 
 def test_sigterm_stops_what_has_no_verdict(tmp_path: Path, start: Start) -> None:
     folder = request(tmp_path, rule("VanishingGradient"), rule("ExplodingTensor"))
-    write(tmp_path / "tensors-0", [1e-2, 1e-9])
+    write(tmp_path / "tensors-0", [1e-9, 1e-9])
     process = start(folder)
     wait_for_status(folder, "VanishingGradient", "IssuesFound")
     process.send_signal(signal.SIGTERM)
@@ -190,7 +190,7 @@ def test_one_rule_can_be_stopped(tmp_path: Path, start: Start) -> None:
     (results_folder(folder, "ExplodingTensor") / "stop").touch()
     wait_for_status(folder, "ExplodingTensor", "Stopped")
     assert status(folder, "VanishingGradient").status == "InProgress"
-    write(tmp_path / "tensors-0", [1e-2])
+    write(tmp_path / "tensors-0", [1e-2, 1e-2])
     mark_ended(folder)
     assert process.wait(PATIENCE_S) == 0
     assert status(folder, "VanishingGradient").status == "NoIssuesFound"
@@ -200,14 +200,14 @@ def test_a_training_that_saved_nothing(tmp_path: Path, start: Start) -> None:
     folder = request(tmp_path, rule("VanishingGradient"), rule("StalledTrainingRule"))
     mark_ended(folder)
     assert start(folder).wait(PATIENCE_S) == 0
-    assert "no tensor was saved" in status(folder, "VanishingGradient").details
+    assert "no gradient was saved" in status(folder, "VanishingGradient").details
     assert status(folder, "StalledTrainingRule").status == "NoIssuesFound"
 
 
 def test_workers_of_several_hosts(tmp_path: Path, start: Start) -> None:
     folder = request(tmp_path, rule("VanishingGradient"), hosts=2)
-    write(tmp_path / "tensors-0", [1e-2])
-    write(tmp_path / "tensors-1", [1e-9])
+    write(tmp_path / "tensors-0", [1e-2, 1e-2])
+    write(tmp_path / "tensors-1", [1e-9, 1e-9])
     mark_ended(folder)
     assert start(folder).wait(PATIENCE_S) == 0
     (issue,) = found(folder, "VanishingGradient")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clary.debugger.rules.learning import is_parameter, learns
+from clary.debugger.rules.learning import GRADIENT, is_parameter, learns
 from clary.debugger.rules.scanning import first_offence
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
@@ -16,8 +16,8 @@ from clary.rules.window import Window
 class AllZero(Rule):
     """At least `threshold` % of a tensor's values are zero.
 
-    Unless `published_defaults` is asked for, a parameter may be zero at its first capture, as
-    biases begin, and a frozen one always.
+    Unless `published_defaults` is asked for, a parameter and its gradient may be zero at their
+    first capture, as biases and the ends of residual branches begin, and a frozen one always.
     """
 
     parameters_model = rule_parameters.AllZero
@@ -58,9 +58,12 @@ class AllZero(Rule):
         ]
 
     def _is_expected(self, window: Window, name: str, step: int) -> bool:
-        if self.parameters.published_defaults or not is_parameter(window, name):
+        if self.parameters.published_defaults:
             return False
-        return step == window.captured(name)[0] or learns(window, name) is not True
+        is_first = step == window.captured(name)[0]
+        if not is_parameter(window, name):
+            return is_first and name.startswith(GRADIENT)
+        return is_first or learns(window, name) is not True
 
 
 def _percent_of_zeros(statistics: Statistics | None) -> float | None:

@@ -56,7 +56,8 @@ def change(window: Window, name: str, earlier: int, later: int) -> float | None:
     if before is not None and after is not None:
         if before.shape != after.shape:
             return math.inf
-        return float(np.linalg.norm(np.subtract(after, before, dtype=np.float64)))
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            return float(np.linalg.norm(np.subtract(after, before, dtype=np.float64)))
     total = 0.0
     for step in window.captured(name):
         if earlier < step <= later:

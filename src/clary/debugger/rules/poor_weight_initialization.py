@@ -30,7 +30,7 @@ class PoorWeightInitialization(Rule):
     so that the published thresholds fire for every fine-tuning. Unless `published_defaults` is
     asked for, weights that are pretrained are not judged; new ones need (c) together with (a) or
     (b); and what no network can learn from is told at once: activation inputs without any
-    variance, not a number, or 1e6 times apart, and gradients that are all zero.
+    variance, not a number, or 1e6 times apart, and gradients that stay all zero.
     """
 
     parameters_model = rule_parameters.PoorWeightInitialization
@@ -152,8 +152,14 @@ class PoorWeightInitialization(Rule):
                 bound=self.parameters.distribution_range,
                 **_POOR,
             ),
-            _is_zero(window.statistics(least, step)),
+            self._stays_zero(window, least, step),
         )
+
+    def _stays_zero(self, window: Window, name: str, step: int) -> bool:
+        """Whether a gradient is zero at a step and at the capture before: one may be, at first."""
+        captured = [one for one in self._steps(window) if one <= step]
+        last = [window.statistics(name, one) for one in captured[-2:]]
+        return len(last) == 2 and all(_is_zero(one) for one in last)
 
     def _loss(self, window: Window, step: int) -> Finding | None:
         for name in loss_names(window):
@@ -184,7 +190,11 @@ def _span(window: Window, name: str, step: int) -> float | None:
     """From the 5th to the 95th percentile; by the histogram where the whole tensor is missing."""
     tensor = window.raw(name, step)
     if tensor is not None:
-        low, high = np.nanpercentile(tensor.astype(np.float64), [5, 95])
+        values = tensor.astype(np.float64).reshape(-1)
+        finite = values[np.isfinite(values)]
+        if not finite.size:
+            return None
+        low, high = np.percentile(finite, [5, 95])
         return float(high - low)
     statistics = window.statistics(name, step)
     if statistics is None:

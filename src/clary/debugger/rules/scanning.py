@@ -26,8 +26,8 @@ class Offence:
             return ""
         shown = ", ".join(self.also[:2])
         more = ", …" if len(self.also) > 2 else ""
-        many = "tensor" if len(self.also) == 1 else "tensors"
-        return f"; so does {len(self.also)} other {many} ({shown}{more})"
+        so = "so does 1 other tensor" if len(self.also) == 1 else f"so do {len(self.also)} others"
+        return f"; {so} ({shown}{more})"
 
 
 Measure = Callable[[str, int], tuple[float, float] | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +25,9 @@ _SMOOTHED = 5
 class VanishingGradient(Rule):
     """The mean of a gradient's absolute values is under `threshold`.
 
-    Frozen layers have no gradient. Two more are excused unless `published_defaults` is asked for:
-    a bias whose weight has a good gradient (a normalisation behind it cancels the bias), and
+    Frozen layers have no gradient. Three more are excused unless `published_defaults` is asked for:
+    one capture by itself (residual branches that begin with zeros have no gradient at step 0), a
+    bias whose weight has a good gradient (a normalisation behind it cancels the bias), and
     everything once the training loss is under 1 % of its start.
     """
 
@@ -36,6 +38,18 @@ class VanishingGradient(Rule):
         """The collection `gradients`."""
         return window.names(collections=("gradients",))
 
+    def lacks(self, window: Window) -> Finding | None:
+        """Two captures of a gradient, or one for the published rule."""
+        count = 1 if self.parameters.published_defaults else 2
+        if any(len(window.captured(name)) >= count for name in self.tensors(window)):
+            return None
+        return self.note(
+            window,
+            "no gradient was saved" if not self.tensors(window) else "gradients were saved once",
+            remedy="add the collection `gradients` to DebugHookConfig, with a save_interval that "
+            "the training reaches twice",
+        )
+
     def judge(self, window: Window) -> Sequence[Finding]:
         """Look at each new gradient."""
         bound = self.parameters.threshold
@@ -45,7 +59,9 @@ class VanishingGradient(Rule):
             if mean is None or mean >= bound:
                 return None
             if not self.parameters.published_defaults and (
-                _is_cancelled(window, name, step, bound) or _has_converged(window, step)
+                not _was_small(window, name, step, bound)
+                or _is_cancelled(window, name, step, bound)
+                or _has_converged(window, step)
             ):
                 return None
             return mean, bound
@@ -93,6 +109,16 @@ def _mean_absolute(statistics: Statistics | None) -> float | None:
         return None
     mean = statistics.reduction("mean", absolute=True)
     return mean if mean is not None else statistics.reduction("max", absolute=True)
+
+
+def _was_small(window: Window, name: str, step: int, bound: float) -> bool:
+    """Whether the capture before a step was under the bound too."""
+    captured = window.captured(name)
+    place = bisect_left(captured, step)
+    if place == 0:
+        return False
+    mean = _mean_absolute(window.statistics(name, captured[place - 1]))
+    return mean is not None and mean < bound
 
 
 def _is_cancelled(window: Window, name: str, step: int, bound: float) -> bool:
