@@ -54,6 +54,17 @@ def test_issues_come_before_failures_and_notes() -> None:
     assert again.others == "again at 2 steps, the last is 12"
 
 
+def test_what_failed_for_all_rules_is_told_once() -> None:
+    failed = finding(kind="watcher_failed").model_copy(
+        update={"detail": "Traceback\nOSError: full"}
+    )
+    other = failed.model_copy(update={"rule": "Overfit"})
+    (group,) = grouped([failed, other])
+    lines = printed(FindingBlock(group))
+    assert lines[0] == "The watching of 2 rules  at step 3 of validation"
+    assert lines[-1] == "       OSError: full."
+
+
 @pytest.mark.parametrize(
     ("statuses", "said"),
     [

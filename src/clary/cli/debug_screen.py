@@ -111,7 +111,9 @@ def _headline(moment: DebugMoment) -> Text:
 
 
 def _failures(moment: DebugMoment) -> Iterator[RenderableType]:
-    for failure in moment.log.failures if moment.log is not None else ():
+    told = "\n".join(f"{one.message}\n{one.detail}" for one in moment.findings)
+    failures = moment.log.failures if moment.log is not None else ()
+    for failure in (one for one in failures if first_line(one) not in told):
         yield Text.assemble(("the watching failed  ", "bold magenta"), first_line(failure))
 
 

@@ -13,7 +13,6 @@ from clary.formats.finding_sentences import (
     FindingGroup,
     first_line,
     grouped,
-    last_line,
     sentence,
     verdict,
     where,
@@ -39,7 +38,7 @@ class FindingBlock:
         """The lines, as wide as the terminal, a hundred columns at most."""
         first = self.group.first
         yield Text.assemble(
-            (first.rule, _STYLES[first.kind]), (f"  {where(first)}".rstrip(), "dim")
+            (self.group.title, _STYLES[first.kind]), (f"  {where(first)}".rstrip(), "dim")
         )
         width = min(options.max_width, _MOST_WIDTH)
         for name, text in (
@@ -47,7 +46,7 @@ class FindingBlock:
             ("", self.group.others),
             ("why", first.cause),
             ("try", first.remedy),
-            ("", last_line(first.detail)),
+            ("", self.group.last_words),
         ):
             yield from _hanging(f"  {name:<5}", sentence(text), width)
 

@@ -23,7 +23,9 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """Findings of one kind by one rule; the first one speaks for all."""
+    """Findings of one kind by one rule, or a failure that many rules tell of; the first one speaks
+    for all.
+    """
 
     findings: tuple[Finding, ...]
 
@@ -31,6 +33,18 @@ class FindingGroup:
     def first(self) -> Finding:
         """The earliest."""
         return self.findings[0]
+
+    @property
+    def title(self) -> str:
+        """The rule, or what failed for all of them."""
+        rules = {one.rule for one in self.findings}
+        return self.first.rule if len(rules) == 1 else f"The watching of {len(rules)} rules"
+
+    @property
+    def last_words(self) -> str:
+        """The error of a failure, where the message does not say it."""
+        words = self.first.detail.strip().rpartition("\n")[2]
+        return "" if words in self.first.message else words
 
     @property
     def others(self) -> str:
@@ -52,10 +66,11 @@ class FindingGroup:
 
 
 def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:
-    """Findings by rule and kind: issues, then what failed, then notes."""
+    """Findings by rule and kind: issues, then what failed, then notes. What failed is told once."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        groups.setdefault((finding.kind, finding.rule), []).append(finding)
+        by = finding.message if finding.kind == "watcher_failed" else finding.rule
+        groups.setdefault((finding.kind, by), []).append(finding)
     found = [FindingGroup(tuple(held)) for held in groups.values()]
     return sorted(found, key=lambda group: _ORDER.index(group.first.kind))
 
@@ -99,8 +114,3 @@ def sentence(text: str) -> str:
 def first_line(text: str) -> str:
     """The first line of a text."""
     return text.strip().partition("\n")[0]
-
-
-def last_line(text: str) -> str:
-    """The last line of a text, which in a traceback is the error."""
-    return text.strip().rpartition("\n")[2]

@@ -91,7 +91,7 @@ def section_values(directory: JobDirectory) -> Mapping[str, Any]:
     watching = look_at(directory)
     return {
         "watching": watching,
-        "told": {group.first.rule for group in watching.findings},
+        "told": {one.rule for group in watching.findings for one in group.findings},
         "name": directory.root.name,
         "frame": FRAME,
         "now": f"{datetime.now().astimezone():%Y-%m-%d %H:%M}",
