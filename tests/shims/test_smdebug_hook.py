@@ -210,7 +210,8 @@ hook.register_module(first); hook.register_module(second)
 for _ in range(3):
     F.cross_entropy(second(first(inputs)), labels).backward()
 hook.close()
-print(json.dumps([hook.step, create_trial("tensors").tensor("cross_entropy_loss_output_0").steps()]))
+loss = create_trial("tensors").tensor("cross_entropy_loss_output_0")
+print(json.dumps([hook.step, loss.steps()]))
 """
         )
     )
