@@ -126,13 +126,16 @@ class LossNotDecreasing(Rule):
             mode = Mode[self.parameters.mode]
             yield mode, window.series(name, mode)
             return
-        evaluation = window.series(name, Mode.EVAL)
-        until = int(evaluation.steps[0]) - 1 if len(evaluation) else window.until
-        training = window.series(name, Mode.TRAIN)
+        evaluation, training = window.series(name, Mode.EVAL), window.series(name, Mode.TRAIN)
+        first_evaluation = _first(evaluation, window.until + 1)
+        first_of_any = min(first_evaluation, _first(training, window.until + 1))
         yield Mode.EVAL, evaluation
-        yield Mode.TRAIN, training.between(window.first, until)
-        if not len(evaluation) and not len(training):
-            yield Mode.GLOBAL, window.series(name)
+        yield Mode.TRAIN, training.between(window.first, first_evaluation - 1)
+        yield Mode.GLOBAL, window.series(name).between(window.first, first_of_any - 1)
+
+
+def _first(series: Series, otherwise: int) -> int:
+    return int(series.steps[0]) if len(series) else otherwise
 
 
 def comparisons(series: Series, num_steps: int) -> Iterator[tuple[int, int]]:
