@@ -94,6 +94,20 @@ def test_tensors_and_board_go_while_the_job_runs(bench: Bench, make_executor: Ma
     assert "training_job_end.ts" in keys(bench, "debug/runs/debug-output/")
 
 
+def test_tensors_become_event_files_where_they_are_asked_for(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    board = {"S3OutputPath": "s3://bench/board"}
+    text = script("writer.close()")
+    job = bench.script("board", text, DebugHookConfig=HOOK, TensorBoardOutputConfig=board)
+    bench.run(executor, job)
+    executor.collect(job)
+    (key,) = keys(bench, "board/board/tensorboard-output/")
+    assert key.startswith("TRAIN/events.out.tfevents.")
+    info = bench.store.info("bench", f"board/board/tensorboard-output/{key}")
+    assert info.path.read_bytes().count(b"loss") == 3
+
+
 def test_what_a_person_deletes_stays_in_s3(bench: Bench, executor: LocalProcesses) -> None:
     then = "writer.close()\n"
     job = bench.script("kept", script(then), DebugHookConfig=HOOK)

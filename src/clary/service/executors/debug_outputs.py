@@ -8,6 +8,8 @@ rules/<configuration name>        <the rule's S3OutputPath, or the job's>/<job>/
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,6 +22,7 @@ from clary.formats.log_file import encode_events
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored, folder_inside
 from clary.service.executors.rule_configurations import result_folder, rules_folder, rules_of
+from clary.service.executors.surroundings import inherited_environment
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ PERIOD_S = 2.0
 _TENSORS = "output/tensors"
 _TENSORBOARD = "output/tensorboard"
 _SEGMENTS = "statistics"
+_EXPORT_S = 300
 _END_OF_JOB = "training_job_end.ts"
 
 
@@ -72,6 +76,42 @@ def complete_tensors(job: TrainingJobSpec) -> None:
         marker = folder / _END_OF_JOB
         if not marker.exists():
             write_json(marker, {"job": job.name, "ended": time.time()})
+
+
+def write_board(job: TrainingJobSpec) -> None:
+    """Write the tensors of a job that has ended as TensorBoard's event files, if it asks for them.
+
+    Raises:
+        ClaryError: they cannot be written.
+    """
+    config = job.request.get("TensorBoardOutputConfig")
+    if not config:
+        return
+    boards = _of_hosts(job, config.get("LocalPath"), _TENSORBOARD, "TensorBoardOutputConfig")
+    for name, tensors, board in zip(job.host_names, tensor_folders(job), boards, strict=True):
+        if (tensors / _SEGMENTS).is_dir():
+            # In S3 the hosts share one folder.
+            _export(tensors, board if len(boards) == 1 else board / name)
+
+
+def _export(tensors: Path, board: Path) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "clary.jobs.export_board", str(tensors), str(board)],
+            env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
+            cwd="/",
+            capture_output=True,
+            timeout=_EXPORT_S,
+            check=False,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ClaryError(
+            f"TensorBoard's files of {tensors} took more than {_EXPORT_S} s to write"
+        ) from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise ClaryError(f"TensorBoard's files cannot be written: {said}")
 
 
 def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None]) -> None:

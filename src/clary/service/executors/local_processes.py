@@ -30,7 +30,12 @@ from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_mar
 from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
 from clary.service.executors.debug_outputs import PERIOD_S as DEBUG_PERIOD_S
-from clary.service.executors.debug_outputs import complete_tensors, output_mirrors, store_at_end
+from clary.service.executors.debug_outputs import (
+    complete_tensors,
+    output_mirrors,
+    store_at_end,
+    write_board,
+)
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -212,6 +217,7 @@ class LocalProcesses:
         """
         self._checkpoints.finish(job)
         store_at_end(job, complete_tensors)
+        store_at_end(job, write_board)
         store_at_end(job, self._debug_outputs.finish)
         return upload_outputs(job, _places(job), self._store)
 
