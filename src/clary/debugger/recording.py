@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clary.debugger.device_statistics import DeviceStatistics
+from clary.debugger.device_statistics import BYTES_AT_ONCE, DeviceStatistics
 from clary.debugger.distribution import Updates, histogram_of
 from clary.debugger.flat import flat, sample_of
 from clary.debugger.naming import Indices
@@ -141,6 +141,8 @@ class Recording:
                     _held(elements if whole else sample_of(elements).contiguous())
                 )
         self._seen[name] = seen
+        if self._transfer.waiting_bytes >= BYTES_AT_ONCE:
+            self.send()
 
     def units(self, name: str, kind: UnitKind, tensor: Tensor, module: nn.Module) -> None:
         """Keep numbers per channel or picture."""

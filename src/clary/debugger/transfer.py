@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from clary.debugger.flat import SAMPLE
+
 Array = npt.NDArray[np.generic]
 
 
@@ -24,16 +26,20 @@ class Transfer:
     _batches: list[_Batch] = field(default_factory=list)
     _count: int = 0
     nbytes: int = 0
+    waiting_bytes: int = 0
+    """What is kept on a device until `send`."""
 
     def add(self, tensor: Tensor) -> int:
         """Take a tensor along; the ticket that gives it back."""
         ticket = self._count
         self._count += 1
-        self.nbytes += tensor.numel() * tensor.element_size()
+        nbytes = tensor.numel() * tensor.element_size()
+        self.nbytes += nbytes
         if tensor.device.type == "cpu":
             self._kept[ticket] = tensor
         else:
             self._waiting[ticket] = tensor
+            self.waiting_bytes += nbytes
         return ticket
 
     def send(self) -> None:
@@ -45,6 +51,7 @@ class Transfer:
             tensors = [self._waiting[ticket] for ticket in tickets]
             self._batches.append(_Batch.of(device, tickets, tensors))
         self._waiting.clear()
+        self.waiting_bytes = 0
 
     def read(self) -> dict[int, Tensor]:
         """All tensors, on the CPU; waits for those that are under way."""
@@ -79,8 +86,9 @@ class _Batch:
         if self.event is not None:
             self.event.synchronize()
         parts = torch.split(self.values, [shape.numel() for shape in self.shapes])
+        # Samples are remembered until the next capture: not with all that came along with them.
         return {
-            ticket: part.view(shape)
+            ticket: (part.clone() if part.numel() <= SAMPLE else part).view(shape)
             for ticket, part, shape in zip(self.tickets, parts, self.shapes, strict=True)
         }
 
