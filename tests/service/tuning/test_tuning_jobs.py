@@ -144,7 +144,13 @@ def test_five_failures_end_a_tuning_job_in_aws_s_words(tuning: Tuning) -> None:
 
 def test_debugger_and_profiler_reach_the_trials_on_request(tuning: Tuning) -> None:
     hook = {"S3OutputPath": "s3://tuning/debug", "CollectionConfigurations": []}
-    rules = [{"RuleConfigurationName": "overfit", "RuleEvaluatorImage": "image"}]
+    rules = [
+        {
+            "RuleConfigurationName": "overfit",
+            "RuleEvaluatorImage": "sagemaker-debugger-rules",
+            "RuleParameters": {"rule_to_invoke": "Overfit"},
+        }
+    ]
     profiler = {"ProfilingIntervalInMilliseconds": 500, "S3OutputPath": "s3://tuning/profile"}
     environment = {
         "CLARY_DEBUG_HOOK_CONFIG": json.dumps(hook),
@@ -159,6 +165,10 @@ def test_debugger_and_profiler_reach_the_trials_on_request(tuning: Tuning) -> No
     child = tuning.client.describe_training_job(TrainingJobName=best)
     assert child["DebugHookConfig"] == hook
     assert child["DebugRuleConfigurations"] == rules
+    (standing,) = child["DebugRuleEvaluationStatuses"]
+    # The script saves no tensors, and the rule says so.
+    assert standing["RuleEvaluationStatus"] == "Error"
+    assert standing["StatusDetails"].startswith("Overfit could not judge: ")
     assert child["ProfilerConfig"] == profiler
     assert child["Environment"] == {"MODE": "quick"}
     # A folder for each trial: none goes on from another's checkpoint.
