@@ -87,7 +87,10 @@ def test_figures_are_thinned_and_follow_magnitudes(directory: JobDirectory) -> N
     assert [curve.label for curve in loss.curves] == ["train", "valid"]
     assert len(loss.points) <= 165  # 135 means of two, and 30 of validation
     assert [tick.text for tick in gradients.y_ticks] == [f"1e{k}" for k in range(-4, 2)]
-    assert gradients.curves[0].label == "first layer (gradient/Net_a.weight)"
+    assert [curve.label for curve in gradients.curves] == [
+        "largest layer (gradient/Net_b.weight)",
+        "smallest layer (gradient/Net_a.weight)",
+    ]
 
 
 def test_without_anything_watched_it_says_so(directory: JobDirectory) -> None:

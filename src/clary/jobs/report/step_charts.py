@@ -57,27 +57,34 @@ def step_charts(log: TensorLog) -> tuple[StepChart, ...]:
     if names:
         losses = {curve.label: curve for curve in scalar_curves(log, names[0])}
         charts.append(_chart("Loss by step", names[0], losses))
-    gradients = _ends(log, GRADIENT, "abs_mean")
+    gradients = _extremes(log, GRADIENT, "abs_mean")
     charts.append(_chart("Gradients", "mean of the absolute values", gradients))
-    changes = _ends(log, f"(?!{GRADIENT}).*weight", "update")
+    changes = _extremes(log, f"(?!{GRADIENT}).*weight", "update")
     charts.append(_chart("Change of the weights", "as a part of their norm", changes))
     return tuple(chart for chart in charts if chart is not None)
 
 
-def _ends(log: TensorLog, wanted: str, statistic: str) -> dict[str, Curve]:
-    """A statistic in training of the weights of the first layer and of the last one."""
-    found: list[Curve] = []
+def _extremes(log: TensorLog, wanted: str, statistic: str) -> dict[str, Curve]:
+    """A statistic of the weights in training: the largest and the smallest layer at each step.
+
+    With the layer that is so in the last step, in brackets.
+    """
     names = [name for name in tensor_names(log, wanted) if name.endswith("weight")]
-    # Layers come in the order in which they were first written, which is that of the network.
-    for name in sorted(names, key=list(log.names()).index):
-        curves = [curve for curve in statistic_curves(log, name, statistic) if curve.steps]
-        found += curves[:1]
+    found = [curves[0] for name in names if (curves := statistic_curves(log, name, statistic))]
     if len(found) < 2:
         return {curve.tensor: curve for curve in found}
-    return {
-        f"first layer ({found[0].tensor})": found[0],
-        f"last layer ({found[-1].tensor})": found[-1],
-    }
+    rows: dict[int, list[tuple[float, str]]] = {}
+    for curve in found:
+        for step, value in zip(curve.steps, curve.values, strict=True):
+            rows.setdefault(step, []).append((value, curve.tensor))
+    steps = tuple(sorted(rows))
+    extremes = {}
+    for label, choose in (("largest layer", max), ("smallest layer", min)):
+        chosen = [choose(rows[step]) for step in steps]
+        values = tuple(value for value, _ in chosen)
+        name = chosen[-1][1]
+        extremes[f"{label} ({name})"] = Curve(name, found[0].mode, steps, values)
+    return extremes
 
 
 def _chart(title: str, note: str, curves: dict[str, Curve]) -> StepChart | None:
