@@ -97,7 +97,7 @@ def write_board(job: TrainingJobSpec) -> None:
 def _export(tensors: Path, board: Path) -> None:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "clary.jobs.export_board", str(tensors), str(board)],
+            [sys.executable, "-m", "clary.jobs.event_files", str(tensors), str(board)],
             env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
             cwd="/",
             capture_output=True,
