@@ -33,8 +33,12 @@ _AUTO_INTERVAL, _ASKED_INTERVAL = 200, 20
 # A step that is saved takes a third of a millisecond, and steps on a GPU may take ten. Rules want
 # many losses early, and all that validation says. SageMaker's bound for a value is 256 characters.
 _FIRST_LOSSES = ",".join(map(str, range(80)))
-_ANSWERS = {"train.save_interval": 10, "eval.save_interval": 1}
-_LOSSES = {**_ANSWERS, "train.save_steps": _FIRST_LOSSES}
+_LOSSES = {
+    "train.save_interval": 10,
+    "train.save_steps": _FIRST_LOSSES,
+    "eval.save_interval": 1,
+}
+_ANSWERS = {"train.end_step": 0, "eval.save_interval": 1}
 
 
 def parse_debug(words: Sequence[str] | None) -> tuple[str, ...]:
@@ -86,7 +90,12 @@ def picture_debugging(watched: Sequence[str], options: TrainingOptions) -> Debug
             )
         names = COLLECTIONS[:3]
     interval = _AUTO_INTERVAL if auto else _ASKED_INTERVAL
-    saved = {"save_interval": interval, "save_steps": EARLY_STEPS, "reductions": STATISTICS}
+    saved = {
+        "train.save_interval": interval,
+        "train.save_steps": EARLY_STEPS,
+        "eval.end_step": 0,  # nothing learns then, so that nothing has changed afterwards
+        "reductions": STATISTICS,
+    }
     collections: dict[str, Mapping[str, object]] = {
         "losses": _LOSSES,
         "labels": _ANSWERS,
