@@ -13,7 +13,7 @@ from clary.rules.window import FOREVER, Window
 
 # So many steps are judged at once at most: between two chunks the caller may stop, and what is
 # kept of them stays small.
-_CHUNK = 256
+_CHUNK = 1024
 
 
 def _never() -> bool:

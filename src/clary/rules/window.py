@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ _KNOWN_COLLECTIONS: Mapping[str, str] = {
     "losses": "[Ll]oss_(?!input).*output",
 }
 FOREVER = 1 << 62
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,21 @@ class Window:
         """The mode of a step; `GLOBAL` where the script has never said one."""
         step = self.step(number)
         return Mode.GLOBAL if step is None else step.mode
+
+    def remembered(self, question: tuple[str, ...], answer: Callable[[], _Answer]) -> _Answer:
+        """What was found out of this window before, so that it is found out once.
+
+        Args:
+            question: names the fact.
+            answer: finds it out.
+        """
+        if question not in self._facts:
+            self._facts[question] = answer()
+        return cast(_Answer, self._facts[question])
+
+    @cached_property
+    def _facts(self) -> dict[tuple[str, ...], object]:
+        return {}
 
     def is_training(self, number: int) -> bool:
         """Whether a step can have changed the weights, as far as the script has said."""

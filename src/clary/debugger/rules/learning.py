@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,14 +24,19 @@ _MANY = 1000
 
 def is_parameter(window: Window, name: str) -> bool:
     """Whether a tensor is a weight or a bias."""
-    return name in window.names(collections=("weights", "biases"))
+    collections = ("weights", "biases")
+    names = window.remembered(("parameters",), lambda: {*window.names(collections=collections)})
+    return name in names
 
 
 def learns(window: Window, name: str) -> bool | None:
     """Whether a parameter gets gradients; None where no gradient was saved at all."""
     if window.captured(GRADIENT + name):
         return True
-    return False if any(one.startswith(GRADIENT) for one in window.names()) else None
+    saved = window.remembered(
+        ("gradients",), lambda: any(one.startswith(GRADIENT) for one in window.names())
+    )
+    return False if saved else None
 
 
 def training_captures(window: Window, name: str) -> Sequence[int]:
@@ -39,6 +45,10 @@ def training_captures(window: Window, name: str) -> Sequence[int]:
     A script that never says its mode validates in the same steps: there, a step counts that has
     a gradient, where gradients are saved.
     """
+    return window.remembered(("training", name), lambda: _training_captures(window, name))
+
+
+def _training_captures(window: Window, name: str) -> Sequence[int]:
     captured = [step for step in window.captured(name) if window.is_training(step)]
     if all(window.mode(step) is Mode.GLOBAL for step in captured):
         backward = set(window.captured(GRADIENT + name))
@@ -59,12 +69,12 @@ def change(window: Window, name: str, earlier: int, later: int) -> float | None:
         with np.errstate(invalid="ignore"):  # infinity less infinity
             return float(np.linalg.norm(np.subtract(after, before, dtype=np.float64)))
     total = 0.0
-    for step in window.captured(name):
-        if earlier < step <= later:
-            statistics = window.statistics(name, step)
-            if statistics is None or statistics.update_l2 is None:
-                return None
-            total += statistics.update_l2
+    captured = window.captured(name)
+    for step in captured[bisect_right(captured, earlier) : bisect_right(captured, later)]:
+        statistics = window.statistics(name, step)
+        if statistics is None or statistics.update_l2 is None:
+            return None
+        total += statistics.update_l2
     return total
 
 

@@ -62,6 +62,9 @@ class PoorWeightInitialization(Rule):
         return tuple(name for name in names if name.endswith("weight"))
 
     def _steps(self, window: Window) -> Sequence[int]:
+        return window.remembered(("steps",), lambda: self._first_steps(window))
+
+    def _first_steps(self, window: Window) -> Sequence[int]:
         names = self.tensors(window)
         steps = sorted({step for name in names for step in window.captured(name)})
         return [step for step in steps if window.is_training(step)][: self.parameters.steps]
@@ -69,7 +72,7 @@ class PoorWeightInitialization(Rule):
     def judge(self, window: Window) -> Sequence[Finding]:
         """Look at the first captures."""
         published = self.parameters.published_defaults
-        if window.steps and not window.is_new(window.steps[0].number) and not self._news(window):
+        if not self._news(window):
             return []
         pretrained = None if published else is_pretrained(window)
         for step in self._steps(window):

@@ -144,12 +144,12 @@ class Recorded:
             if place == len(captured) or captured[place] != step:
                 return None
             until = captured[min(place + _AHEAD, len(captured)) - 1]
+            if len(kept) > _KEPT:
+                # Whoever asks walks on from here; what is asked for again is read again.
+                kept.clear()
             kept.update(
                 self._history.statistics(name, worker=self._worker, after=step - 1, until=until)
             )
-            for oldest in sorted(kept)[: max(0, len(kept) - _KEPT)]:
-                if oldest != step:
-                    del kept[oldest]
         return kept.get(step)
 
     def units(self, name: str, kind: UnitKind, step: int) -> npt.NDArray[np.float32] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -62,8 +63,9 @@ class UnchangedTensor(Rule):
         names = self.tensors(window)
 
         def measure(name: str, step: int) -> tuple[float, float] | None:
-            steps = [one for one in self._steps(window, name) if one <= step]
-            steps = steps[-chosen.num_steps :]
+            steps = self._steps(window, name)
+            place = bisect_right(steps, step)
+            steps = steps[max(0, place - chosen.num_steps) : place]
             if len(steps) < chosen.num_steps or not self._all_close(window, name, steps):
                 return None
             if self._is_expected(window, names, name, step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from clary.debugger.rules.learning import (
@@ -47,8 +48,9 @@ class WeightUpdateRatio(Rule):
 
     def _earlier(self, window: Window, name: str, step: int) -> int | None:
         distance = self.parameters.num_steps or 1
-        older = [one for one in training_captures(window, name) if one <= step - distance]
-        return older[-1] if older else None
+        captured = training_captures(window, name)
+        place = bisect_right(captured, step - distance)
+        return captured[place - 1] if place else None
 
     def _ratio(self, window: Window, name: str, step: int) -> float | None:
         earlier = self._earlier(window, name, step)

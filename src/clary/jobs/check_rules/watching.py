@@ -13,8 +13,10 @@ from clary.jobs.check_rules.check import Check
 from clary.jobs.check_rules.judges import Tensors
 from clary.rules.runner import Now
 
-# How often the log is read, and how often it is asked whether to end.
+# How often the log is read, unless reading and judging would take more than this part of the time
+# of one core; and how often it is asked whether to end.
 POLL_SECONDS = 0.5
+_SHARE = 0.05
 _ASK_SECONDS = 0.1
 # Rules look without anything new this often: one of them judges silence.
 _SILENCE_SECONDS = 5.0
@@ -45,6 +47,7 @@ class Watch:
         while not self._stop.is_set() and not all(check.is_final for check in checks):
             # Asked before the log is read, so that nothing was written after what is read.
             ended = ended_marker(self._folder).exists()
+            used = time.process_time()
             news = self._refresh(tensors, checks)
             silent = time.monotonic() - looked >= _SILENCE_SECONDS
             for check in checks:
@@ -55,7 +58,7 @@ class Watch:
                 self._look(tensors, checks, ended=ended)
             if ended and not self._stop.is_set():
                 return
-            self._wait(checks)
+            self._wait(checks, max(POLL_SECONDS, (time.process_time() - used) / _SHARE))
         if self._stop.is_set():
             for check in checks:
                 check.stop()
@@ -76,8 +79,8 @@ class Watch:
                     check.report_failures([f"the tensors cannot be read: {error}"])
             return False
 
-    def _wait(self, checks: list[Check]) -> None:
-        end = time.monotonic() + POLL_SECONDS
+    def _wait(self, checks: list[Check], seconds: float) -> None:
+        end = time.monotonic() + seconds
         while time.monotonic() < end and not self._stop.wait(_ASK_SECONDS):
             if ended_marker(self._folder).exists():
                 return
