@@ -144,6 +144,13 @@ def test_unchanged_keeps_to_the_tolerances() -> None:
     assert issue(configured(UnchangedTensor, rtol="1e-3"), source) is not None
 
 
+def test_a_large_weight_may_learn_by_a_millionth() -> None:
+    source = weights(56.0, 56.0001, 56.0002, 56.0003)
+    assert issue(configured(UnchangedTensor, collection_names="weights"), source) is None
+    rule = configured(UnchangedTensor, collection_names="weights", rtol="1e-5")
+    assert issue(rule, source) is not None
+
+
 def test_nan_equals_nan_only_where_asked() -> None:
     source = MadeUp()
     for _ in range(3):

@@ -321,6 +321,7 @@ class GradientUnder(Rule):
         self.req_tensors.add("gradient/Net_fc.weight", steps=[step])
 
     def invoke_at_step(self, step):
+        self.logger.warning(f"looking at step {step}")
         value = self.base_trial.tensor("gradient/Net_fc.weight").value(step)
         return bool(abs(value).mean() < self.threshold)
 """
@@ -338,6 +339,8 @@ def test_a_rule_of_the_original_librarys_kind(tmp_path: Path, start: Start) -> N
     assert told.status == "IssuesFound"
     (issue,) = found(folder, "GradientUnder")
     assert (issue.kind, issue.step) == ("issue", 2)
+    log = read_events(results_folder(folder, "GradientUnder") / LOG_FILE)
+    assert any("looking at step 1" in event.message for event in log)
 
 
 def test_a_request_that_is_missing_is_one_sentence(tmp_path: Path, start: Start) -> None:

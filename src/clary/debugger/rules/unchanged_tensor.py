@@ -23,13 +23,18 @@ from clary.formats.findings import Finding
 from clary.rules.rule import Rule
 from clary.rules.window import Window
 
+# Of its norm; what WeightUpdateRatio takes for no update either.
+_UNCHANGED = 1e-8
+
 
 class UnchangedTensor(Rule):
     """The last `num_steps` values that were saved are all close, as `numpy.allclose` has it.
 
     Where only statistics were saved, they are compared, and of parameters the norm of the change
     with what the tolerances allow. Unless `published_defaults` is asked for, parameters that are
-    frozen may stay, and parameters are compared at training steps alone.
+    frozen may stay, parameters are compared at training steps alone, and where no tolerance was
+    given only a parameter whose change is under 1e-8 of its norm is unchanged: a large weight of a
+    pretrained network may well learn by less than 1e-5 of itself.
     """
 
     parameters_model = rule_parameters.UnchangedTensor
@@ -107,6 +112,12 @@ class UnchangedTensor(Rule):
 
     def _close(self, window: Window, name: str, earlier: int, later: int) -> bool:
         chosen = self.parameters
+        first, second = window.statistics(name, earlier), window.statistics(name, later)
+        changed = change(window, name, earlier, later) if is_parameter(window, name) else None
+        norm = None if second is None else second.l2
+        bare = chosen.model_fields_set & {"published_defaults", "rtol", "atol"}
+        if not bare and changed is not None and norm is not None:
+            return changed <= _UNCHANGED * norm
         before, after = window.raw(name, earlier), window.raw(name, later)
         if before is not None and after is not None:
             return before.shape == after.shape and bool(
@@ -118,10 +129,8 @@ class UnchangedTensor(Rule):
                     equal_nan=chosen.equal_nan,
                 )
             )
-        first, second = window.statistics(name, earlier), window.statistics(name, later)
         if first is None or second is None:
             return False
-        changed = change(window, name, earlier, later) if is_parameter(window, name) else None
         if changed is not None and second.l2 is not None:
             # What the tolerances allow an element, over all of them.
             return changed <= chosen.atol * math.sqrt(second.size) + chosen.rtol * second.l2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Sequence
@@ -66,6 +67,9 @@ class Check:
         parameters = ", ".join(f"{key}={text}" for key, text in configuration.parameters.items())
         self.log(f"checking {configuration.rule} ({parameters or 'defaults'}) of job {request.job}")
         self._write("InProgress", "")
+        if configuration.source is not None:
+            # Where people's own rules write, as those of the original library do.
+            logging.getLogger("smdebug").addHandler(_RuleLog(self))
         try:
             self._judge = make_judge(configuration, request, self.status.started_ms / 1000)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a person's file may do anything
@@ -215,6 +219,18 @@ class Check:
         if self.is_final:
             told = f": {details}" if details else ""
             self.log(f"{status} after {self.status.judged} values{told}")
+
+
+class _RuleLog(logging.Handler):
+    """Writes what a custom rule logs into the rule's log."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self._check = check
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a record."""
+        self._check.log(f"{record.levelname} {self.format(record)}")
 
 
 def _identity(finding: Finding) -> tuple[str, str, str | None, int | None, str | None]:
