@@ -80,6 +80,12 @@ def test_noise_is_no_issue() -> None:
         assert issue(configured(LossNotDecreasing), MadeUp().losses(falling)) is None
 
 
+def test_a_long_training_may_fall_slowly() -> None:
+    for seed in range(10):
+        falling = noisy(2.0 * np.exp(-np.arange(2000) / 5000) + 0.3, 0.1, seed)
+        assert issue(configured(LossNotDecreasing), MadeUp().losses(falling)) is None
+
+
 def test_a_plateau_after_learning_is_no_issue() -> None:
     for seed in range(10):
         values = np.concatenate([np.linspace(2.3, 0.4, 60), np.full(600, 0.4)])

@@ -52,8 +52,9 @@ def stagnating(
 ) -> Trend | None:
     """The training loss has hardly fallen since the start, which is certain despite its noise.
 
-    The last third of all values is compared with the first: their difference and two standard
-    errors of it are under `diff_percent` % (2 % where that was not given) of the first third.
+    The last third of all values is compared with the first: their difference is under two standard
+    errors of it, and with three under `diff_percent` % (2 % where that was not given) of the first
+    third. A long training that falls slowly falls surely, before that is so.
     """
     series = training_series(window, name)
     least = LEAST_FALL_PERCENT if diff_percent is None else diff_percent
@@ -65,7 +66,7 @@ def stagnating(
         first, last = series.values[: count // 3], series.values[count - count // 3 : count]
         fall, error = _difference(first, last)
         start = abs(_mean(first))
-        if fall + 2 * error < least / 100 * start:
+        if fall < 2 * error and fall + 3 * error < least / 100 * start:
             percent = 100 * fall / start if start else 0.0
             moved = f"risen by {-percent:.2g} %" if fall < 0 else f"fallen by {percent:.2g} %"
             return Trend(
