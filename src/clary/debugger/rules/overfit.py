@@ -22,6 +22,8 @@ from clary.rules.window import Window
 # validation loss still over the second one.
 _BY_HEART = 0.2
 _NOTHING_LEARNT = 0.5
+# At a constant learning rate the validation loss of a good training goes up and down by less.
+_RISEN = 0.25
 
 
 class Overfit(Rule):
@@ -30,7 +32,7 @@ class Overfit(Rule):
     The losses are means over a pass of validation and the pass of training before it, and the ratio
     must be over it more than `patience` times in a row. A network that has learnt well has a lower
     loss on pictures it knows, so unless `published_defaults` is asked for, it also takes a
-    validation loss that has risen by `ratio_threshold` over its best, or one over half of an
+    validation loss that has risen by a quarter over its best, or one over half of an
     untrained network's while the training loss is under a fifth of that.
     """
 
@@ -74,7 +76,7 @@ class Overfit(Rule):
                 continue
             ill = _ratio(seen.mean, train.mean) > ratio_threshold and (
                 self.parameters.published_defaults
-                or seen.mean > best * (1 + ratio_threshold)
+                or seen.mean > best * (1 + max(_RISEN, ratio_threshold))
                 or _is_by_heart(train.mean, seen.mean, start)
             )
             in_a_row = in_a_row + 1 if ill else 0
