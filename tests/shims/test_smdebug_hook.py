@@ -160,45 +160,6 @@ print(json.dumps({
     assert ["mean", False] in found["saved"]
 
 
-def test_a_job_that_has_no_opt_ml_of_its_own_and_asks_for_its_hook_again(
-    run_watched: RunWatched, tmp_path: Path
-) -> None:
-    config = tmp_path / "input" / "config"
-    config.mkdir(parents=True)
-    (config / "debughookconfig.json").write_text(
-        json.dumps(
-            {"LocalPath": "/opt/ml/output/tensors", "HookParameters": {"save_interval": "1"}}
-        )
-    )
-    found = result_of(
-        run_watched(
-            SMALL
-            + """
-import copy
-def train(model):
-    hook = smd.Hook.create_from_json_file()
-    hook.register_hook(model)
-    again = smd.Hook.create_from_json_file()
-    assert again is hook
-    again.register_hook(model)
-    hook.set_mode(smd.modes.TRAIN)
-    for _ in range(2):
-        F.cross_entropy(model(inputs), labels).backward()
-    return hook
-other = copy.deepcopy(model)
-first = train(model)
-second = train(other)
-assert first is second
-second.close()
-trial = create_trial(second.out_dir)
-print(json.dumps([second.out_dir, trial.steps(smd.modes.TRAIN), trial.loaded_all_steps]))
-""",
-            SAGEMAKER_BASE_DIR=str(tmp_path),
-        )
-    )
-    assert found == [str(tmp_path / "output" / "tensors"), [0, 1, 2, 3], True]
-
-
 def test_each_registered_module_counts_steps(run_watched: RunWatched) -> None:
     found = result_of(
         run_watched(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from clary.formats.tensor_log import TensorLog
+from clary.formats.tensor_log.layout import TRAINING_END
 
 from ..exceptions import (
     SMDebugNotImplementedError,
@@ -17,6 +18,7 @@ from ..exceptions import (
     SMDebugTypeError,
 )
 
+JOB_VARIABLE = "TRAINING_JOB_NAME"
 _PLATFORM = Path("/opt/ml")
 
 
@@ -28,8 +30,12 @@ def of_this_job(path: Path) -> Path:
     return Path(base) / path.relative_to(_PLATFORM)
 
 
-def output_folder(out_dir: str | None) -> Path:
+def output_folder(out_dir: str | None, *, written: bool = True) -> Path:
     """The folder that a hook writes.
+
+    Args:
+        out_dir: as it is given.
+        written: whether the hook saves anything there; otherwise it may hold whatever it does.
 
     Raises:
         SMDebugRuntimeError: it holds a training that has ended, or is missing.
@@ -42,11 +48,18 @@ def output_folder(out_dir: str | None) -> Path:
             f"out_dir is {out_dir!r}: give a folder; what a job saves is brought to S3 as it grows"
         )
     folder = Path(out_dir).expanduser()
-    if folder.is_dir() and TensorLog(folder).ended:
+    if written and folder.is_dir() and _has_ended(folder):
         raise SMDebugRuntimeError(
             f"{folder} holds a training that has ended: give a folder that is not there yet"
         )
     return folder
+
+
+def _has_ended(folder: Path) -> bool:
+    if os.environ.get(JOB_VARIABLE):
+        # A job may have several hooks, one after another: the platform says when it has ended.
+        return (folder / TRAINING_END).exists()
+    return TensorLog(folder).ended
 
 
 def flat(given: Any) -> Iterable[str]:

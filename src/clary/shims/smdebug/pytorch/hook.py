@@ -46,7 +46,8 @@ class Hook:
     """Saves what a training does; owned by the thread that trains.
 
     Args:
-        out_dir: the folder that is written; it must not hold a training that has ended.
+        out_dir: the folder that is written; it must not hold a training that has ended. Within a
+            job, a hook goes on behind the one before.
         export_tensorboard: write event files for TensorBoard, too, when the hook is closed.
         tensorboard_dir: their folder; `out_dir`/tensorboard otherwise.
         dry_run: save nothing.
@@ -77,7 +78,7 @@ class Hook:
         save_all: bool = False,
         include_workers: str = "one",
     ) -> None:
-        folder = output_folder(out_dir)
+        folder = output_folder(out_dir, written=not dry_run)
         self.out_dir = str(folder)
         self.tensorboard_dir = tensorboard_dir or (
             str(folder / "tensorboard") if export_tensorboard else None

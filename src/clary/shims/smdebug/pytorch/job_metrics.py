@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from ..core.logger import get_logger
+from .arguments import JOB_VARIABLE
 
-JOB_VARIABLE = "TRAINING_JOB_NAME"
 # The service's own bound on one request.
 _AT_ONCE = 10
 
