@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clary.debugger.rules import (
+    AllZero,
     CheckInputImages,
     ClassImbalance,
     Confusion,
@@ -13,8 +14,11 @@ from clary.debugger.rules import (
     SaturatedActivation,
     SimilarAcrossRuns,
     StalledTrainingRule,
+    TensorVariance,
+    UnchangedTensor,
 )
 from clary.formats.tensor_log.entries import Mode
+from clary.rules.rule import Rule
 from clary.rules.runner import Now, Runner
 from tests.rules.made_up import MadeUp, configured, findings, issue, why_not
 
@@ -199,6 +203,22 @@ def test_too_few_labels_are_missed() -> None:
     assert lacking is not None
     assert "60 labels were saved, fewer than 500" in lacking.message
     assert why_not(configured(ClassImbalance), MadeUp().losses([1.0])) is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "given"),
+    [(AllZero, {}), (UnchangedTensor, {}), (TensorVariance, {"min_threshold": "1e-9"})],
+)
+def test_a_batch_of_one_class_is_no_dead_tensor(rule: type[Rule], given: dict[str, str]) -> None:
+    source = MadeUp()
+    for step in range(4):
+        same = np.zeros(8, dtype=np.int64)
+        source.add(Mode.EVAL, raw={"labels": same, "predictions": same, "x": [1.0 * step, 9.0]})
+    assert issue(configured(rule, **given), source) is None
+    named = issue(configured(rule, tensor_regex="labels", **given), source)
+    assert named is not None
+    assert named.tensor == "labels"
+    assert issue(configured(rule, published_defaults="true", **given), source) is not None
 
 
 def test_an_identity_passes_the_confusion_rule() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clary.debugger.rules.labels import numbers_of_network
 from clary.debugger.rules.learning import GRADIENT, is_parameter, learns
 from clary.debugger.rules.scanning import first_offence
 from clary.formats import rule_parameters
@@ -24,9 +25,8 @@ class AllZero(Rule):
     parameters: rule_parameters.AllZero
 
     def tensors(self, window: Window) -> Sequence[str]:
-        """Those that the parameters name; every one where they name none."""
-        chosen = self.parameters
-        return window.names(chosen.tensor_regex or (), chosen.collection_names or ())
+        """Those that the parameters name; `labels.numbers_of_network` where they name none."""
+        return numbers_of_network(window, self.parameters)
 
     def judge(self, window: Window) -> Sequence[Finding]:
         """Look at each new tensor."""

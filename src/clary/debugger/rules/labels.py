@@ -1,16 +1,20 @@
-"""Labels and predictions of a log, counted by class."""
+"""Labels and predictions of a log, counted by class, and which tensors are such."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from clary.formats.rule_parameters import Tensors
 from clary.rules.window import Window
 
 Classes = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 # A number per class is far fewer numbers than this; more is no class but something else.
 _MOST_CLASSES = 100_000
+_CLASSES = ("labels", "predictions")
 
 
 def class_numbers(window: Window, name: str, step: int, *, argmax: bool = False) -> Classes | None:
@@ -44,3 +48,16 @@ def confusion(labels: Classes, predictions: Classes, classes: int = 0) -> Counts
     size = max(classes, int(max(labels.max(initial=-1), predictions.max(initial=-1))) + 1)
     counts = np.bincount(labels * size + predictions, minlength=size * size)
     return np.asarray(counts.reshape(size, size), dtype=np.int64)
+
+
+def numbers_of_network(window: Window, chosen: Tensors) -> Sequence[str]:
+    """The tensors that the parameters name; where they name none, all but labels and predictions.
+
+    A batch may well hold one class alone, whose number may be 0, and the next one may be the same.
+    With `published_defaults` every tensor is taken where none is named.
+    """
+    names = window.names(chosen.tensor_regex or (), chosen.collection_names or ())
+    if chosen.published_defaults or chosen.tensor_regex or chosen.collection_names:
+        return names
+    classes = {*window.names([f".*{name}$" for name in _CLASSES], _CLASSES)}
+    return tuple(name for name in names if name not in classes)

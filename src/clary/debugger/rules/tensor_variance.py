@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clary.debugger.rules.labels import numbers_of_network
 from clary.debugger.rules.scanning import first_offence
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
@@ -21,9 +22,8 @@ class TensorVariance(Rule):
     parameters: rule_parameters.TensorVariance
 
     def tensors(self, window: Window) -> Sequence[str]:
-        """Those that the parameters name; every one where they name none."""
-        chosen = self.parameters
-        return window.names(chosen.tensor_regex or (), chosen.collection_names or ())
+        """Those that the parameters name; `labels.numbers_of_network` where they name none."""
+        return numbers_of_network(window, self.parameters)
 
     def lacks(self, window: Window) -> Finding | None:
         """A tensor with its variance."""

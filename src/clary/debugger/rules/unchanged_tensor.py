@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from clary.debugger.rules.comparing import as_numbers, close_statistics
+from clary.debugger.rules.labels import numbers_of_network
 from clary.debugger.rules.learning import (
     anything_changed,
     change,
@@ -41,9 +42,8 @@ class UnchangedTensor(Rule):
     parameters: rule_parameters.UnchangedTensor
 
     def tensors(self, window: Window) -> Sequence[str]:
-        """Those that the parameters name; every one where they name none."""
-        chosen = self.parameters
-        return window.names(chosen.tensor_regex or (), chosen.collection_names or ())
+        """Those that the parameters name; `labels.numbers_of_network` where they name none."""
+        return numbers_of_network(window, self.parameters)
 
     def _steps(self, window: Window, name: str) -> Sequence[int]:
         if self.parameters.published_defaults or not is_parameter(window, name):
