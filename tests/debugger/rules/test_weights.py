@@ -237,6 +237,15 @@ def test_pretrained_weights_are_known_by_their_tails_and_norms() -> None:
     assert issue(configured(POOR), norms) is None
 
 
+def test_a_residual_branch_that_begins_with_zeros_is_new() -> None:
+    ill = a_start(variances=(1.0, 30.0), loss_falls=False)
+    zeros = MadeUp()
+    for step in range(10):
+        held = {name: ill.raw(name, step) for name in ill.names()}
+        zeros.add(raw={**held, "Net_layer1.bn2.weight": np.full(64, 0.1 * step)})
+    assert issue(configured(POOR), zeros) is not None
+
+
 @pytest.mark.parametrize("variances", [(0.0, 1.0), (1e-8, 1.0), (math.nan, 1.0)])
 def test_what_no_network_can_learn_from_is_told_at_once(variances: tuple[float, float]) -> None:
     found = issue(configured(POOR), a_start(variances=variances), learning={"pretrained": True})

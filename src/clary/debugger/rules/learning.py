@@ -91,9 +91,9 @@ def anything_changed(window: Window, names: Sequence[str], until: int) -> bool:
 def is_pretrained(window: Window) -> bool | None:
     """Whether the weights were learnt before; None where nothing tells.
 
-    The job may say so. Otherwise the weights of step 0 do: normalisation layers begin with ones,
-    and the largest of n newly drawn weights is hardly further out than sqrt(2 ln n) deviations,
-    while learnt weights have longer tails.
+    The job may say so. Otherwise the weights of step 0 do: normalisation layers begin with ones, or
+    with zeros at the end of a residual branch, and the largest of n newly drawn weights is hardly
+    further out than sqrt(2 ln n) deviations, while learnt weights have longer tails.
     """
     said = window.learning.get("pretrained")
     if isinstance(said, bool):
@@ -104,8 +104,8 @@ def is_pretrained(window: Window) -> bool | None:
         statistics = window.statistics(name, 0) if captured and captured[0] == 0 else None
         if statistics is None or statistics.std is None:
             continue
-        if _NORMALISATION.search(name) or _is_ones(statistics):
-            if not _is_ones(statistics):
+        if _NORMALISATION.search(name) or _is_all(1.0, statistics):
+            if not (_is_all(1.0, statistics) or _is_all(0.0, statistics)):
                 return True
             known = False
         elif statistics.size >= _MANY and statistics.min is not None:
@@ -116,5 +116,5 @@ def is_pretrained(window: Window) -> bool | None:
     return known
 
 
-def _is_ones(statistics: Statistics) -> bool:
-    return statistics.min == 1.0 and statistics.max == 1.0
+def _is_all(value: float, statistics: Statistics) -> bool:
+    return statistics.min == value and statistics.max == value
