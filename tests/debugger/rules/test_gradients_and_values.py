@@ -99,6 +99,20 @@ def test_nan_and_infinity_explode() -> None:
     assert "2 of 2 values" in found.message
 
 
+def test_a_loss_scale_may_look_for_its_size() -> None:
+    rule = configured(ExplodingTensor)
+    assert issue(rule, gradients(*[np.inf] * 4, 1.0, np.nan, 1.0)) is None
+    found = issue(rule, gradients(1.0, *[np.inf] * 6))
+    assert found is not None
+    assert (found.tensor, found.step) == (G, 5)
+    ended = issue(rule, gradients(1.0, np.inf, np.inf))
+    assert ended is not None
+    assert ended.step == 2
+    assert findings(rule, gradients(1.0, np.inf, np.inf), ended=False) == []
+    bare = configured(ExplodingTensor, published_defaults="true")
+    assert issue(bare, gradients(1.0, np.inf, 1.0)) is not None
+
+
 def test_only_nan_passes_infinity() -> None:
     rule = configured(ExplodingTensor, only_nan="True", tensor_regex="*")
     assert issue(rule, MadeUp().add(raw={W: [np.inf]})) is None

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
+from clary.debugger.rules.learning import GRADIENT
 from clary.debugger.rules.scanning import first_offence
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
 from clary.rules.rule import Rule
 from clary.rules.window import Window
 
+# A loss scale that is too large is halved from step to step: so many captures of a gradient in a
+# row are no search for it any more. A training that ends so has not found one either.
+_IN_A_ROW = 5
+_AT_THE_END = 2
+
 
 class ExplodingTensor(Rule):
-    """A tensor holds NaN or infinity; NaN alone counts with `only_nan`."""
+    """A tensor holds NaN or infinity; NaN alone counts with `only_nan`.
+
+    Unless `published_defaults` is asked for, gradients may overflow in fewer than five captures in
+    a row, or two at the end: a loss scale (`torch.amp.GradScaler`) looks for its size that way, and
+    leaves such steps out. Where a step is not left out, the weights and the loss are NaN or
+    infinite after it.
+    """
 
     parameters_model = rule_parameters.ExplodingTensor
     parameters: rule_parameters.ExplodingTensor
@@ -27,11 +40,8 @@ class ExplodingTensor(Rule):
         only_nan = self.parameters.only_nan
 
         def measure(name: str, step: int) -> tuple[float, float] | None:
-            statistics = window.statistics(name, step)
-            if statistics is None:
-                return None
-            count = (statistics.nans or 0) + (0 if only_nan else statistics.infs or 0)
-            return (float(count), 0.0) if count else None
+            count = _count(window, name, step, only_nan=only_nan)
+            return (float(count), 0.0) if count and self._stays(window, name, step) else None
 
         found = first_offence(window, self.tensors(window), measure, lambda one: -one.value)
         if found is None:
@@ -55,3 +65,22 @@ class ExplodingTensor(Rule):
                 "inputs for NaN, and train in bfloat16 or with a loss scale",
             )
         ]
+
+    def _stays(self, window: Window, name: str, step: int) -> bool:
+        """Whether a tensor that is no number at a step is ill, and not only left out."""
+        if self.parameters.published_defaults or not name.startswith(GRADIENT):
+            return True
+        captured = window.captured(name)
+        place = bisect_right(captured, step)
+        enough = _AT_THE_END if window.ended and place == len(captured) else _IN_A_ROW
+        last = captured[max(0, place - enough) : place]
+        return len(last) == enough and all(
+            _count(window, name, one, only_nan=False) for one in last
+        )
+
+
+def _count(window: Window, name: str, step: int, *, only_nan: bool) -> int:
+    statistics = window.statistics(name, step)
+    if statistics is None:
+        return 0
+    return (statistics.nans or 0) + (0 if only_nan else statistics.infs or 0)
