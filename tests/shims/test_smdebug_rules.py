@@ -75,6 +75,23 @@ def test_a_rule_sees_each_step_that_was_saved(trial: Any, rule_class: Any) -> No
     assert rule.seen == [(2, "TRAIN"), (3, "EVAL")]
 
 
+def test_a_rule_that_asks_past_the_end_of_a_mode_goes_on(trial: Any, rule_class: Any) -> None:
+    from smdebug import modes
+    from smdebug.exceptions import NoMoreData
+    from smdebug.rules import invoke_rule
+
+    class AsksForEvaluation(rule_class):  # type: ignore[misc]
+        def invoke_at_step(self, step: int) -> bool:
+            if step == 2:
+                self.base_trial.tensor(LOSS).value(8, mode=modes.EVAL)
+            return bool(super().invoke_at_step(step))
+
+    rule = AsksForEvaluation(trial, threshold="0.01")
+    with pytest.raises(NoMoreData):
+        invoke_rule(rule)
+    assert [step for step, _ in rule.seen] == [0, 3, 6]
+
+
 def test_a_rule_that_fires(trial: Any, rule_class: Any) -> None:
     from smdebug.exceptions import NoMoreData, RuleEvaluationConditionMet
     from smdebug.rules.rule_invoker import invoke_rule

@@ -12,7 +12,6 @@ from clary.debugger.history import History
 
 from ..exceptions import (
     InvalidWorker,
-    NoMoreData,
     ShapeUnavailableForStep,
     SMDebugValueError,
     StepNotYetAvailable,
@@ -41,15 +40,8 @@ class OwnTrial(Protocol):
     history: History
     seen: SeenSteps
 
-    @property
-    def loaded_all_steps(self) -> bool:
-        """Whether the training has ended, and all that it has saved is here."""
-
     def maybe_refresh(self, name: str | None = None) -> None:
         """Look for new data."""
-
-    def steps(self, mode: ModeKeys = ..., show_incomplete_steps: bool = ...) -> list[int]:
-        """The steps at which anything was saved."""
 
     def has_passed_step(self, step: int, mode: ModeKeys = ...) -> StepState:
         """Whether a step can be read."""
@@ -76,7 +68,7 @@ class Tensor:
             show_incomplete_steps: also those that some workers have not saved yet.
         """
         self.trial.maybe_refresh(self.name)
-        return self.trial.seen.steps(mode, self.name, incomplete=show_incomplete_steps)
+        return list(self.trial.seen.steps(mode, self.name, incomplete=show_incomplete_steps))
 
     def prev_steps(
         self, step: int, n: int | None = None, mode: ModeKeys = ModeKeys.GLOBAL
@@ -92,9 +84,8 @@ class Tensor:
 
         Raises:
             TensorUnavailableForStep: it was not saved then, or only reductions of it.
-            StepUnavailable: nothing was saved at the step.
+            StepUnavailable: nothing was saved at the step, nor will be.
             StepNotYetAvailable: the training has not come so far.
-            NoMoreData: the training has ended before.
             InvalidWorker: that worker has not saved it.
         """
         worker = self._worker(step_num, mode, worker)
@@ -138,9 +129,8 @@ class Tensor:
         Raises:
             SMDebugValueError: there is no such reduction.
             TensorUnavailableForStep: neither was saved.
-            StepUnavailable: nothing was saved at the step.
+            StepUnavailable: nothing was saved at the step, nor will be.
             StepNotYetAvailable: the training has not come so far.
-            NoMoreData: the training has ended before.
             InvalidWorker: that worker has not saved it.
         """
         if reduction_name not in (*ALLOWED_REDUCTIONS, *ALLOWED_NORMS):
@@ -172,9 +162,8 @@ class Tensor:
         """All reductions that can be had at a step, by name and whether of absolute values.
 
         Raises:
-            StepUnavailable: nothing was saved at the step.
+            StepUnavailable: nothing was saved at the step, nor will be.
             StepNotYetAvailable: the training has not come so far.
-            NoMoreData: the training has ended before.
             InvalidWorker: that worker has not saved it.
         """
         found = {}
@@ -195,9 +184,8 @@ class Tensor:
         Raises:
             ShapeUnavailableForStep: nothing tells it.
             TensorUnavailableForStep: the tensor was not saved then.
-            StepUnavailable: nothing was saved at the step.
+            StepUnavailable: nothing was saved at the step, nor will be.
             StepNotYetAvailable: the training has not come so far.
-            NoMoreData: the training has ended before.
             InvalidWorker: that worker has not saved it.
         """
         worker = self._worker(step_num, mode, worker)
@@ -237,10 +225,6 @@ class Tensor:
             state = self.trial.has_passed_step(step, mode)
             if state is StepState.AVAILABLE:
                 raise TensorUnavailableForStep(self.name, step, mode)
-            if self.trial.loaded_all_steps:
-                last = max(self.trial.steps(mode), default=-1)
-                if step > last:
-                    raise NoMoreData(step, mode, last)
             if state is StepState.NOT_YET_AVAILABLE:
                 raise StepNotYetAvailable(step, mode)
             raise StepUnavailable(step, mode)
