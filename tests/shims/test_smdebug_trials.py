@@ -161,11 +161,30 @@ def test_what_is_missing_is_told_apart(made: Made, tmp_path: Path) -> None:
     with pytest.raises(exceptions.ShapeUnavailableForStep):
         gradient.shape(0)
     made.writer.close()
+    for step, mode in ((3, modes.TRAIN), (5, modes.TRAIN), (0, modes.PREDICT)):
+        with pytest.raises(exceptions.StepUnavailable):
+            trial.tensor(LOSS).value(step, mode=mode)
     with pytest.raises(exceptions.NoMoreData) as ended:
-        trial.tensor(LOSS).value(5, mode=modes.TRAIN)
+        trial.wait_for_steps([5], mode=modes.TRAIN)
     assert (ended.value.step, ended.value.last_step) == (5, 4)
-    with pytest.raises(exceptions.StepUnavailable):
-        trial.tensor(LOSS).value(3, mode=modes.TRAIN)
+
+
+def test_a_trial_goes_on_when_another_hook_of_its_job_does(made: Made, tmp_path: Path) -> None:
+    made.writer.close()
+    trial = create(tmp_path)
+    assert trial.loaded_all_steps
+    assert trial.tensor(LOSS).steps() == [0, 2, 4, 5, 6]
+    again = Made(tmp_path)
+    again.step(7, Mode.TRAIN, 5)
+    trial.wait_for_steps([7])
+    assert not trial.loaded_all_steps
+    assert trial.tensor(LOSS).steps() == [0, 2, 4, 5, 6, 7]
+    assert trial.tensor(LOSS).value(7) == pytest.approx(1 / 8)
+    again.step(8, Mode.TRAIN, 6)
+    again.writer.close()
+    (tmp_path / "training_job_end.ts").touch()
+    assert trial.steps()[-1] == 8
+    assert trial.loaded_all_steps
 
 
 def test_steps_that_pass(made: Made, tmp_path: Path) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from clary.debugger.history import History
 from clary.errors import HistoryError
 from clary.formats.tensor_log.entries import Mode
 
+_Value = TypeVar("_Value")
+
 
 class SeenSteps:
-    """What a trial has seen; owned by it. Computed when first asked for after `forget`."""
+    """What a trial has seen; owned by it. Looked up when first asked for after `forget`.
+
+    What stands by names is kept then, and only what came later is asked for: logs grow at their
+    end, a worker's last step apart, to which more may be added.
+    """
 
     def __init__(
         self, history: History, within: tuple[int | None, int | None] | None = None
@@ -24,23 +33,27 @@ class SeenSteps:
         self._end = end
         self._complete: int | None = None
         self._names: frozenset[str] | None = None
-        self._workers: dict[str, dict[int, list[str]]] = {}
-        self._scalars: dict[tuple[str, str], Mapping[int, float]] = {}
+        self._steps: dict[tuple[Mode, str | None, str | None, bool], Sequence[int]] = {}
+        self._saved: dict[tuple[str, str], dict[int, None]] = {}
+        self._scalars: dict[tuple[str, str], dict[int, float]] = {}
+        self._fresh: set[tuple[str, str, str]] = set()
 
     def forget(self) -> None:
         """There is new data."""
         self._complete = None
         self._names = None
-        self._workers.clear()
-        self._scalars.clear()
+        self._steps.clear()
+        self._fresh.clear()
 
     def steps(
         self, mode: Mode, name: str | None = None, worker: str | None = None, *, incomplete: bool
-    ) -> list[int]:
+    ) -> Sequence[int]:
         """Steps of a mode in order; those that some worker has not saved yet, if `incomplete`."""
-        found = self._history.steps(mode, name, worker)
-        bound = None if incomplete else self.last_complete()
-        return [step for step in found if self._counts(mode, step, bound)]
+        key = mode, name, worker, incomplete
+        if key not in self._steps:
+            found = self._history.steps(mode, name, worker)
+            self._steps[key] = self._counted(found, mode, incomplete=incomplete)
+        return self._steps[key]
 
     def number_of(self, mode: Mode, mode_step: int) -> int | None:
         """The number over all modes of a step; None where nothing was saved."""
@@ -60,21 +73,15 @@ class SeenSteps:
 
     def workers_at(self, name: str, number: int) -> list[str]:
         """Who has saved a tensor at a step over all modes."""
-        if name not in self._workers:
-            found: dict[int, list[str]] = {}
-            for worker in self._history.workers:
-                for step in self._history.steps(Mode.GLOBAL, name, worker):
-                    found.setdefault(step, []).append(worker)
-            self._workers[name] = found
-        return self._workers[name].get(number, [])
+        return [worker for worker in self._history.workers if number in self._held(name, worker)]
 
     def scalar(self, name: str, number: int, worker: str) -> float | None:
         """The number that was saved under a name at a step over all modes; None for a tensor."""
-        key = name, worker
-        if key not in self._scalars:
-            # All at once: notebooks ask for one step after another.
-            self._scalars[key] = self._history.scalars(name, Mode.GLOBAL, worker)
-        return self._scalars[key].get(number)
+        # All at once: notebooks ask for one step after another.
+        held = self._scalars.setdefault((name, worker), {})
+        if self._is_stale("scalars", name, worker):
+            held.update(self._history.scalars(name, Mode.GLOBAL, worker, after=_before(held)))
+        return held.get(number)
 
     def names(self) -> frozenset[str]:
         """All names."""
@@ -104,22 +111,42 @@ class SeenSteps:
         if self._complete is None:
             workers = self._history.workers
             if self._history.ended or len(workers) <= 1:
-                self._complete = max(self._history.steps(), default=-1)
+                steps = self._history.steps()
+                self._complete = steps[-1] if steps else -1
             else:
                 self._complete = min(self._last_of(worker) for worker in workers)
         return self._complete
 
     def _last_of(self, worker: str) -> int:
         held = (name for name, of in self._history.names().items() if worker in of.workers)
-        steps = (self._history.steps(Mode.GLOBAL, name, worker) for name in held)
-        return max((one[-1] for one in steps if one), default=-1)
+        return max((_last(self._held(name, worker)) for name in held), default=-1)
 
-    def _counts(self, mode: Mode, step: int, bound: int | None) -> bool:
-        if bound is None and self._first < 0 and self._end is None:
-            return True
-        number = self._history.step_of(mode, step)
-        return (
-            number >= self._first
-            and (self._end is None or number < self._end)
-            and (bound is None or number <= bound)
-        )
+    def _held(self, name: str, worker: str) -> dict[int, None]:
+        held = self._saved.setdefault((name, worker), {})
+        if self._is_stale("steps", name, worker):
+            later = self._history.steps(Mode.GLOBAL, name, worker, after=_before(held))
+            held.update(dict.fromkeys(later))
+        return held
+
+    def _is_stale(self, what: str, name: str, worker: str) -> bool:
+        key = what, name, worker
+        stale = key not in self._fresh
+        self._fresh.add(key)
+        return stale
+
+    def _counted(self, found: Sequence[int], mode: Mode, *, incomplete: bool) -> Sequence[int]:
+        number = partial(self._history.step_of, mode)
+        begin = 0 if self._first < 0 else bisect_left(found, self._first, key=number)
+        end = len(found) if self._end is None else bisect_left(found, self._end, key=number)
+        if not incomplete:
+            end = min(end, bisect_right(found, self.last_complete(), key=number))
+        return found[begin:end]
+
+
+def _last(held: dict[int, _Value]) -> int:
+    return next(reversed(held)) if held else -1
+
+
+def _before(held: dict[int, _Value]) -> int:
+    """The step behind which more may have come."""
+    return _last(held) - 1 if held else -1

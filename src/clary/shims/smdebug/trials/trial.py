@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from clary import errors
 from clary.debugger.history import History
+from clary.formats.tensor_log.layout import TRAINING_END
 
 from ..core.collection import Collection, recorded_collections
 from ..core.logger import get_logger
@@ -24,8 +26,9 @@ _POLL_SECONDS = 0.5
 class Trial:
     """Reads one training, while it runs too; owned and used by one thread at a time.
 
-    Each question looks for new data first, unless the training has ended or `dynamic_refresh` is
-    off. Steps are numbers within a mode; GLOBAL, the default, counts all modes together.
+    Each question looks for new data first, unless the training's job has ended or
+    `dynamic_refresh` is off. Steps are numbers within a mode; GLOBAL, the default, counts all
+    modes together.
 
     Args:
         history: what is read.
@@ -50,10 +53,14 @@ class Trial:
         self.dynamic_refresh = True
         self.seen = SeenSteps(history, range_steps)
         self._made: dict[str, Collection] = {}
+        self._is_over = False
 
     @property
     def loaded_all_steps(self) -> bool:
-        """Whether the training has ended, and all that it has saved is here."""
+        """Whether the training has ended, and all that it has saved is here.
+
+        A job may begin another one, where one hook follows another; then this is false again.
+        """
         return self.history.ended
 
     @property
@@ -68,8 +75,13 @@ class Trial:
 
     def refresh_data(self) -> None:
         """Look for new data."""
-        if not self.loaded_all_steps and self.history.refresh():
+        if self._is_over:
+            return
+        # Asked first: what is read after it is then the whole.
+        told = (self.history.folder / TRAINING_END).exists()
+        if self.history.refresh():
             self.seen.forget()
+        self._is_over = told and self.history.ended
 
     def maybe_refresh(self, name: str | None = None) -> None:
         """Look for new data, unless `dynamic_refresh` is off; of all tensors, whatever `name`."""
@@ -139,7 +151,7 @@ class Trial:
             show_incomplete_steps: also those that some workers have not saved yet.
         """
         self.maybe_refresh()
-        return self.seen.steps(mode, incomplete=show_incomplete_steps)
+        return list(self.seen.steps(mode, incomplete=show_incomplete_steps))
 
     def modes(self) -> list[ModeKeys]:
         """The modes of which anything was saved; GLOBAL is none of them."""
@@ -203,13 +215,18 @@ class Trial:
             NoMoreData: the training has ended before one.
         """
         for step in required_steps:
-            while (state := self._fresh_state(step, mode)) is not StepState.AVAILABLE:
+            # What can be read will stay: new data is only looked for where it is needed.
+            state = self._state(step, mode)
+            while state is not StepState.AVAILABLE:
+                self.refresh_data()
+                state = self._state(step, mode)
                 if state is StepState.UNAVAILABLE:
                     last = max(self.seen.steps(mode, incomplete=True), default=-1)
                     if self.loaded_all_steps and step >= last:
                         raise NoMoreData(step, mode, last)
                     raise StepUnavailable(step, mode)
-                time.sleep(_POLL_SECONDS)
+                if state is StepState.NOT_YET_AVAILABLE:
+                    time.sleep(_POLL_SECONDS)
 
     def has_passed_step(self, step: int, mode: ModeKeys = ModeKeys.GLOBAL) -> StepState:
         """Whether a step can be read, cannot be read ever, or not yet."""
@@ -233,18 +250,15 @@ class Trial:
         names = self.tensor_names(step=step, mode=mode, regex=regex)
         return [self.tensor(name).value(step, mode) for name in sorted(names, key=_suffix)]
 
-    def _fresh_state(self, step: int, mode: ModeKeys) -> StepState:
-        self.refresh_data()
-        return self._state(step, mode)
-
     def _state(self, step: int, mode: ModeKeys) -> StepState:
-        later = [one for one in self.seen.steps(mode, incomplete=True) if one >= step]
-        if not later:
+        steps = self.seen.steps(mode, incomplete=True)
+        place = bisect_left(steps, step)
+        if place == len(steps):
             return StepState.UNAVAILABLE if self.loaded_all_steps else StepState.NOT_YET_AVAILABLE
-        number = self.seen.number_of(mode, later[0])
+        number = self.seen.number_of(mode, steps[place])
         if number is None or number > self.last_complete_step:
             return StepState.NOT_YET_AVAILABLE
-        return StepState.AVAILABLE if later[0] == step else StepState.UNAVAILABLE
+        return StepState.AVAILABLE if steps[place] == step else StepState.UNAVAILABLE
 
     def __repr__(self) -> str:
         return (
