@@ -11,11 +11,21 @@ from typing import Any
 import torch
 
 
+def runs_for_real() -> bool:
+    """Whether torch computes values now: it does not trace, export, compile, or map a function."""
+    return not (
+        torch.jit.is_tracing()
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
 class Guarded:
     """Calls a function, and tells of an exception in place of raising it.
 
     It hangs in people's modules, so it can be saved with them: what is loaded in its place does
-    nothing, and needs nothing of Clary. In a forked process it does nothing either.
+    nothing, and needs nothing of Clary. It does nothing either in a forked process, and while torch
+    looks at a model in place of running it: what it sees there are no values.
 
     Args:
         work: what is called, without gradients being recorded.
@@ -30,6 +40,8 @@ class Guarded:
 
     def __call__(self, *args: Any) -> None:
         """Do the work, or tell why not; gives None whatever happens."""
+        if not runs_for_real():
+            return
         if self._call is None and "torch._dynamo" in sys.modules:
             self._call = torch.compiler.disable(self._do)  # type: ignore[no-untyped-call]
         (self._call or self._do)(args)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from clary.debugger.device_statistics import BYTES_AT_ONCE, DeviceStatistics
 from clary.debugger.distribution import Updates, histogram_of
@@ -88,7 +89,7 @@ class Recording:
 
     def loss(self, name: str, value: Tensor) -> None:
         """Keep a loss whole: a number, or the losses of a batch."""
-        if self._closed:
+        if self._closed or not holds_values(value):
             return
         value = value.detach()
         if value.numel() != SCALAR:
@@ -116,7 +117,7 @@ class Recording:
             update: how far it is from where it was at the capture before.
             histogram: also where none is asked for.
         """
-        if self._closed:
+        if self._closed or not holds_values(tensor):
             return
         tensor = tensor.detach()
         if reductions.shapes:
@@ -146,7 +147,7 @@ class Recording:
 
     def units(self, name: str, kind: UnitKind, tensor: Tensor, module: nn.Module) -> None:
         """Keep numbers per channel or picture."""
-        if self._closed:
+        if self._closed or not holds_values(tensor):
             return
         found = units_of(kind, tensor, module)
         if found is not None:
@@ -204,6 +205,15 @@ class Recording:
             raw={name: _raw_of(arrived[ticket]) for name, ticket in self._raw.items()},
             shapes=self._shapes,
         )
+
+
+def holds_values(tensor: Tensor) -> bool:
+    """Whether elements can be read: not of one that is to be shaped yet, or stands for another."""
+    return not (
+        tensor.is_meta
+        or isinstance(tensor, UninitializedTensorMixin)
+        or type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    )
 
 
 def _held(tensor: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from clary.debugger.collection import ACTIVATIONS, INPUT_IMAGE
 from clary.debugger.naming import gradient_name, parameter_name
-from clary.debugger.recording import Recording
+from clary.debugger.recording import Recording, holds_values
 from clary.debugger.reductions import Reductions
 from clary.debugger.units import ACTIVATIONS as ACTIVATION_MODULES
 from clary.debugger.units import kind_of_input, kind_of_output
@@ -98,7 +98,8 @@ class WatchedModule:
         for path, parameter in self.module.named_parameters():
             name = gradient_name(parameter_name(self.root, path))
             wanted = recording.selection.reductions(name)
-            if wanted is not None and parameter.requires_grad:
+            learns = parameter.requires_grad and holds_values(parameter)
+            if wanted is not None and learns:
                 found.append((name, parameter, wanted))
         return found
 
