@@ -23,7 +23,7 @@ from clary.errors import (
     TensorUnavailable,
     UsageError,
 )
-from clary.formats.tensor_log import TensorLogWriter
+from clary.formats.tensor_log import TensorLog, TensorLogWriter
 from clary.formats.tensor_log.entries import (
     Capture,
     CollectionRecord,
@@ -94,6 +94,7 @@ def test_names_go_by_regex_collection_and_step(history: History) -> None:
     assert list(history.names(collection="weights")) == ["Net_fc.weight"]
     assert list(history.names(collection="losses", step=1, mode=Mode.EVAL)) == [LOSS]
     assert list(history.names(mode=Mode.PREDICT)) == []
+    assert history.names(mode=Mode.EVAL) == history.names()
     held = history.names()["Net_fc.weight"]
     assert (held.kinds, held.first_step, held.last_step) == ({"raw"}, 0, 6)
     assert history.collections["losses"].parameters == {"save_interval": "1"}
@@ -159,6 +160,8 @@ def test_each_worker_can_be_asked(tmp_path: Path) -> None:
     assert history.value("Net_fc.weight", 0)[0, 0] == 0
     assert history.value("Net_fc.weight", 0, worker="worker_10")[0, 0] == 10
     assert history.names()[LOSS].workers == ("worker_0", "worker_2", "worker_10")
+    ranks = (0, 2, 10, 11)
+    assert [history.last_step(f"worker_{rank}") for rank in ranks] == [2, 3, 2, -1]
     with pytest.raises(TensorUnavailable, match="was not saved"):
         history.value(LOSS, 3, worker="worker_0")
 
@@ -186,6 +189,48 @@ def test_a_log_that_grows_is_followed(tmp_path: Path) -> None:
     thread.join()
     assert history.ended
     assert history.steps() == (0, 1, 2, 4)
+
+
+def test_tensors_of_one_mode_alone_are_found(tmp_path: Path) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(6):
+        writer.write(Capture(step(number), {f"{step(number).mode.name}_loss": 1.0}))
+        if number == 3:
+            writer.flush()
+    history = History.open(tmp_path)
+    assert list(history.names(mode=Mode.TRAIN)) == ["TRAIN_loss"]
+    assert list(history.names(mode=Mode.EVAL)) == ["EVAL_loss"]
+    assert history.names()["EVAL_loss"].modes == {Mode.EVAL}
+    writer.close()
+
+
+def test_steps_come_in_any_order(tmp_path: Path) -> None:
+    history = History.open(tmp_path)
+    for rank, numbers in ((1, (5, 1, 2)), (0, (4, 0, 1, 7))):
+        writer = TensorLogWriter(tmp_path, worker=f"worker_{rank}")
+        for number in numbers:
+            writer.write(capture(number))
+            history.refresh()
+        writer.close()
+    assert history.steps() == (0, 1, 2, 4, 5, 7)
+    assert history.steps(after=2) == (4, 5, 7)
+    assert history.steps(Mode.TRAIN) == (0, 1, 3, 5)
+    assert history.steps(Mode.EVAL, after=2) == (1,)
+    assert history.step_of(Mode.TRAIN, 5) == 7
+
+
+def test_a_refresh_reads_what_is_new_alone(tmp_path: Path) -> None:
+    write(tmp_path, range(50), "worker_0")
+    log = TensorLog(tmp_path)
+    assert len(log.arrived(0)) == 50
+    writer = TensorLogWriter(tmp_path, worker="worker_1")
+    for number in (7, 60, 55):
+        writer.write(capture(number))
+        log.refresh()
+    assert [step.number for step in log.arrived(50)] == [60, 55]
+    writer.close()
+    assert log.refresh()
+    assert len(log.arrived(52)) == 0
 
 
 def test_a_log_without_steps_is_news_once(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ where the mode is GLOBAL.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,36 +20,26 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.debugger.history_place import HistoryPlace
-from clary.debugger.step_index import StepIndex
+from clary.debugger.history_steps import HistorySteps
 from clary.debugger.summaries import summarize, units_of
 from clary.errors import (
     StatisticsOnly,
-    StepNotYetAvailable,
     TensorUnavailable,
 )
 from clary.formats.tensor_log import ALWAYS, Names, Span
 from clary.formats.tensor_log.entries import (
     Array,
-    CollectionRecord,
     Mode,
     Statistics,
-    Step,
     UnitKind,
 )
 
-_POLL_SECONDS = 0.2
 
-
-class History:
+class History(HistorySteps):
     """Answers questions about one training; owned and used by one thread at a time.
 
     It shows what was there at the last `refresh`.
     """
-
-    def __init__(self, place: HistoryPlace) -> None:
-        self._place = place
-        self._source = place.source()
-        self._index = self._indexed()
 
     @classmethod
     def open(cls, place: str | Path, client: Any | None = None) -> History:
@@ -66,47 +55,6 @@ class History:
             StorageError: S3 refuses, or the copy cannot be written.
         """
         return cls(HistoryPlace(place, client))
-
-    @property
-    def folder(self) -> Path:
-        """Where it is read from; for S3 a copy that goes when the history does."""
-        return self._place.folder
-
-    @property
-    def ended(self) -> bool:
-        """Whether no more is to come."""
-        return self._source.ended
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """What went wrong with the watching itself."""
-        return self._source.failures
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """Who wrote, such as `worker_0`."""
-        return self._source.workers
-
-    @property
-    def collections(self) -> Mapping[str, CollectionRecord]:
-        """How the hook was configured."""
-        return self._source.collections
-
-    def refresh(self) -> bool:
-        """Take in what was written since; True when there is something new.
-
-        Raises:
-            FormatError: a file is damaged, or of a later version.
-            StorageError: S3 refuses, or the copy cannot be written.
-        """
-        self._place.update()
-        another = self._place.is_another(self._source)
-        if another:
-            self._source = self._place.source()
-        news = self._source.refresh() or another
-        if news:
-            self._index = self._indexed()
-        return news
 
     def names(
         self,
@@ -138,56 +86,8 @@ class History:
             only = Span(number - 1, number)
             return {n: held for n, held in found.items() if self._source.steps_of(n, span=only)}
         if mode is not Mode.GLOBAL:
-            return {name: held for name, held in found.items() if self.steps(mode, name)}
+            return {name: held for name, held in found.items() if mode in held.modes}
         return found
-
-    def steps(
-        self,
-        mode: Mode = Mode.GLOBAL,
-        name: str | None = None,
-        worker: str | None = None,
-        *,
-        after: int = -1,
-    ) -> tuple[int, ...]:
-        """Steps of a mode, in order.
-
-        Args:
-            mode: of which; GLOBAL gives steps over all modes.
-            name: only those at which something of that tensor was kept.
-            worker: only those at which that worker kept it.
-            after: only steps later than this one, over all modes.
-        """
-        span = Span(after)
-        if name is not None:
-            return self._index.within(mode, self._source.steps_of(name, worker, span))
-        return self._index.within(mode, span=span)
-
-    def at(self, number: int) -> Step:
-        """The step of a number over all modes.
-
-        Raises:
-            StepUnavailable: there is no such step, and never will be.
-            StepNotYetAvailable: there is no such step yet.
-        """
-        return self._index.at(number)
-
-    def mode_of(self, number: int) -> Mode:
-        """The mode of a step that is counted over all modes.
-
-        Raises:
-            StepUnavailable: there is no such step, and never will be.
-            StepNotYetAvailable: there is no such step yet.
-        """
-        return self.at(number).mode
-
-    def step_of(self, mode: Mode, mode_step: int) -> int:
-        """The number over all modes of a step within its mode.
-
-        Raises:
-            StepUnavailable: there is no such step, and never will be.
-            StepNotYetAvailable: there is no such step yet.
-        """
-        return self._index.number_of(mode, mode_step)
 
     def scalars(
         self,
@@ -370,29 +270,7 @@ class History:
                 "save_shape=True in its collection"
             ) from error
 
-    def wait_for(
-        self, step: int, mode: Mode = Mode.GLOBAL, timeout_seconds: float | None = None
-    ) -> int:
-        """Refresh until a step is there; its number over all modes.
-
-        Raises:
-            StepUnavailable: it was passed without being saved, or the training is over.
-            StepNotYetAvailable: the time is over.
-        """
-        end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while True:
-            self.refresh()
-            try:
-                return self.step_of(mode, step)
-            except StepNotYetAvailable:
-                if end is not None and time.monotonic() >= end:
-                    raise
-            time.sleep(_POLL_SECONDS)
-
     def _number_for(self, name: str, step: int, mode: Mode) -> int:
         if name not in self._source:
             raise TensorUnavailable(f"{name} was not saved: names() lists what was")
         return self.step_of(mode, step)
-
-    def _indexed(self) -> StepIndex:
-        return StepIndex(self._source.steps(), ended=self._source.ended)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ class Source(Protocol):
     failures: tuple[str, ...]
     workers: tuple[str, ...]
     collections: Mapping[str, CollectionRecord]
+    reductions_as_saved: bool
 
     def __contains__(self, name: str) -> bool: ...
 
@@ -31,6 +32,12 @@ class Source(Protocol):
 
     def steps(self, mode: Mode = Mode.GLOBAL) -> tuple[Step, ...]:
         """Steps of a mode, or of all, by number."""
+
+    def arrived(self, after: int) -> Sequence[Step]:
+        """Steps in the order in which they were first seen, but for so many of the earliest."""
+
+    def last_step(self, worker: str) -> int:
+        """The last step at which a worker kept anything; -1 without any."""
 
     def names(self) -> Mapping[str, Names]:
         """What is there, by the tensors' names."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,8 +53,8 @@ _ByStep = dict[int, dict[str, _Place]]
 class OriginalFiles:
     """Reads a folder that smdebug wrote, all workers, while it grows; one thread at a time.
 
-    Numbers and whole tensors are as they were saved. Statistics are made of the reductions that
-    were saved; their size is 0 where it is not known.
+    Numbers, whole tensors and reductions are as they were saved. Statistics are made of the
+    reductions; their size is 0 where it is not known, and `std` divides by n - 1 then.
     """
 
     def __init__(self, folder: Path, *, fetch: Callable[[str], None] | None = None) -> None:
@@ -69,6 +69,8 @@ class OriginalFiles:
         self._fetch = fetch
         self._read: set[str] = set()
         self._steps: dict[int, Step] = {}
+        self._arrived: list[Step] = []
+        self._last: dict[str, int] = {}
         self._whole: dict[str, _ByStep] = defaultdict(lambda: defaultdict(dict))
         self._reductions: dict[str, dict[tuple[str, bool], _ByStep]] = defaultdict(
             lambda: defaultdict(lambda: defaultdict(dict))
@@ -80,6 +82,7 @@ class OriginalFiles:
         self.failures: tuple[str, ...] = ()
         self.workers: tuple[str, ...] = ()
         self.collections: Mapping[str, CollectionRecord] = {}
+        self.reductions_as_saved = True
         self.refresh()
 
     def __contains__(self, name: str) -> bool:
@@ -113,6 +116,14 @@ class OriginalFiles:
         found = (self._steps[number] for number in sorted(self._steps))
         return tuple(step for step in found if mode in {Mode.GLOBAL, step.mode})
 
+    def arrived(self, after: int) -> Sequence[Step]:
+        """Steps in the order in which they were first seen, but for so many of the earliest."""
+        return self._arrived[after:]
+
+    def last_step(self, worker: str) -> int:
+        """The last step at which a worker kept anything; -1 without any."""
+        return self._last.get(worker, -1)
+
     def names(self) -> Mapping[str, Names]:
         """What is there, by the tensors' names."""
         found = {}
@@ -127,6 +138,7 @@ class OriginalFiles:
             workers = {w for by_step in everything for at in by_step.values() for w in at}
             found[name] = Names(
                 frozenset(kinds),
+                frozenset(self._steps[step].mode for step in steps),
                 collections,
                 steps[0],
                 steps[-1],
@@ -228,7 +240,10 @@ class OriginalFiles:
             raise FormatError(
                 f"{path} is damaged ({error!r}): remove it to read the rest"
             ) from error
-        self._steps.setdefault(number, step)
+        if number not in self._steps:
+            self._steps[number] = step
+            self._arrived.append(step)
+        self._last[worker] = max(number, self._last.get(worker, -1))
         self.workers = tuple(sorted({*self.workers, worker}, key=worker_order))
 
     def _keep(self, name: str, number: int, worker: str, place: _Place) -> None:
@@ -279,15 +294,20 @@ class OriginalFiles:
         def kept(reduction: str, *, absolute: bool = False) -> float | None:
             return self.reduction(name, step, reduction, absolute=absolute, worker=worker)
 
-        variance, std = kept("variance"), kept("std")
-        l1 = kept("l1")
-        shapes = self._shapes.get(name, {}).get(step, {})
+        shape = self._shapes.get(name, {}).get(step, {})
+        size = int(np.prod(next(iter(shape.values())))) if shape else 0
+        std, variance, l1 = kept("std"), kept("variance"), kept("l1")
+        if std is None and variance is not None:
+            std = float(np.sqrt(variance))
+        if std is not None and size > 1:
+            # torch divides by n - 1, statistics by n.
+            std *= float(np.sqrt((size - 1) / size))
         return Statistics(
-            size=int(np.prod(next(iter(shapes.values())))) if shapes else 0,
+            size=size,
             min=kept("min"),
             max=kept("max"),
             mean=kept("mean"),
-            std=float(np.sqrt(variance)) if std is None and variance is not None else std,
+            std=std,
             abs_min=kept("min", absolute=True),
             prod=kept("prod"),
             l1=kept("sum", absolute=True) if l1 is None else l1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -13,18 +14,34 @@ _Value = TypeVar("_Value")
 
 
 class StepIndex:
-    """The steps of a history as they are at one moment; never changed.
+    """The steps of a history. Taking in further ones costs nothing for those it has."""
 
-    Args:
-        steps: in the order of their numbers.
-        ended: whether no more is to come.
-    """
+    def __init__(self) -> None:
+        self._steps: dict[int, Step] = {}
+        # By mode: numbers over all modes in order, and the number of each step within the mode.
+        self._ordered: dict[Mode, list[int]] = {mode: [] for mode in Mode}
+        self._numbers: dict[Mode, dict[int, int]] = {mode: {} for mode in Mode}
+        self._last: dict[Mode, int] = dict.fromkeys(Mode, -1)
+        self._ended = False
 
-    def __init__(self, steps: Iterable[Step], *, ended: bool) -> None:
-        self._steps = {step.number: step for step in steps}
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def extend(self, steps: Iterable[Step], *, ended: bool) -> None:
+        """Take in further steps, in any order; one that is there already stays as it is.
+
+        Args:
+            steps: not seen before.
+            ended: whether no more is to come.
+        """
         self._ended = ended
-        self._numbers = {(step.mode, step.mode_step): n for n, step in self._steps.items()}
-        self._numbers.update({(Mode.GLOBAL, number): number for number in self._steps})
+        for step in steps:
+            if step.number in self._steps:
+                continue
+            self._steps[step.number] = step
+            self._insert(Mode.GLOBAL, step.number, step.number)
+            if step.mode is not Mode.GLOBAL:
+                self._insert(step.mode, step.mode_step, step.number)
 
     def at(self, number: int) -> Step:
         """The step of a number over all modes; raises as `number_of` does."""
@@ -37,10 +54,10 @@ class StepIndex:
             StepUnavailable: there is no such step, and never will be.
             StepNotYetAvailable: there is no such step yet.
         """
-        number = self._numbers.get((mode, mode_step))
+        number = self._numbers[mode].get(mode_step)
         if number is not None:
             return number
-        last = max((held for of, held in self._numbers if of is mode), default=-1)
+        last = self._last[mode]
         where = f"step {mode_step} of {mode.name}"
         if self._ended or last > mode_step:
             raise StepUnavailable(
@@ -52,9 +69,13 @@ class StepIndex:
         self, mode: Mode, numbers: Iterable[int] | None = None, *, span: Span = ALWAYS
     ) -> tuple[int, ...]:
         """Steps of a mode by their number within it: some, or all of a span."""
-        if numbers is None:
-            numbers = (number for number in self._steps if span.touches(number, number))
-        return tuple(self.by_mode(dict.fromkeys(numbers), mode))
+        if numbers is not None:
+            return tuple(self.by_mode(dict.fromkeys(numbers), mode))
+        ordered = self._ordered[mode]
+        found = ordered[bisect_right(ordered, span.after) : bisect_right(ordered, span.until)]
+        if mode is Mode.GLOBAL:
+            return tuple(found)
+        return tuple(dict.fromkeys(self._steps[number].mode_step for number in found))
 
     def by_mode(self, found: Mapping[int, _Value], mode: Mode) -> Mapping[int, _Value]:
         """What stands by number over all modes, by step within one, in order."""
@@ -62,3 +83,12 @@ class StepIndex:
             return {number: found[number] for number in sorted(found)}
         steps = (self._steps[number] for number in sorted(found))
         return {step.mode_step: found[step.number] for step in steps if step.mode is mode}
+
+    def _insert(self, mode: Mode, mode_step: int, number: int) -> None:
+        ordered, numbers = self._ordered[mode], self._numbers[mode]
+        if not ordered or number > ordered[-1]:
+            ordered.append(number)
+        else:
+            insort(ordered, number)
+        numbers[mode_step] = max(number, numbers.get(mode_step, -1))
+        self._last[mode] = max(mode_step, self._last[mode])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from clary.errors import FormatError, UsageError
+from clary.errors import FormatError, StorageError, UsageError
 from clary.formats.tensor_log import TensorLog, TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
 from clary.formats.tensor_log.layout import worker_order
@@ -142,6 +142,51 @@ def test_damage_is_told(tmp_path: Path, capture: MakeCapture) -> None:
     (tmp_path / "collections" / "worker_0.json").write_text('{"version": 1}')
     with pytest.raises(FormatError, match=r"worker_0.json is damaged"):
         TensorLog(tmp_path)
+
+
+READS = """
+import resource, sys
+from pathlib import Path
+from clary.debugger.history import History
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+history = History.open(Path(sys.argv[1]))
+print(len(history.scalars("CrossEntropyLoss_output_0")))
+"""
+
+
+def test_a_long_log_takes_few_descriptors(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(80):
+        writer.write(capture(number))
+        writer.flush()
+    writer.close()
+    read = subprocess.run(
+        [sys.executable, "-c", READS, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (read.stdout, read.stderr) == ("80\n", "")
+
+
+def test_nobody_is_told_to_remove_what_is_whole(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(40):
+        writer.write(capture(number))
+        writer.flush()
+    writer.close()
+    log = TensorLog(tmp_path)
+    first, second = sorted((tmp_path / "statistics").glob("*.sqlite"))[:2]
+    content = first.read_bytes()
+    first.unlink()
+    first.mkdir()
+    with pytest.raises(StorageError, match=r"cannot be read \(Is a directory\)"):
+        TensorLog(tmp_path)
+    first.rmdir()
+    with pytest.raises(FormatError, match="is gone"):
+        log.scalars("CrossEntropyLoss_output_0")
+    second.rename(first)
+    with pytest.raises(FormatError, match=r"was replaced .* open the log again"):
+        log.scalars("CrossEntropyLoss_output_0")
+    second.write_bytes(content)
+    assert len(TensorLog(tmp_path).scalars("CrossEntropyLoss_output_0")) == 40
 
 
 def test_a_segment_names_no_file_outside_of_the_log(tmp_path: Path, capture: MakeCapture) -> None:

@@ -37,7 +37,7 @@ class Mode(IntEnum):
     GLOBAL = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One forward pass. `number` counts from 0 over all modes, `mode_step` within its mode.
 

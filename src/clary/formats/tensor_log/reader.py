@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.errors import FormatError
+from clary.formats.tensor_log.databases import Databases
 from clary.formats.tensor_log.entries import (
     Array,
     CollectionRecord,
@@ -48,6 +49,7 @@ class Names:
     """
 
     kinds: frozenset[str]
+    modes: frozenset[Mode]
     collections: tuple[str, ...]
     first_step: int
     last_step: int
@@ -89,18 +91,21 @@ class TensorLog:
         """
         self._folder = folder
         self._fetch = fetch
+        self._databases = Databases()
         self._sealed: dict[tuple[str, int], _Part] = {}
         self._live: dict[tuple[str, int], _Live] = {}
         # From the last worker to the first, each from its oldest part to its newest.
         self._parts: tuple[_Part, ...] = ()
         self._names: Mapping[str, Names] | None = None
         self._steps: dict[int, Step] = {}
+        self._arrived: list[Step] = []
         self._last: Mapping[str, int] = {}
         self._small: dict[str, tuple[tuple[str, int, int], ...]] = {}
         self.ended = False
         self.failures: tuple[str, ...] = ()
         self.workers: tuple[str, ...] = ()
         self.collections: Mapping[str, CollectionRecord] = {}
+        self.reductions_as_saved = False
         self.refresh()
 
     def refresh(self) -> bool:
@@ -108,6 +113,7 @@ class TensorLog:
 
         Raises:
             FormatError: a file is damaged, or of a later version.
+            StorageError: a file cannot be read.
         """
         small = self._refresh_small_files()
         news = self._refresh_captures() or small
@@ -122,6 +128,14 @@ class TensorLog:
         """Steps of a mode, or of all, by number."""
         found = (self._steps[number] for number in sorted(self._steps))
         return tuple(step for step in found if mode in {Mode.GLOBAL, step.mode})
+
+    def arrived(self, after: int) -> Sequence[Step]:
+        """Steps in the order in which they were first seen, but for so many of the earliest."""
+        return self._arrived[after:]
+
+    def last_step(self, worker: str) -> int:
+        """The last step at which a worker kept anything; -1 without any."""
+        return max((p.segment.last for p in self._parts if p.worker == worker), default=-1)
 
     def names(self) -> Mapping[str, Names]:
         """What is there, by the tensors' names."""
@@ -200,22 +214,24 @@ class TensorLog:
         raise KeyError((name, step))
 
     def _named(self) -> Mapping[str, Names]:
-        seen: dict[str, tuple[set[str], list[int], set[str]]] = {}
+        seen: dict[str, tuple[set[str], set[Mode], list[int], set[str]]] = {}
         for part in self._parts:
             for name, held in part.segment.tensors.items():
-                kinds, ends, workers = seen.setdefault(name, (set(), [], set()))
+                kinds, modes, ends, workers = seen.setdefault(name, (set(), set(), [], set()))
                 kinds |= held.kinds
+                modes |= held.modes
                 ends += [held.first, held.last]
                 workers.add(part.worker)
         return {
             name: Names(
                 frozenset(kinds),
+                frozenset(modes),
                 self._collections_of(name),
                 min(ends),
                 max(ends),
                 tuple(sorted(workers, key=worker_order)),
             )
-            for name, (kinds, ends, workers) in seen.items()
+            for name, (kinds, modes, ends, workers) in seen.items()
         }
 
     def _collect(
@@ -274,8 +290,9 @@ class TensorLog:
         for key in sealed - self._sealed.keys():
             worker, number = key
             path = self._folder / SEGMENTS / f"{number:08}-{worker}.sqlite"
-            self._sealed[key] = _Part(number, worker, Segment.open(path))
-            self._note(self._sealed[key].segment.steps)
+            segment, steps = Segment.open(path, self._databases)
+            self._sealed[key] = _Part(number, worker, segment)
+            self._note(steps)
             news = True
         for key in [*self._live]:
             if key not in live or key in sealed:
@@ -305,7 +322,7 @@ class TensorLog:
         path = self._folder / SEGMENTS / f".{number:08}-{worker}.live"
         live = self._live.get(key)
         if live is None:
-            segment = LiveSegment(path)
+            segment = LiveSegment()
             live = self._live[key] = _Live(_Part(number, worker, segment), segment)
         try:
             if path.stat().st_size == live.read_bytes:
@@ -318,7 +335,9 @@ class TensorLog:
 
     def _note(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            self._steps.setdefault(step.number, step)
+            if step.number not in self._steps:
+                self._steps[step.number] = step
+                self._arrived.append(step)
 
     def _refresh_small_files(self) -> bool:
         news = False

@@ -26,7 +26,7 @@ from clary.formats.tensor_log.layout import (
 )
 from clary.formats.tensor_log.lines import Line, dump_line, encode_capture, read_lines
 from clary.formats.tensor_log.raw_files import RESERVED, write_tensors
-from clary.formats.tensor_log.segments import write_segment
+from clary.formats.tensor_log.segment_tables import write_segment
 from clary.formats.tensor_log.worker_files import append_failure, write_collections, write_ended
 from clary.formats.text import valid_text
 
