@@ -287,7 +287,7 @@ class TensorLog:
         sealed, live = self._listed()
         over = self._is_over(sealed, live)
         news, self.ended = over != self.ended, over
-        for key in sealed - self._sealed.keys():
+        for key in sorted(sealed - self._sealed.keys()):
             worker, number = key
             path = self._folder / SEGMENTS / f"{number:08}-{worker}.sqlite"
             segment, steps = Segment.open(path, self._databases)
