@@ -22,7 +22,7 @@ from clary.debugger.reductions import Reductions
 from clary.debugger.selection import Selection
 from clary.debugger.small_tensors import SMALL, statistics_of_small
 from clary.debugger.statistics import Wanted, statistics_of
-from clary.debugger.transfer import Array, Transfer, array_of
+from clary.debugger.transfer import Array, Transfer, array_of, on_cpu
 from clary.debugger.units import units_of
 from clary.formats.tensor_log.entries import (
     Capture,
@@ -94,7 +94,7 @@ class Recording:
         value = value.detach()
         if value.numel() != SCALAR:
             self._raw[name] = self._transfer.add(value.clone())
-        elif value.device.type == "cpu":
+        elif on_cpu(value):
             self._scalars[name] = value.item()
         else:
             self._device_scalars[name] = self._transfer.add(value.float().reshape(1).clone())
@@ -132,7 +132,7 @@ class Recording:
         if seen.size <= SMALL and not elements.dtype.is_complex:
             seen.elements = seen.sample = self._transfer.add(_held(elements))
         else:
-            if elements.device.type == "cpu":
+            if on_cpu(elements):
                 seen.statistics = statistics_of(elements, seen.wanted)
             else:
                 self._device.add(name, elements, seen.wanted)
@@ -218,7 +218,7 @@ def holds_values(tensor: Tensor) -> bool:
 
 def _held(tensor: Tensor) -> Tensor:
     """Safe from changes: a copy where it is on the CPU."""
-    return tensor.clone() if tensor.device.type == "cpu" else tensor
+    return tensor.clone() if on_cpu(tensor) else tensor
 
 
 def _raw_of(tensor: Tensor) -> RawTensor:

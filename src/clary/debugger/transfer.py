@@ -14,6 +14,11 @@ from clary.debugger.flat import SAMPLE
 Array = npt.NDArray[np.generic]
 
 
+def on_cpu(tensor: Tensor) -> bool:
+    """Whether its elements can be read at once; those of another device are sent for."""
+    return tensor.device.type == "cpu"
+
+
 @dataclass
 class Transfer:
     """Filled on the thread that trains, read on another one.
@@ -35,7 +40,7 @@ class Transfer:
         self._count += 1
         nbytes = tensor.numel() * tensor.element_size()
         self.nbytes += nbytes
-        if tensor.device.type == "cpu":
+        if on_cpu(tensor):
             self._kept[ticket] = tensor
         else:
             self._waiting[ticket] = tensor

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.autograd import Variable
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
@@ -16,6 +17,7 @@ from clary.debugger.collection import ACTIVATIONS, INPUT_IMAGE
 from clary.debugger.naming import gradient_name, parameter_name
 from clary.debugger.recording import Recording, holds_values
 from clary.debugger.reductions import Reductions
+from clary.debugger.transfer import on_cpu
 from clary.debugger.units import ACTIVATIONS as ACTIVATION_MODULES
 from clary.debugger.units import kind_of_input, kind_of_output
 from clary.formats.tensor_log.entries import UnitKind
@@ -108,8 +110,14 @@ class WatchedModule:
     ) -> None:
         histogram = self._captures_of_gradients <= CAPTURES_WITH_HISTOGRAMS
 
+        # On a device all gradients of a pass are reduced together when it ends: what it gives
+        # becomes `.grad`, and that is unscaled, clipped and zeroed in place.
+        ended = self._guard(recording.send)
+
         def arrived(gradient: Tensor) -> None:
             recording.tensor(name, gradient, wanted, histogram=histogram)
+            if not on_cpu(gradient):
+                Variable._execution_engine.queue_callback(ended)  # type: ignore[attr-defined]
 
         handle = parameter.register_hook(  # type: ignore[no-untyped-call]
             self._guard(arrived)
