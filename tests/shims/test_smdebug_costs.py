@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -86,3 +87,27 @@ def test_what_a_rule_costs_grows_with_the_steps_that_it_judges(tmp_path: Path) -
         invoke_rule(rule, start_step=number, end_step=number + 1)
     assert history.answered_of_names - before < 5 * 10
     writer.close()
+
+
+def test_a_piece_of_a_log_that_comes_after_a_later_one_is_seen(tmp_path: Path) -> None:
+    from smdebug.trials import create_trial
+
+    writer = TensorLogWriter(tmp_path / "whole")
+    for number in range(6):
+        writer.write(Capture(Step(number, Mode.TRAIN, number, 1000.0), scalars={LOSS: 1.0}))
+        if number % 2:
+            writer.flush()
+    writer.close()
+    segments = sorted((tmp_path / "whole" / "statistics").glob("*.sqlite"))
+    assert len(segments) == 3
+    copied = tmp_path / "copied" / "statistics"
+    copied.mkdir(parents=True)
+    for segment in (segments[0], segments[2]):
+        shutil.copy(segment, copied)
+    trial = create_trial(str(tmp_path / "copied"))
+    loss = trial.tensor(LOSS)
+    assert loss.values().keys() == {0, 1, 4, 5}
+    shutil.copy(segments[1], copied)
+    assert loss.steps() == list(range(6))
+    assert loss.value(2) == 1.0
+    assert loss.values().keys() == set(range(6))

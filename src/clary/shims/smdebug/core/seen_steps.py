@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from clary.debugger.history import History
 from clary.errors import HistoryError
@@ -16,11 +16,7 @@ _Value = TypeVar("_Value")
 
 
 class SeenSteps:
-    """What a trial has seen; owned by it. Looked up when first asked for after `forget`.
-
-    What stands by names is kept then, and only what came later is asked for: logs grow at their
-    end, a worker's last step apart, to which more may be added.
-    """
+    """What a trial has seen; owned by it. Looked up when first asked for after `forget`."""
 
     def __init__(
         self, history: History, within: tuple[int | None, int | None] | None = None
@@ -34,16 +30,18 @@ class SeenSteps:
         self._complete: int | None = None
         self._names: frozenset[str] | None = None
         self._steps: dict[tuple[Mode, str | None, str | None, bool], Sequence[int]] = {}
-        self._saved: dict[tuple[str, str], dict[int, None]] = {}
-        self._scalars: dict[tuple[str, str], dict[int, float]] = {}
-        self._fresh: set[tuple[str, str, str]] = set()
+        self._saved: dict[tuple[str, str], _Growing[int]] = {}
+        self._scalars: dict[tuple[str, str], _Growing[float]] = {}
 
     def forget(self) -> None:
         """There is new data."""
         self._complete = None
         self._names = None
         self._steps.clear()
-        self._fresh.clear()
+        for saved in self._saved.values():
+            saved.more_may_be_there()
+        for scalars in self._scalars.values():
+            scalars.more_may_be_there()
 
     def steps(
         self, mode: Mode, name: str | None = None, worker: str | None = None, *, incomplete: bool
@@ -73,15 +71,19 @@ class SeenSteps:
 
     def workers_at(self, name: str, number: int) -> list[str]:
         """Who has saved a tensor at a step over all modes."""
-        return [worker for worker in self._history.workers if number in self._held(name, worker)]
+        workers = self._history.workers
+        return [one for one in workers if self._steps_of(name, one).get(number) is not None]
 
     def scalar(self, name: str, number: int, worker: str) -> float | None:
         """The number that was saved under a name at a step over all modes; None for a tensor."""
-        # All at once: notebooks ask for one step after another.
-        held = self._scalars.setdefault((name, worker), {})
-        if self._is_stale("scalars", name, worker):
-            held.update(self._history.scalars(name, Mode.GLOBAL, worker, after=_before(held)))
-        return held.get(number)
+        key = name, worker
+        if key not in self._scalars:
+
+            def ask(after: int) -> Mapping[int, float]:
+                return self._history.scalars(name, Mode.GLOBAL, worker, after=after)
+
+            self._scalars[key] = _Growing(ask)
+        return self._scalars[key].get(number)
 
     def names(self) -> frozenset[str]:
         """All names."""
@@ -114,25 +116,19 @@ class SeenSteps:
                 steps = self._history.steps()
                 self._complete = steps[-1] if steps else -1
             else:
-                self._complete = min(self._last_of(worker) for worker in workers)
+                self._complete = min(self._history.last_step(worker) for worker in workers)
         return self._complete
 
-    def _last_of(self, worker: str) -> int:
-        held = (name for name, of in self._history.names().items() if worker in of.workers)
-        return max((_last(self._held(name, worker)) for name in held), default=-1)
+    def _steps_of(self, name: str, worker: str) -> _Growing[int]:
+        key = name, worker
+        if key not in self._saved:
 
-    def _held(self, name: str, worker: str) -> dict[int, None]:
-        held = self._saved.setdefault((name, worker), {})
-        if self._is_stale("steps", name, worker):
-            later = self._history.steps(Mode.GLOBAL, name, worker, after=_before(held))
-            held.update(dict.fromkeys(later))
-        return held
+            def ask(after: int) -> Mapping[int, int]:
+                found = self._history.steps(Mode.GLOBAL, name, worker, after=after)
+                return dict(zip(found, found, strict=True))
 
-    def _is_stale(self, what: str, name: str, worker: str) -> bool:
-        key = what, name, worker
-        stale = key not in self._fresh
-        self._fresh.add(key)
-        return stale
+            self._saved[key] = _Growing(ask)
+        return self._saved[key]
 
     def _counted(self, found: Sequence[int], mode: Mode, *, incomplete: bool) -> Sequence[int]:
         number = partial(self._history.step_of, mode)
@@ -143,10 +139,37 @@ class SeenSteps:
         return found[begin:end]
 
 
-def _last(held: dict[int, _Value]) -> int:
-    return next(reversed(held)) if held else -1
+class _Growing(Generic[_Value]):
+    """Answers by step over all modes that grow with a log: what is there is not asked for again.
 
+    Logs grow at their end, but a piece may come after a later one.
 
-def _before(held: dict[int, _Value]) -> int:
-    """The step behind which more may have come."""
-    return _last(held) - 1 if held else -1
+    Args:
+        ask: for all answers behind a step.
+    """
+
+    def __init__(self, ask: Callable[[int], Mapping[int, _Value]]) -> None:
+        self._ask = ask
+        self._held: dict[int, _Value] = {}
+        self._last = -1
+        self._asked_after: int | None = None
+
+    def more_may_be_there(self) -> None:
+        """There is new data."""
+        self._asked_after = None
+
+    def get(self, number: int) -> _Value | None:
+        """The answer of a step; None where there is none."""
+        # To the last step more may be added.
+        if number >= self._last or number not in self._held:
+            self._look(min(number, self._last) - 1)
+        return self._held.get(number)
+
+    def _look(self, after: int) -> None:
+        # All at once, the first time: notebooks ask for one step after another.
+        after = max(after, -1)
+        if self._asked_after is None or after < self._asked_after:
+            self._asked_after = after
+            found = self._ask(after)
+            self._held.update(found)
+            self._last = max(self._last, max(found, default=-1))
