@@ -84,6 +84,42 @@ def test_sums_that_float32_does_not_hold_are_taken_in_double():
     assert found.l2 == pytest.approx(1e30 * 200, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [100, 20_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", [-300, -40, -24, -21, -15, 0, 30, 200, 300])
+@pytest.mark.parametrize("way", ["large", "small"])
+def test_vanishing_and_huge_values_keep_their_norms(way, exponent, dtype, count):
+    if not -45 < exponent < 38 and dtype == np.float32:
+        return
+    values = (np.random.default_rng(0).standard_normal(count) * 10.0**exponent).astype(dtype)
+    exact = values.astype(np.float64) / 10.0**exponent
+    found = WAYS[way](values)
+    assert (found.nans, found.infs, found.zeros) == (0, 0, (values == 0).sum())
+    assert (found.min, found.max) == (values.min(), values.max())
+    assert found.mean == pytest.approx(exact.mean() * 10.0**exponent, rel=1e-4)
+    assert found.l1 == pytest.approx(np.abs(exact).sum() * 10.0**exponent, rel=1e-5)
+    assert found.l2 == pytest.approx(np.linalg.norm(exact) * 10.0**exponent, rel=1e-5)
+    assert found.std == pytest.approx(exact.std() * 10.0**exponent, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [100, 2_359_296])
+@pytest.mark.parametrize("way", WAYS)
+def test_equal_values_have_no_spread_and_an_exact_norm(way, count):
+    values = np.full(count, 0.1, np.float32)
+    found = WAYS[way](values)
+    assert (found.mean, found.std) == (values[0], 0.0)
+    assert found.l1 == pytest.approx(count * float(values[0]), rel=1e-12)
+    assert found.l2 == pytest.approx(math.sqrt(count) * float(values[0]), rel=1e-7)
+
+
+@pytest.mark.parametrize("count", [100, 20_000])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_holds_nothing_finite_has_no_zeros_either(way, count):
+    found = WAYS[way](np.array([math.nan, math.inf] * count, np.float32))
+    assert (found.zeros, found.nans, found.infs, found.l2) == (0, count, count, None)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64, torch.bool])
 def test_other_types_are_counted_as_numbers(dtype):
     values = torch.tensor([0, 1, 1, 0, 1]).to(dtype)
@@ -96,6 +132,9 @@ def test_what_costs_a_pass_more_is_found_where_asked():
     assert statistics_of(values, ALL).prod == pytest.approx(3.0)
     assert statistics_of(values, ALL).abs_min == 0.5
     assert statistics_of(values).prod is None
+    torn = torch.cat([values, torch.full((600_000,), math.nan)])
+    assert statistics_of(torn, ALL).prod == pytest.approx(3.0)
+    assert statistics_of(torn, ALL).abs_min == 0.5
 
 
 @pytest.mark.parametrize(

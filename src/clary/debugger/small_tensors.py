@@ -17,6 +17,8 @@ from clary.formats.tensor_log.entries import Statistics
 
 # Elements; copied with the step, reduced afterwards.
 SMALL = 16_384
+# Magnitudes whose squares, and sums of these, are doubles without loss.
+SQUARES_FROM, SQUARES_UP_TO = 1e-140, 1e140
 Elements = npt.NDArray[np.generic]
 
 
@@ -28,13 +30,19 @@ def statistics_of_small(
     plain: dict[str, npt.NDArray[np.float64]] = {}
     for name, (elements, wanted) in tensors.items():
         doubles = elements.astype(np.float64)
-        if wanted != PLAIN or not doubles.size or not np.isfinite(doubles).all():
-            found[name] = statistics_of(torch.from_numpy(doubles), wanted)
-        else:
+        if wanted == PLAIN and doubles.size and _ordinary(doubles):
             plain[name] = doubles
+        else:
+            found[name] = statistics_of(torch.from_numpy(doubles), wanted)
     if plain:
         found.update(_reduced(plain))
     return found
+
+
+def _ordinary(values: npt.NDArray[np.float64]) -> bool:
+    """Whether all are finite, and doubles hold the squares of the largest ones."""
+    largest = max(abs(float(values.min())), abs(float(values.max())))  # NaN when one is
+    return largest == 0 or SQUARES_FROM < largest < SQUARES_UP_TO
 
 
 def _reduced(tensors: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Statistics]:
@@ -42,10 +50,12 @@ def _reduced(tensors: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Statis
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     values = np.concatenate(list(tensors.values()))
     means = np.add.reduceat(values, starts) / sizes
+    lows, highs = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    means = np.where(lows == highs, lows, means)
     centred = values - np.repeat(means, sizes)
     columns = [
-        np.minimum.reduceat(values, starts),
-        np.maximum.reduceat(values, starts),
+        lows,
+        highs,
         means,
         np.sqrt(np.add.reduceat(centred * centred, starts) / sizes),
         np.add.reduceat(np.abs(values), starts),
