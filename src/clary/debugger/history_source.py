@@ -20,10 +20,16 @@ class Source(Protocol):
     """
 
     ended: bool
-    failures: tuple[str, ...]
     workers: tuple[str, ...]
-    collections: Mapping[str, CollectionRecord]
     reductions_as_saved: bool
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+
+    @property
+    def collections(self) -> Mapping[str, CollectionRecord]:
+        """How the hook was configured."""
 
     def __contains__(self, name: str) -> bool: ...
 

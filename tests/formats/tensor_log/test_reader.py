@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -104,10 +105,27 @@ def test_a_copy_has_ended_when_the_last_segment_is_there(
     last = max((tmp_path / "statistics").glob("*.sqlite"))
     content = last.read_bytes()
     last.unlink()
-    log = TensorLog(tmp_path)
+    brought: list[str] = []
+    log = TensorLog(tmp_path, fetch=brought.append)
     assert not log.ended
     last.write_bytes(content)
     assert log.refresh()
+    assert (log.ended, len(log.steps())) == (True, 2)
+
+
+def test_a_segment_that_somebody_removed_is_not_waited_for(
+    tmp_path: Path, capture: MakeCapture
+) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(3):
+        writer.write(capture(number))
+        writer.flush()
+    writer.close()
+    max((tmp_path / "statistics").glob("*.sqlite")).unlink()
+    assert TensorLog(tmp_path).ended
+    (tmp_path / "training_job_end.ts").write_text("")
+    os.utime(tmp_path / "training_job_end.ts", (0, 0))
+    log = TensorLog(tmp_path, fetch=[].append)
     assert (log.ended, len(log.steps())) == (True, 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -99,11 +100,31 @@ def test_a_line_that_a_kill_has_cut_off_is_left_out(tmp_path: Path, capture: Mak
     writer.close()
     other = tmp_path / "other"
     (other / "statistics").mkdir(parents=True)
-    for cut in range(len(content), 2 * len(content), 37):
+    for cut in range(0, 2 * len(content), 37):
         (other / "statistics" / live.name).write_bytes((content + content)[:cut])
-        assert [step.number for step in TensorLog(other).steps()] == [0]
+        whole = [0] if cut >= len(content) else []
+        assert [step.number for step in TensorLog(other).steps()] == whole
     TensorLogWriter(other).close()
     assert [step.number for step in TensorLog(other).steps()] == [0]
+
+
+@pytest.mark.parametrize("cut", [0, 10])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_log_whose_last_line_was_lost_ends(
+    cut: int, before: int, tmp_path: Path, capture: MakeCapture
+) -> None:
+    writer = TensorLogWriter(tmp_path)
+    for number in range(before):
+        writer.write(capture(number))
+        writer.flush()
+    writer.close()
+    live = tmp_path / "statistics" / f".{before + 1:08}-worker_0.live"
+    live.write_bytes(b'{"step": [1, 1, 1, 0.0]'[:cut])
+    TensorLogWriter(tmp_path).close()
+    assert json.loads((tmp_path / "ended" / "worker_0.json").read_text())["last_segment"] == before
+    (tmp_path / "training_job_end.ts").write_text("")
+    log = TensorLog(tmp_path, fetch=[].append)
+    assert (log.ended, len(log.steps())) == (True, before)
 
 
 FILLS = textwrap.dedent(
@@ -177,6 +198,29 @@ def test_a_bound_on_file_sizes_is_a_full_disk(tmp_path: Path) -> None:
     log = TensorLog(tmp_path)
     assert list(log.scalars("loss")) == list(range(written))
     assert log.failures == (message.strip(),)
+
+
+def test_a_log_ends_whose_disk_was_full_from_a_segment_on(
+    tmp_path: Path, capture: MakeCapture
+) -> None:
+    script = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from clary.formats.tensor_log import TensorLogWriter\n"
+        "from clary.formats.tensor_log.entries import *\n"
+        "writer = TensorLogWriter(Path(sys.argv[1]))\n"
+        "writer.write(Capture(Step(0, Mode.TRAIN, 0, 0.0)))\nwriter.flush()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        "writer.write(Capture(Step(1, Mode.TRAIN, 1, 0.0)))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "free some space" in ended.stderr
+    TensorLogWriter(tmp_path).close()
+    log = TensorLog(tmp_path, fetch=[].append)
+    assert (log.ended, len(log.steps())) == (True, 1)
+    hidden = [path.name for path in tmp_path.rglob(".*") if path.name != ".worker_0.lock"]
+    assert hidden == []
 
 
 def test_a_deleted_folder_is_told(tmp_path: Path, capture: MakeCapture) -> None:

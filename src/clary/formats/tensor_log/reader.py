@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,6 @@ from clary.formats.tensor_log.entries import (
     Step,
 )
 from clary.formats.tensor_log.layout import (
-    COLLECTIONS,
-    ENDED,
-    FAILURES,
     SEGMENTS,
     TRAINING_END,
     live_of,
@@ -35,9 +33,10 @@ from clary.formats.tensor_log.layout import (
 from clary.formats.tensor_log.lines import read_lines
 from clary.formats.tensor_log.raw_files import read_tensor
 from clary.formats.tensor_log.segments import ALWAYS, LiveSegment, Segment, Span
-from clary.formats.tensor_log.worker_files import read_collections, read_ended, read_failures
+from clary.formats.tensor_log.worker_notes import WorkerNotes
 
 _Value = TypeVar("_Value")
+_LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +98,9 @@ class TensorLog:
         self._names: Mapping[str, Names] | None = None
         self._steps: dict[int, Step] = {}
         self._arrived: list[Step] = []
-        self._last: Mapping[str, int] = {}
-        self._small: dict[str, tuple[tuple[str, int, int], ...]] = {}
+        self._notes = WorkerNotes(folder)
         self.ended = False
-        self.failures: tuple[str, ...] = ()
         self.workers: tuple[str, ...] = ()
-        self.collections: Mapping[str, CollectionRecord] = {}
         self.reductions_as_saved = False
         self.refresh()
 
@@ -115,11 +111,21 @@ class TensorLog:
             FormatError: a file is damaged, or of a later version.
             StorageError: a file cannot be read.
         """
-        small = self._refresh_small_files()
-        news = self._refresh_captures() or small
+        noted = self._notes.refresh()
+        news = self._refresh_captures() or noted
         if news:
             self._names = None
         return news
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+        return self._notes.failures
+
+    @property
+    def collections(self) -> Mapping[str, CollectionRecord]:
+        """How the hook was configured."""
+        return self._notes.collections
 
     def __contains__(self, name: str) -> bool:
         return any(name in part.segment.tensors for part in self._parts)
@@ -339,55 +345,22 @@ class TensorLog:
                 self._steps[step.number] = step
                 self._arrived.append(step)
 
-    def _refresh_small_files(self) -> bool:
-        news = False
-        for room in (ENDED, COLLECTIONS, FAILURES):
-            stamps = _stamps(self._folder / room)
-            if stamps == self._small.get(room, ()):
-                continue
-            paths = [self._folder / room / stamp[0] for stamp in stamps]
-            if room == COLLECTIONS:
-                self._take_collections(paths)
-            elif room == FAILURES:
-                self.failures = tuple(text for path in paths for text in read_failures(path))
-            else:
-                self._last = {path.stem: read_ended(path) for path in paths}
-            self._small[room] = stamps
-            news = True
-        return news
-
     def _is_over(
         self, sealed: Collection[tuple[str, int]], live: Collection[tuple[str, int]]
     ) -> bool:
-        # Copies from S3 come in any order: a worker's last segment may be behind its end.
-        if any(last and (worker, last) not in sealed for worker, last in self._last.items()):
+        last = self._notes.last_segments
+        began = {worker for worker, _ in (*sealed, *live)} | self._notes.described
+        told = self._told_at()
+        if told is None and not (last and began <= last.keys()):
             return False
-        began = {worker for worker, _ in (*sealed, *live)}
-        began |= {Path(stamp[0]).stem for stamp in self._small.get(COLLECTIONS, ())}
-        told = (self._folder / TRAINING_END).exists()
-        return told or (bool(self._last) and began <= self._last.keys())
+        if self._fetch is None or all(not n or (w, n) in sealed for w, n in last.items()):
+            return True
+        # Files come to S3 in any order, so that a worker's last segment may be behind its end. One
+        # that somebody has removed there is not waited for.
+        return told is not None and time.time() - told > _LATE_SECONDS
 
-    def _take_collections(self, paths: list[Path]) -> None:
-        merged: dict[str, CollectionRecord] = {}
-        for path in paths:
-            for name, record in read_collections(path).items():
-                known = merged.get(name, record)
-                tensors = tuple(dict.fromkeys((*known.tensors, *record.tensors)))
-                merged[name] = CollectionRecord(
-                    name, known.include_regex, tensors, known.parameters
-                )
-        self.collections = merged
-
-
-def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """The files of a folder with their size and time, in the workers' order."""
-    found = []
-    try:
-        for path in folder.iterdir():
-            if path.name.startswith("."):
-                continue
-            about = path.stat()
-            found.append((path.name, about.st_size, about.st_mtime_ns))
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return tuple(sorted(found, key=lambda stamp: worker_order(stamp[0])))
+    def _told_at(self) -> float | None:
+        try:
+            return (self._folder / TRAINING_END).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return None

@@ -63,6 +63,7 @@ class TensorLogWriter:
         self._process = os.getpid()
         self._began = time.monotonic()
         self._sealed_at = self._began
+        self._last_sealed = 0
         self._live: int | None = None
         self._live_bytes = 0
         self._pending: list[Line] = []
@@ -116,8 +117,8 @@ class TensorLogWriter:
         if self._pending:
             with self._writing():
                 self._seal(self._number, self._pending)
-            self._number += 1
             self._let_live_go()
+            self._number += 1
             self._pending = []
         self._sealed_at = time.monotonic()
 
@@ -155,9 +156,11 @@ class TensorLogWriter:
         try:
             self.flush()
             with self._writing():
-                write_ended(self._paths, self._number - 1)
+                write_ended(self._paths, self._last_sealed)
         finally:
-            if self._live is not None:
+            if not self._pending:
+                self._let_live_go()
+            elif self._live is not None:
                 os.close(self._live)
                 self._live = None
             with suppress(OSError):
@@ -222,6 +225,7 @@ class TensorLogWriter:
             with sealing.open("rb") as file:
                 os.fsync(file.fileno())
             sealing.replace(self._paths.segment(number))
+            self._last_sealed = max(number, self._last_sealed)
         except (OSError, sqlite3.Error):
             with suppress(OSError):
                 sealing.unlink(missing_ok=True)
@@ -233,7 +237,7 @@ class TensorLogWriter:
         self._live, self._live_bytes = None, 0
         with suppress(OSError):
             # Where it stays, readers see that its segment is there.
-            self._paths.live(self._number - 1).unlink(missing_ok=True)
+            self._paths.live(self._number).unlink(missing_ok=True)
 
     def _recover(self) -> int:
         """Make segments of what a killed writer left; the number of the next one."""
@@ -244,6 +248,7 @@ class TensorLogWriter:
                 sealed.add(segment[0])
             if rest and rest[1] == self._paths.worker:
                 live.add(rest[0])
+        self._last_sealed = max(sealed, default=0)
         for number in sorted(live):
             if number not in sealed:
                 lines, _ = read_lines(self._paths.live(number))
