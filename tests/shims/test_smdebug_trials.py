@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -137,6 +138,23 @@ def test_values_reductions_and_shapes(made: Made, tmp_path: Path) -> None:
     assert loss.workers(4) == ["worker_0"]
     with pytest.raises(exceptions.SMDebugValueError, match="median"):
         gradient.reduction_value(0, "median")
+
+
+def test_values_are_the_reader_s_own_and_numbers_are_numbers(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.writer.write(
+        Capture(Step(0, Mode.TRAIN, 0, 1.0), scalars={LOSS: 0.5, "scalar/accuracy": 0.75})
+    )
+    made.step(1, Mode.TRAIN, 1)
+    trial = create(tmp_path)
+    weight = trial.tensor("Net_fc.weight").value(1)
+    weight += 1
+    assert trial.tensor("Net_fc.weight").value(1).tolist() == [[1, 1], [1, 1]]
+    assert f"{trial.tensor(LOSS).value(0):.2f}" == "0.50"
+    accuracy = trial.tensor("scalar/accuracy").value(0)
+    assert (accuracy.shape, accuracy[0]) == ((1,), 0.75)
+    assert (float(accuracy), int(accuracy), f"{accuracy:.1%}") == (0.75, 0, "75.0%")
+    assert np.mean([accuracy, accuracy]) == 0.75
 
 
 def test_what_is_missing_is_told_apart(made: Made, tmp_path: Path) -> None:
@@ -295,6 +313,8 @@ def test_what_the_original_library_has_written() -> None:
         for mode in (modes.TRAIN, modes.EVAL, modes.GLOBAL):
             assert tensor.steps(mode=mode) == held["steps"][mode.name], name
         for step, value in held.get("values", {}).items():
+            assert tensor.value(int(step)).dtype == held["dtype"], name
+            assert tensor.value(int(step)).shape == np.shape(value), name
             assert np.allclose(tensor.value(int(step)), value, rtol=1e-6), (name, step)
     gradient = next(name for name in expected if name.startswith("gradient/"))
     step = trial.tensor(gradient).steps()[0]
@@ -302,6 +322,30 @@ def test_what_the_original_library_has_written() -> None:
         trial.tensor(gradient).value(step)
     assert caught.value.has_reductions
     assert trial.tensor(gradient).reduction_value(step, "mean", abs=True) > 0
+
+
+def test_reductions_of_the_original_are_as_it_has_saved_them(tmp_path: Path) -> None:
+    data = Path(__file__).parents[1] / "debugger" / "data" / "original"
+    expected = json.loads((data / "expected.json").read_text())["tensors"]
+    reduced = {name: held["reductions"] for name, held in expected.items() if "reductions" in held}
+    shutil.copytree(data / "log", tmp_path / "log")
+    for index in (tmp_path / "log" / "index").glob("*/*.json"):
+        described = json.loads(index.read_text())
+        # As with save_shape: how many elements there were is known then.
+        described["shape_payload"] = [
+            *described.get("shape_payload", ()),
+            *({"tensorname": name, "originalname": name, "shape": [3]} for name in reduced),
+        ]
+        index.write_text(json.dumps(described))
+    trial = create(tmp_path / "log")
+    for name, steps in reduced.items():
+        tensor = trial.tensor(name)
+        for step, values in steps.items():
+            assert tensor.shape(int(step)) == (3,)
+            for reduction, value in values.items():
+                bare = reduction.removeprefix("abs_")
+                mine = tensor.reduction_value(int(step), bare, abs=bare != reduction)
+                assert mine == pytest.approx(value, rel=1e-6), (name, step, reduction)
 
 
 def test_ahead_of_an_installed_one_and_without_torch_or_pydantic(

@@ -80,7 +80,7 @@ class Tensor:
     def value(
         self, step_num: int, mode: ModeKeys = ModeKeys.GLOBAL, worker: str | None = None
     ) -> Any:
-        """The whole tensor at a step, as a numpy array.
+        """The whole tensor at a step, as a numpy array of the caller's own.
 
         Raises:
             TensorUnavailableForStep: it was not saved then, or only reductions of it.
@@ -89,8 +89,7 @@ class Tensor:
             InvalidWorker: that worker has not saved it.
         """
         worker = self._worker(step_num, mode, worker)
-        number = self.trial.seen.number_of(mode, step_num)
-        scalar = None if number is None else self.trial.seen.scalar(self.name, number, worker)
+        scalar = self._scalar(step_num, mode, worker)
         if scalar is not None:
             return _as_saved(self.name, scalar)
         try:
@@ -151,6 +150,8 @@ class Tensor:
             )
         except errors.TensorUnavailable:
             raise TensorUnavailableForStep(self.name, step_num, mode) from None
+        if history.reductions_as_saved:
+            return np.float32(kept)
         number = history.step_of(mode, step_num)
         known = history.statistics(self.name, mode, worker, after=number - 1, until=number)
         statistics = known[step_num]
@@ -211,6 +212,13 @@ class Tensor:
             raise TensorUnavailableForStep(self.name, step_num, mode)
         return found
 
+    def _scalar(self, step: int, mode: ModeKeys, worker: str) -> float | None:
+        number = self.trial.seen.number_of(mode, step)
+        # The original keeps numbers as tensors, of whatever type and shape.
+        if number is None or self.trial.history.reductions_as_saved:
+            return None
+        return self.trial.seen.scalar(self.name, number, worker)
+
     def _workers(self, step: int, mode: ModeKeys) -> list[str]:
         number = self.trial.seen.number_of(mode, step)
         return [] if number is None else self.trial.seen.workers_at(self.name, number)
@@ -236,9 +244,22 @@ class Tensor:
         return f"Tensor({self.name!r})"
 
 
+class Number(np.ndarray[Any, Any]):
+    """What a script has recorded: an array of one number, as AWS gives it, and a number too."""
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+
 def _as_saved(name: str, value: Any) -> Any:
     """In AWS's types: numbers that a script records have a dimension, losses are float32."""
-    held = np.asarray(value)
-    if held.ndim or held.dtype != np.float64:
-        return held
-    return held.reshape(1) if name.startswith(SCALAR_PREFIX) else held.astype(np.float32)
+    held = np.array(value)
+    if name.startswith(SCALAR_PREFIX) and held.size == 1:
+        return held.reshape(1).view(Number)
+    return held if held.ndim or held.dtype != np.float64 else held.astype(np.float32)
