@@ -37,6 +37,7 @@ def train(out_dir: str) -> None:
         reductions=["min", "max", "mean", "variance"],
         abs_reductions=["min", "max", "mean", "sum"],
         norms=["l2"],
+        save_shape=True,
     )
     hook.get_collection("shapes").include("conv_output")
     hook.get_collection("shapes").reduction_config = smd.ReductionConfig(save_shape=True)
