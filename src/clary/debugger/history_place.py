@@ -50,7 +50,7 @@ class HistoryPlace:
         """Whether a place that held nothing turned out to hold another format than `source`'s."""
         return (
             isinstance(source, TensorLog)
-            and not source.steps()
+            and not source.workers
             and OriginalFiles.are_in(self.folder)
         )
 

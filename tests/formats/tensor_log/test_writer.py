@@ -23,6 +23,7 @@ from clary.formats.tensor_log.entries import (
     Statistics,
     Step,
 )
+from clary.formats.tensor_log.writer import seal_after_seconds
 from tests.formats.tensor_log.conftest import MakeCapture
 
 WRITES = textwrap.dedent(
@@ -270,8 +271,10 @@ def test_a_forked_child_leaves_the_log_alone(tmp_path: Path, capture: MakeCaptur
     writer.write(capture(0))
     child = os.fork()
     if not child:
-        writer.close()
-        os._exit(0)
+        try:
+            writer.close()
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
     assert not TensorLog(tmp_path).ended
     writer.write(capture(1))
@@ -310,6 +313,11 @@ def test_what_was_seen_becomes_a_segment_without_being_asked(
         number += 1
     writer.close()
     assert len(TensorLog(tmp_path).scalars("CrossEntropyLoss_output_0")) == number
+
+
+def test_nothing_waits_long_for_its_segment() -> None:
+    ages = (0, 100, 3600, 36_000)
+    assert [seal_after_seconds(age) for age in ages] == pytest.approx([2, 5, 120, 120])
 
 
 def test_a_worker_needs_a_name_for_files(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Writing a tensor log: each capture is whole or absent, whenever the process is killed.
 
-capture → a line of the live file → (2 s, 5 % of the run, or 1 MB) → a segment
+capture → a line of the live file → (2 s to 2 min, or 1 MB) → a segment
         ↘ raw tensors of more than 4 KiB → a file of the step
 """
 
@@ -31,7 +31,8 @@ from clary.formats.tensor_log.worker_files import append_failure, write_collecti
 from clary.formats.text import valid_text
 
 _SEAL_AFTER_SECONDS = 2.0
-_SEAL_AFTER_SHARE = 0.05  # of the run's age: some 150 segments in ten hours
+_SEAL_AFTER_SHARE = 0.05  # of the run's age
+_SEAL_AFTER_AT_MOST_SECONDS = 120.0
 _SEAL_AFTER_BYTES = 1 << 20
 _RESERVE_BYTES = 8192
 # What file systems answer that know no locks.
@@ -83,7 +84,7 @@ class TensorLogWriter:
             raise
 
     def write(self, capture: Capture) -> None:
-        """Keep a capture; several of one step are taken together, the later one first.
+        """Keep a capture; of several of one step, all is kept, and of one name what came later.
 
         It is safe from a kill of this process when this returns, and in a segment by and by.
 
@@ -104,8 +105,8 @@ class TensorLogWriter:
             StorageError: the disk is full, the folder was deleted.
         """
         now = time.monotonic()
-        patience = max(_SEAL_AFTER_SECONDS, _SEAL_AFTER_SHARE * (now - self._began))
-        if self._live_bytes >= _SEAL_AFTER_BYTES or now - self._sealed_at >= patience:
+        waiting, patience = now - self._sealed_at, seal_after_seconds(now - self._began)
+        if self._live_bytes >= _SEAL_AFTER_BYTES or waiting >= patience:
             self.flush()
 
     def flush(self) -> None:
@@ -257,6 +258,15 @@ class TensorLogWriter:
             self._paths.live(number).unlink()
         self._paths.storing.unlink(missing_ok=True)
         return max(sealed | live, default=0) + 1
+
+
+def seal_after_seconds(age_seconds: float) -> float:
+    """How long captures wait for their segment when the run is so old.
+
+    Early on they are soon on S3; in ten hours there are some 400 segments.
+    """
+    share = _SEAL_AFTER_SHARE * age_seconds
+    return min(max(_SEAL_AFTER_SECONDS, share), _SEAL_AFTER_AT_MOST_SECONDS)
 
 
 def _take(paths: WorkerPaths) -> int:
