@@ -109,7 +109,8 @@ class State:
         Both are stored at once: what a rule has done is never forgotten, and not done again.
 
         Args:
-            prefix: what the job's name begins with.
+            prefix: what the job's name begins with; a job that goes on and is called so is the one
+                that is meant, whatever other names begin with it.
             change: gives a job in progress as it is to be; None for one that cannot be meant.
             evaluation: the rule's number.
             tell: gives the rule as it is to be from the names of all jobs that may be meant; None
@@ -122,8 +123,9 @@ class State:
             StorageError: the database cannot be written.
         """
         with self._database.writing() as connection:
-            running = training_jobs.select_within(connection, prefix, ("InProgress",))
-            meant = [job.name for job in running if change(job) is not None]
+            running = training_jobs.select_within(connection, prefix, ("InProgress", "Stopping"))
+            named = [job for job in running if job.name == prefix]
+            meant = [job.name for job in named or running if change(job) is not None]
             told = rule_evaluations.change_within(
                 connection, evaluation, lambda one: tell(one, meant)
             )

@@ -83,6 +83,42 @@ def test_a_rule_stops_the_job_of_its_prefix(
         assert told.status == ("Stopped" if name == meant else "Completed")
 
 
+@pytest.mark.parametrize("action", [STOP, [{**STOP[0], "training_job_prefix": "dogs"}]])
+def test_a_rule_stops_its_job_though_other_names_begin_with_its_name(
+    state: State,
+    settings: Settings,
+    executor: MemoryExecutor,
+    supervise: Supervise,
+    action: list[dict[str, str]],
+) -> None:
+    job = ruled_job("dogs", rule("r", action))
+    (checker,) = checkers(settings, job)
+    supervisor = supervise()
+    for each in (ruled_job("dogs-2"), job):
+        submit(supervisor, state, each)
+        reach(supervisor, each.name, "Training")
+    executor.checkers.say(checker, "r", "IssuesFound")
+    assert reach(supervisor, "dogs", "Stopped", "Failed").status == "Stopped"
+    assert evaluations(state, "dogs")["r"].actions == {0: "stops dogs"}
+    executor.end("dogs-2")
+    assert reach(supervisor, "dogs-2", "Completed", "Stopped").status == "Completed"
+
+
+def test_a_rule_whose_job_is_ending_stops_no_other_job(
+    state: State, settings: Settings, executor: MemoryExecutor, supervise: Supervise
+) -> None:
+    executor.checkers.verdicts["r"] = "IssuesFound"
+    supervisor = supervise()
+    for each in (ruled_job("dogs-2"), ruled_job("dogs", rule("r", STOP))):
+        submit(supervisor, state, each)
+        reach(supervisor, each.name, "Training")
+    assert supervisor.stop_job("dogs")
+    reach(supervisor, "dogs", "Stopped")
+    assert evaluations(state, "dogs")["r"].actions[0].startswith("no job is stopped: none")
+    executor.end("dogs-2")
+    assert reach(supervisor, "dogs-2", "Completed", "Stopped").status == "Completed"
+
+
 def test_of_several_jobs_none_is_stopped(
     state: State, settings: Settings, executor: MemoryExecutor, supervise: Supervise
 ) -> None:
