@@ -24,12 +24,14 @@ def _never() -> bool:
 class Now:
     """The circumstances of a look: `seconds` since 1970, and whether nothing will follow.
 
-    `is_over` is asked between two chunks of steps; true ends the look early.
+    `is_over` is asked between two chunks of steps; true ends the look early. Before `awake_since`,
+    in seconds since 1970, nobody could look, and the training may have stood still too.
     """
 
     seconds: float
     ended: bool = False
     is_over: Callable[[], bool] = _never
+    awake_since: float = 0.0
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Runner:
             first=parameters.start_step,
             ended=now.ended and last,
             now=now.seconds,
-            began=self.began,
+            began=max(self.began, now.awake_since),
             learning=self.learning,
             others=self.others,
         )

@@ -47,8 +47,8 @@ class Window:
 
     Steps are numbers over all modes. `first` to `until` can be seen, and those over `after` are
     new. `ended` says that nothing will follow. `now` is the time in seconds since 1970, `began`
-    when the rules were started. `learning` is what the job says of itself
-    (`clary.formats.rule_request`). `others` are other runs to compare with.
+    when the rules were started, or awoke from the machine's sleep. `learning` is what the job says
+    of itself (`clary.formats.rule_request`). `others` are other runs to compare with.
     """
 
     source: Source

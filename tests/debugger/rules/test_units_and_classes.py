@@ -281,6 +281,15 @@ def test_silence_from_the_start_is_one_too() -> None:
     assert "since the start" in found.message
 
 
+def test_the_machines_sleep_is_no_silence() -> None:
+    source = of("x", np.zeros(2), np.zeros(2))
+    asleep = Now(8 * 3600.0, awake_since=8 * 3600.0 - 5)
+    assert Runner(configured(StalledTrainingRule), 0.0).look([source], asleep) == []
+    awake = Now(9 * 3600.0, awake_since=8 * 3600.0 - 5)
+    (found,) = Runner(configured(StalledTrainingRule), 0.0).look([source], awake)
+    assert found.value == pytest.approx(3605)
+
+
 def test_rare_captures_are_no_silence() -> None:
     source = MadeUp()
     for number in (0, 500, 1000):

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from clary.formats.client_environment import SHIMS
-from clary.formats.findings import Finding, RuleStatus, read_findings
+from clary.formats.findings import Finding, RuleStatus, append_findings, read_findings
 from clary.formats.log_file import read_events
 from clary.formats.rule_request import (
     LOG_FILE,
@@ -25,6 +26,7 @@ from clary.formats.rule_request import (
 )
 from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
+from clary.jobs.check_rules.watching import Awake
 
 PATIENCE_S = 60.0
 LOSS = "CrossEntropyLoss_output_0"
@@ -137,6 +139,63 @@ def test_verdicts_at_the_end_of_a_training(tmp_path: Path, start: Start) -> None
     assert log[-1].startswith("Error after 4 values")
 
 
+def test_what_is_sealed_during_the_last_look_is_judged(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("ExplodingTensor", collection_names="losses"))
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from clary.formats.tensor_log import TensorLogWriter\n"
+        "from clary.formats.tensor_log.entries import Capture, Mode, Step\n"
+        "writer = TensorLogWriter(Path(sys.argv[1]))\n"
+        "for step in range(20):\n"
+        "    loss = float('nan') if step > 15 else 1.0\n"
+        f"    scalars = {{'{LOSS}': loss}}\n"
+        "    writer.write(Capture(Step(step, Mode.TRAIN, step, 0.0), scalars=scalars))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    tensors = tmp_path / "tensors-0"
+    subprocess.run([sys.executable, "-c", script, str(tensors)], check=False)
+    mark_ended(folder)
+    racing = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from clary.formats.tensor_log import TensorLogWriter\n"
+        "from clary.formats.tensor_log import reader\n"
+        "from clary.jobs.check_rules.watching import Watch\n"
+        "plain = reader.TensorLog._listed\n"
+        "def listed(log):\n"
+        "    names = plain(log)\n"
+        "    reader.TensorLog._listed = plain\n"
+        "    TensorLogWriter(Path(sys.argv[2])).close()\n"
+        "    return names\n"
+        "reader.TensorLog._listed = listed\n"
+        "Watch(Path(sys.argv[1])).run()\n"
+    )
+    subprocess.run([sys.executable, "-c", racing, str(folder), str(tensors)], check=True)
+    assert status(folder, "ExplodingTensor").status == "IssuesFound"
+
+
+def test_tensors_that_cannot_be_read_are_no_clean_bill(tmp_path: Path, start: Start) -> None:
+    folder = request(
+        tmp_path,
+        rule("VanishingGradient"),
+        rule("ExplodingTensor", collection_names="losses"),
+        hosts=2,
+    )
+    write(tmp_path / "tensors-1", [1e-2, 1e-9, 1e-9])
+    damaged = tmp_path / "tensors-0"
+    write(damaged, [1e-2])
+    (segment,) = damaged.glob("statistics/*.sqlite")
+    segment.write_bytes(b"x" * 100)
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    unread = status(folder, "ExplodingTensor")
+    assert unread.status == "Error"
+    assert "could not judge all tensors" in unread.details
+    assert "is damaged" in unread.details
+    assert status(folder, "VanishingGradient").status == "IssuesFound"
+
+
 def test_it_finds_while_the_training_runs(tmp_path: Path, start: Start) -> None:
     folder = request(tmp_path, rule("VanishingGradient"), rule("Overtraining"))
     process = start(folder)
@@ -170,6 +229,33 @@ def test_a_kill_repeats_no_finding(tmp_path: Path, start: Start) -> None:
     assert (after.status, after.details) == ("IssuesFound", before.details)
     assert after.started_ms == before.started_ms
     assert status(folder, "ExplodingTensor").status == "NoIssuesFound"
+
+
+def test_a_kill_before_the_verdict_repeats_no_finding(tmp_path: Path, start: Start) -> None:
+    folder = request(tmp_path, rule("StalledTrainingRule", threshold="1e-3"))
+    issue = Finding(rule="StalledTrainingRule", kind="issue", message="silent for 7 s", step=4)
+    append_findings(results_folder(folder, "StalledTrainingRule"), [issue])
+    assert start(folder).wait(PATIENCE_S) == 0
+    (only,) = found(folder, "StalledTrainingRule")
+    assert only.message == "silent for 7 s"
+    known = status(folder, "StalledTrainingRule")
+    assert known.status == "IssuesFound"
+    assert "at step 4" in known.details
+
+
+def test_who_comes_back_late_has_slept() -> None:
+    class Late(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            time.sleep(0.2)
+            return False
+
+    awake = Awake(asleep_seconds=0.1)
+    began = time.time()
+    assert not awake.wait(Late(), 0.0)
+    assert began + 0.1 < awake.since <= time.time()
+    patient = Awake(asleep_seconds=60.0)
+    assert not patient.wait(threading.Event(), 0.01)
+    assert patient.since == 0.0
 
 
 def test_sigterm_stops_what_has_no_verdict(tmp_path: Path, start: Start) -> None:
@@ -265,6 +351,23 @@ class Broken(Rule):
     def judge(self, window):
         return [1 / 0]
 """
+
+
+def test_a_thread_that_a_rule_leaves_behind_is_not_waited_for(tmp_path: Path, start: Start) -> None:
+    source = tmp_path / "leaves.py"
+    source.write_text(
+        "import threading, time\n"
+        "from clary.rules import Rule\n"
+        "class Leaves(Rule):\n"
+        "    def judge(self, window):\n"
+        f"        threading.Thread(target=time.sleep, args=({10 * PATIENCE_S},)).start()\n"
+        "        return []\n"
+    )
+    folder = request(tmp_path, rule("Leaves", source))
+    write(tmp_path / "tensors-0", [1e-2])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    assert status(folder, "Leaves").status == "NoIssuesFound"
 
 
 @pytest.fixture

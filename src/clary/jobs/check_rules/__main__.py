@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from clary.jobs.program import ProgramParser, run_program
+from clary.endings import exit_code
+from clary.jobs.program import ProgramParser
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,4 +27,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    code = exit_code(main, sys.argv[1:])
+    sys.stderr.flush()
+    # A thread that a person's rule has left behind must not hold up the job's end.
+    os._exit(code)

@@ -53,7 +53,8 @@ class Check:
         self._folder = results_folder(folder, configuration.name)
         self._judge: Judge | None = None
         self._written_at = 0.0
-        self._said = {_identity(one) for one in read_findings(self._folder)}
+        known_findings = read_findings(self._folder)
+        self._said = {_identity(one) for one in known_findings}
         known = RuleStatus.read(self._folder)
         self.status = known or RuleStatus(
             configuration=configuration.name,
@@ -67,6 +68,11 @@ class Check:
         parameters = ", ".join(f"{key}={text}" for key, text in configuration.parameters.items())
         self.log(f"checking {configuration.rule} ({parameters or 'defaults'}) of job {request.job}")
         self._write("InProgress", "")
+        issues = [one for one in known_findings if one.kind == "issue"]
+        if issues:
+            # An earlier process was killed between the finding and the verdict.
+            self._write("IssuesFound", self._details_of_issue(issues[0], issues[0].step))
+            return
         if configuration.source is not None:
             # Where people's own rules write, as those of the original library do.
             logging.getLogger("smdebug").addHandler(_RuleLog(self))
@@ -101,12 +107,20 @@ class Check:
             return
         self._say(found)
         if self._judge.fired is not None:
-            self._write("IssuesFound", self._details_of_issue(self._judge))
+            step = self._judge.fired_step
+            if step is None:
+                step = self._judge.last_step
+            self._write("IssuesFound", self._details_of_issue(self._judge.fired, step))
         elif now.seconds - self._written_at >= _STATUS_SECONDS:
             self._write("InProgress", "")
 
-    def conclude(self, tensors: Tensors, now: Now) -> None:
+    def conclude(self, tensors: Tensors, now: Now, *, trouble: str = "") -> None:
         """Give the verdict, after the last look.
+
+        Args:
+            tensors: what was looked at.
+            now: the circumstances.
+            trouble: why not all of them could be read.
 
         Raises:
             StorageError: the results cannot be written.
@@ -118,6 +132,9 @@ class Check:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
             self._fail(error)
             return
+        if trouble:
+            self._write("Error", f"{self.status.rule} could not judge all tensors: {trouble}")
+            return
         failures = "".join(f"; the watcher failed: {_last_line(one)}" for one in tensors.failures)
         if lacking is None:
             self._write("NoIssuesFound", failures.removeprefix("; "))
@@ -128,14 +145,21 @@ class Check:
             "Error", f"{self.status.rule} could not judge: {lacking.message}{hint}{failures}"
         )
 
-    def stop(self) -> None:
+    def stop(self, *, ended: bool = False) -> None:
         """End without a verdict.
+
+        Args:
+            ended: the training has ended, so that time was up.
 
         Raises:
             StorageError: the results cannot be written.
         """
-        if not self.is_final:
-            self._write("Stopped", "the rule was stopped before the training had ended")
+        if self.is_final:
+            return
+        last = None if self._judge is None else self._judge.last_step
+        when = "it had judged any step" if last is None else f"it had judged more than step {last}"
+        why = "time was up after the training, and " if ended else ""
+        self._write("Stopped", f"{why}the rule was stopped before {when}")
 
     def report_failures(self, failures: Sequence[str]) -> None:
         """Tell, once each, that the hook or its store has failed.
@@ -195,12 +219,11 @@ class Check:
         )
         self._write("Error", last)
 
-    def _details_of_issue(self, judge: Judge) -> str:
-        step = judge.fired_step if judge.fired_step is not None else judge.last_step
-        told = judge.fired.message if judge.fired is not None else ""
+    def _details_of_issue(self, issue: Finding, step: int | None) -> str:
         return (
             f"RuleEvaluationConditionMet: Evaluation of the rule {self.status.rule} at step "
-            f"{step if step is not None else 0} resulted in the condition being met\n{told}"
+            f"{step if step is not None else 0} resulted in the condition being met\n"
+            f"{issue.message}"
         )
 
     def _write(self, status: Status, details: str) -> None:

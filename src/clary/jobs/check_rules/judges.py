@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from clary.debugger.history import History
 from clary.debugger.rules import BUILT_IN
 from clary.debugger.rules.recorded import Nothing, Recorded
-from clary.errors import UsageError
+from clary.errors import ClaryError, UsageError
 from clary.formats.findings import Finding
 from clary.formats.rule_parameters import NOT_OFFERED
 from clary.formats.rule_request import RuleConfiguration, RuleRequest
@@ -41,40 +42,59 @@ class Judge(Protocol):
 class Tensors:
     """The tensors of all hosts of a job, as sources; one thread uses it."""
 
-    def __init__(self, histories: Sequence[History]) -> None:
-        self.histories = tuple(histories)
+    def __init__(self, places: Sequence[str | Path]) -> None:
+        """Nothing is read before the first refresh.
+
+        Args:
+            places: a folder or `s3://…` for each host.
+        """
+        self._places = tuple(places)
+        self._histories: dict[int, History] = {}
         self._known: dict[tuple[int, str], Recorded] = {}
         self.sources: Sequence[Source] = (Nothing(),)
 
     def refresh(self) -> bool:
         """Take in what was written since; True when there is something new.
 
+        What can be read of any host is taken in before an error is raised.
+
         Raises:
-            FormatError: a file is damaged, or of a later version.
-            StorageError: a copy from S3 cannot be had.
+            ClaryError: a file is damaged, or of a later version; a copy from S3 cannot be had.
+            OSError: a file cannot be read.
         """
         news = False
-        for place, history in enumerate(self.histories):
-            if not history.refresh() and all(
-                (place, one) in self._known for one in history.workers
-            ):
-                continue
-            news = True
-            for worker in history.workers:
-                known = self._known.get((place, worker))
-                if known is not None:
-                    known.update()
-                    continue
-                label = f"algo-{place + 1}/{worker}" if len(self.histories) > 1 else worker
-                self._known[place, worker] = Recorded(history, worker, label)
+        trouble: ClaryError | OSError | None = None
+        for place in range(len(self._places)):
+            try:
+                news = self._refresh_host(place) or news
+            except (ClaryError, OSError) as error:
+                trouble = trouble or error
         if self._known:
             self.sources = tuple(self._known[key] for key in sorted(self._known))
+        if trouble is not None:
+            raise trouble
         return news
+
+    def _refresh_host(self, place: int) -> bool:
+        history = self._histories.get(place)
+        if history is None:
+            history = self._histories[place] = History.open(self._places[place])
+        if not history.refresh() and all((place, one) in self._known for one in history.workers):
+            return False
+        for worker in history.workers:
+            known = self._known.get((place, worker))
+            if known is not None:
+                known.update()
+                continue
+            label = f"algo-{place + 1}/{worker}" if len(self._places) > 1 else worker
+            self._known[place, worker] = Recorded(history, worker, label)
+        return True
 
     @property
     def failures(self) -> tuple[str, ...]:
         """What went wrong with the watching itself."""
-        return tuple(dict.fromkeys(text for one in self.histories for text in one.failures))
+        histories = self._histories.values()
+        return tuple(dict.fromkeys(text for one in histories for text in one.failures))
 
 
 def make_judge(configuration: RuleConfiguration, request: RuleRequest, began: float) -> Judge:
@@ -109,7 +129,7 @@ def make_judge(configuration: RuleConfiguration, request: RuleRequest, began: fl
 def _runner(
     rule: type[Rule], configuration: RuleConfiguration, learning: Mapping[str, Any], began: float
 ) -> Runner:
-    others = Tensors([History.open(place) for place in configuration.others])
+    others = Tensors(configuration.others)
     others.refresh()
     compared = others.sources if configuration.others else ()
     made = rule.configured(configuration.parameters)

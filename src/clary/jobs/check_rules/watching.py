@@ -6,7 +6,6 @@ import threading
 import time
 from pathlib import Path
 
-from clary.debugger.history import History
 from clary.errors import ClaryError
 from clary.formats.rule_request import RuleRequest, ended_marker
 from clary.jobs.check_rules.check import Check
@@ -20,6 +19,10 @@ _SHARE = 0.05
 _ASK_SECONDS = 0.1
 # Rules look without anything new this often: one of them judges silence.
 _SILENCE_SECONDS = 5.0
+# Who waits for a tenth of a second and is back after so long has slept, with the whole machine.
+_ASLEEP_SECONDS = 10.0
+# What cannot be read at the end of a training is tried again so often.
+_LAST_TRIES = 3
 
 
 class Watch:
@@ -28,6 +31,8 @@ class Watch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stop = threading.Event()
+        self._trouble = ""
+        self._awake = Awake()
 
     def stop(self) -> None:
         """End soon; what has no verdict yet becomes Stopped."""
@@ -42,7 +47,7 @@ class Watch:
         """
         request = RuleRequest.read(self._folder)
         checks = [Check(self._folder, one, request) for one in request.rules]
-        tensors = Tensors([History.open(place) for place in request.tensors])
+        tensors = Tensors(request.tensors)
         looked = 0.0
         while not self._stop.is_set() and not all(check.is_final for check in checks):
             # Asked before the log is read, so that nothing was written after what is read.
@@ -53,6 +58,8 @@ class Watch:
             for check in checks:
                 if check.is_asked_to_stop:
                     check.stop()
+            if ended:
+                self._take_the_last(tensors, checks)
             if news or ended or silent:
                 looked = time.monotonic()
                 self._look(tensors, checks, ended=ended)
@@ -61,28 +68,70 @@ class Watch:
             self._wait(checks, max(POLL_SECONDS, (time.process_time() - used) / _SHARE))
         if self._stop.is_set():
             for check in checks:
-                check.stop()
+                check.stop(ended=ended_marker(self._folder).exists())
 
     def _look(self, tensors: Tensors, checks: list[Check], *, ended: bool) -> None:
         for check in checks:
-            now = Now(time.time(), ended=ended, is_over=self._stop.is_set)
+            now = Now(
+                time.time(),
+                ended=ended,
+                is_over=self._stop.is_set,
+                awake_since=self._awake.since,
+            )
             check.look(tensors, now)
             if ended and not self._stop.is_set():
-                check.conclude(tensors, now)
+                check.conclude(tensors, now, trouble=self._trouble)
+
+    def _take_the_last(self, tensors: Tensors, checks: list[Check]) -> None:
+        """Read until nothing is new: what a killed writer has left may be sealed at this moment."""
+        tries = 0
+        while not self._stop.is_set():
+            news = self._refresh(tensors, checks)
+            tries += bool(self._trouble)
+            if tries >= _LAST_TRIES or not (news or self._trouble):
+                return
+            if self._trouble:
+                self._stop.wait(POLL_SECONDS)
 
     def _refresh(self, tensors: Tensors, checks: list[Check]) -> bool:
         try:
-            return tensors.refresh()
+            news = tensors.refresh()
         except (ClaryError, OSError) as error:
+            self._trouble = f"the tensors cannot be read: {error}"
             for check in checks:
                 if not check.is_final:
-                    check.report_failures([f"the tensors cannot be read: {error}"])
-            return False
+                    check.report_failures([self._trouble])
+            # Of other hosts there may be something new.
+            return True
+        self._trouble = ""
+        return news
 
     def _wait(self, checks: list[Check], seconds: float) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._stop.wait(_ASK_SECONDS):
+        while time.monotonic() < end and not self._awake.wait(self._stop, _ASK_SECONDS):
             if ended_marker(self._folder).exists():
                 return
             if any(check.is_asked_to_stop and not check.is_final for check in checks):
                 return
+
+
+class Awake:
+    """Since when this process is awake: the machine may sleep, or somebody stop the process."""
+
+    def __init__(self, asleep_seconds: float = _ASLEEP_SECONDS) -> None:
+        """Awake from the beginning.
+
+        Args:
+            asleep_seconds: who is back from waiting so much later than he wanted has slept.
+        """
+        self.since = 0.0
+        self._asleep_seconds = asleep_seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for an event, for so long at most; whether it is there."""
+        began = time.time()
+        happened = event.wait(seconds)
+        now = time.time()
+        if now - began - seconds > self._asleep_seconds:
+            self.since = now
+        return happened
