@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.errors import StorageError, UsageError
+from clary.errors import FormatError, StorageError, UsageError
 from clary.formats.tensor_log import Mirror, TensorLog, TensorLogWriter
 from tests.formats.tensor_log.conftest import MakeCapture
 from tests.service.conftest import RunningService
@@ -83,6 +84,36 @@ def test_what_cannot_be_mirrored_is_told(s3: Any, tmp_path: Path) -> None:
             Mirror(s3, uri, tmp_path)
     with pytest.raises(StorageError, match="NoSuchBucket"):
         Mirror(s3, "s3://no-such-bucket/job", tmp_path).update()
-    with pytest.raises(StorageError, match="NoSuchKey"):
-        Mirror(s3, "s3://logs/job", tmp_path).fetch("tensors/nothing")
     assert files(tmp_path) == set()
+
+
+def test_a_raw_tensor_that_s3_has_no_more_is_told(
+    s3: Any, tmp_path: Path, capture: MakeCapture
+) -> None:
+    writer = TensorLogWriter(tmp_path / "log")
+    writer.write(capture(0, size=5000))
+    writer.close()
+    (segment,) = (tmp_path / "log" / "statistics").glob("*.sqlite")
+    s3.upload_file(str(segment), "logs", f"poor/statistics/{segment.name}")
+    mirror = Mirror(s3, "s3://logs/poor", tmp_path / "copy")
+    mirror.update()
+    log = TensorLog(tmp_path / "copy", fetch=mirror.fetch)
+    with pytest.raises(FormatError, match="its statistics are still there"):
+        log.raw("big", 0)
+    assert log.statistics("Net_fc.weight")[0].size == 4
+
+
+def test_tensors_that_nobody_asked_for_are_not_listed(s3: Any, tmp_path: Path) -> None:
+    keys = [f"tensors/{number:012}/worker_0.safetensors" for number in range(1500)]
+    keys += ["collections/worker_0.json", "statistics/00000001-worker_0.sqlite"]
+    keys += ["training_job_end.ts"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket="logs", Key=f"many/{key}"), keys))
+    requests: list[str] = []
+    s3.meta.events.register("before-call.s3.*", lambda model, **_: requests.append(model.name))
+    mirror = Mirror(s3, "s3://logs/many", tmp_path)
+    assert mirror.update()
+    assert files(tmp_path) == set(keys[1500:])
+    assert requests.count("ListObjectsV2") == 2
+    assert not mirror.update()
+    assert requests.count("ListObjectsV2") == 4

@@ -6,6 +6,7 @@ somebody asks for them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +25,7 @@ from clary.formats.tensor_log.layout import (
 # What is brought at once, of Clary's log and of what smdebug's own library writes.
 _SMALL = {SEGMENTS, COLLECTIONS, FAILURES, ENDED, "index"}
 
+_BEHIND_SLASH = chr(ord("/") + 1)
 # Each file takes a round trip; a client of boto3's keeps ten connections.
 _AT_ONCE = 8
 
@@ -86,25 +88,34 @@ class Mirror:
                     for piece in answer["Body"].iter_chunks(1 << 20):
                         file.write(piece)
                 temporary.replace(target)
+            except self._client.exceptions.NoSuchKey:
+                return
             except (BotoCoreError, ClientError) as error:
                 raise self._refused(path, error) from error
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def _listed(self) -> list[tuple[str, str, int]]:
+    def _listed(self) -> Iterator[tuple[str, str, int]]:
+        """What S3 has, but for most of what is not wanted: raw tensors are many."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix
-        )
-        try:
-            return [
-                (held["Key"][len(self._prefix) :], held["ETag"], held["Size"])
-                for page in pages
-                for held in page.get("Contents", ())
-            ]
-        except (BotoCoreError, ClientError) as error:
-            raise self._refused("", error) from error
+        place = {"Bucket": self._bucket, "Prefix": self._prefix}
+        more = True
+        while more:
+            try:
+                page = self._client.list_objects_v2(**place)
+            except (BotoCoreError, ClientError) as error:
+                raise self._refused("", error) from error
+            path = ""
+            for held in page.get("Contents", ()):
+                path = held["Key"][len(self._prefix) :]
+                yield path, held["ETag"], held["Size"]
+            more = page["IsTruncated"]
+            folder, inside, _ = path.partition("/")
+            if inside and folder not in _SMALL:
+                # Keys are in order: this one is behind all of the folder's.
+                path = folder + _BEHIND_SLASH
+            place["StartAfter"] = self._prefix + path
 
     def _is_wanted(self, path: str) -> bool:
         parts = PurePosixPath(path).parts
