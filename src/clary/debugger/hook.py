@@ -31,7 +31,8 @@ from clary.debugger.configuration import HookConfiguration
 from clary.debugger.counting import StepCounter
 from clary.debugger.guarding import Guarded
 from clary.debugger.loss_watch import LossWatch
-from clary.debugger.naming import SCALAR_PREFIX, gradient_name
+from clary.debugger.naming import gradient_name
+from clary.debugger.pending_scalars import PendingScalars
 from clary.debugger.recording import Recording
 from clary.debugger.reductions import Reductions
 from clary.debugger.schedule import Schedule
@@ -82,7 +83,8 @@ class Hook:
         self._selections: Selections | None = None
         self._recording: Recording | None = None
         self._background: Background | None = None
-        self._pending_scalars: dict[str, float] = {}
+        self._pending_scalars = PendingScalars(self._refuse)
+        self._refused: set[str] = set()
         self._gradients_seen: Counter[str] = Counter()
         self._mode: Mode | None = None
         self._process = os.getpid()
@@ -217,7 +219,7 @@ class Hook:
 
     def record_scalar(self, name: str, value: float | Tensor) -> None:
         """Keep a number as `scalar/<name>`, at whatever step."""
-        self._guarded(self._record_scalar)(name, value)
+        self._guarded(self._pending_scalars.add)(name, value)
 
     def flush(self) -> None:
         """Wait until readers see all that was captured before the step that goes on."""
@@ -288,9 +290,7 @@ class Hook:
             return
         for watched in self._watched:
             watched.let_go()
-        for name, value in self._pending_scalars.items():
-            recording.scalar(name, value)
-        self._pending_scalars.clear()
+        self._pending_scalars.give(recording)
         recording.close()
         if self._background is None:
             return
@@ -309,13 +309,13 @@ class Hook:
             wanted = Reductions(raw=True)
         if wanted is None:
             return
-        for collection in among:
-            recording.belongs(name, collection)
         try:
             tensor = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError) as error:
-            say(f"{name} is not kept: {error}")
+            self._refuse(name, error)
             return
+        for collection in among:
+            recording.belongs(name, collection)
         if not (tensor.is_floating_point() or tensor.is_complex()):
             wanted = replace(wanted, raw=True)  # statistics of class numbers tell nothing
         recording.tensor(name, tensor, wanted)
@@ -340,9 +340,10 @@ class Hook:
             for watched in self._watched:
                 watched.capture_gradients(self._recording)
 
-    def _record_scalar(self, name: str, value: float | Tensor) -> None:
-        number = value.item() if isinstance(value, Tensor) else float(value)
-        self._pending_scalars[SCALAR_PREFIX + name] = float(number)
+    def _refuse(self, name: str, error: Exception) -> None:
+        if name not in self._refused:
+            self._refused.add(name)
+            say(f"{name} is not kept: {error}")
 
     def _let_go(self) -> None:
         """Take everything out of the training; what was captured is still written."""
