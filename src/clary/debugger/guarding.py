@@ -40,8 +40,6 @@ class Guarded:
 
     def __call__(self, *args: Any) -> None:
         """Do the work, or tell why not; gives None whatever happens."""
-        if not runs_for_real():
-            return
         if self._call is None and "torch._dynamo" in sys.modules:
             self._call = torch.compiler.disable(self._do)  # type: ignore[no-untyped-call]
         (self._call or self._do)(args)
@@ -51,7 +49,8 @@ class Guarded:
     __call__._torchdynamo_disable = True  # type: ignore[attr-defined]
 
     def _do(self, args: tuple[Any, ...]) -> None:
-        if os.getpid() != self._process:
+        # Asked here, where the compiler does not follow: to it, all is being compiled.
+        if os.getpid() != self._process or not runs_for_real():
             return
         try:
             with torch.no_grad():

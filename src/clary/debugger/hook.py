@@ -76,7 +76,9 @@ class Hook:
         self.folder = Path(folder)
         self.worker = worker
         self._configuration = configuration or _configuration(collections, schedule)
-        self._losses = LossWatch(self._guarded, lambda: self._recording, find=find_losses)
+        self._losses = LossWatch(
+            self._guarded, lambda: self._recording, lambda: self.mode, find=find_losses
+        )
         self._counter = StepCounter(self.folder)
         self._watched: list[WatchedModule] = []
         self._handles: list[Any] = []
@@ -87,6 +89,7 @@ class Hook:
         self._refused: set[str] = set()
         self._gradients_seen: Counter[str] = Counter()
         self._mode: Mode | None = None
+        self._within_wrapper = False
         self._process = os.getpid()
         self._off = self._configuration.dry_run
         self._closed = False
@@ -162,8 +165,7 @@ class Hook:
         if isinstance(module, DataParallel):
             say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
         if counts and len(self._watched) == 1:
-            begins = self._guarded(self._forward_begins)
-            self._handles.append(module.register_forward_pre_hook(begins))
+            self._count_calls(self._watched[0])
         self._losses.listen()
 
     def watch_loss(self, module: nn.Module) -> None:
@@ -237,10 +239,28 @@ class Hook:
         if self._background is not None and not self._background.close():
             say(f"{self.folder} is not written to its end: writing takes too long")
 
+    def _count_calls(self, watched: WatchedModule) -> None:
+        begins = self._guarded(self._forward_begins)
+        called, module = watched.called, watched.module
+        self._handles.append(called.register_forward_pre_hook(begins))
+        if module is not called and not watched.compiled:
+            # Scripts call it without its wrapper, too, to validate.
+            ends = self._guarded(self._forward_ends)
+            self._handles.append(module.register_forward_pre_hook(begins))
+            self._handles.append(called.register_forward_hook(ends, always_call=True))
+
     def _forward_begins(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         # Copies of a module, such as averages of its weights, bring its hooks along.
+        watched = self._watched[0]
+        if module is watched.called:
+            self._within_wrapper = module is not watched.module and not watched.compiled
+        elif module is not watched.module or self._within_wrapper:
+            return
+        self._begin(self.mode, inputs if module is watched.module else None)
+
+    def _forward_ends(self, module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
         if module is self._watched[0].called:
-            self._begin(self.mode, inputs)
+            self._within_wrapper = False
 
     def _begin(self, mode: Mode, inputs: tuple[Any, ...] | None = None) -> None:
         if self._selections is None:
@@ -248,15 +268,14 @@ class Hook:
         assert self._selections is not None
         self._end_step()
         step = self._counter.next(mode)
+        self._losses.begin_step()
         selection = self._selections.at(mode, step.mode_step)
         if self._off or selection is None:
             return
         self._recording = Recording(step, selection)
         for watched in self._watched:
             # A hook that is put into a module within its own forward pass comes too late for it.
-            within = inputs is not None and watched is self._watched[0]
-            within = within and watched.called is watched.module
-            watched.capture(self._recording, inputs if within else None)
+            watched.capture(self._recording, inputs if watched is self._watched[0] else None)
 
     def _start(self) -> None:
         self._selections = Selections(self._configuration)

@@ -61,7 +61,8 @@ class Recording:
 
     def __post_init__(self) -> None:
         self._closed = False
-        self._told: list[tuple[str, weakref.ref[Tensor]]] = []
+        self._told: dict[str, list[weakref.ref[Tensor]]] = {}
+        self.learns = False
         self._transfer = Transfer()
         self._device = DeviceStatistics(self._transfer)
         self._scalars: dict[str, float] = {}
@@ -80,12 +81,18 @@ class Recording:
         """Keep a number."""
         self._scalars[name] = value
 
-    def has_told(self, name: str, value: Tensor) -> bool:
-        """Whether this very tensor was told under this name before; from now on it was."""
-        if any(known == name and told() is value for known, told in self._told):
-            return True
-        self._told.append((name, weakref.ref(value)))
-        return False
+    def told(self, name: str) -> int:
+        """How many losses it was told under this name."""
+        return len(self._told.get(name, ()))
+
+    def tell(self, name: str, value: Tensor) -> bool:
+        """Note that it is told of a loss; False when it was told of this very tensor before."""
+        known = self._told.setdefault(name, [])
+        if any(told() is value for told in known):
+            return False
+        known.append(weakref.ref(value))
+        self.learns = self.learns or value.requires_grad
+        return True
 
     def loss(self, name: str, value: Tensor) -> None:
         """Keep a loss whole: a number, or the losses of a batch."""

@@ -41,6 +41,7 @@ class WatchedModule:
     def __init__(self, module: nn.Module, guard: Guard, *, by_hand: bool = False) -> None:
         self.called = module
         self.module = bare(module)
+        self.compiled = is_compiled(module)
         self.root = type(self.module).__name__
         self._guard = guard
         self._by_hand = by_hand
@@ -190,6 +191,14 @@ def _see(recording: Recording, name: str, tensor: Tensor, role: _Role) -> None:
     recording.tensor(name, tensor, wanted)
     # The next layer may change it in place.
     recording.send()
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether `torch.compile` made it, or what it wraps."""
+    while isinstance(module, (DistributedDataParallel, DataParallel)):
+        module = module.module
+    # What `compile()` makes in place is kept where a call finds it.
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 
 
 def bare(module: nn.Module) -> nn.Module:
