@@ -29,7 +29,7 @@ def test_names_steps_modes_and_values_are_those_of_the_original(
     assert ended.returncode == 0, ended.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     expected = json.loads((HERE / "data" / f"smdebug_{case}.json").read_text())
-    for name in ("steps", "modes", "workers", "collections", "mode_steps"):
+    for name in ("steps", "modes", "workers", "collections", "members", "mode_steps"):
         assert found[name] == expected[name], name
     assert list(found["tensors"]) == list(expected["tensors"])
     for name, modes in expected["tensors"].items():

@@ -130,6 +130,10 @@ def listing(folder, reduced):
         "collections": {
             name: trial.tensor_names(collection=name) for name in sorted(trial.collections())
         },
+        "members": {
+            name: sorted(collection.tensor_names)
+            for name, collection in sorted(trial.collections().items())
+        },
         "mode_steps": [[trial.mode(step).name, trial.mode_step(step)] for step in trial.steps()],
         "tensors": tensors,
     }

@@ -53,6 +53,7 @@ class Trial:
         self.dynamic_refresh = True
         self.seen = SeenSteps(history, range_steps)
         self._made: dict[str, Collection] = {}
+        self._recorded: dict[str, Collection] | None = None
         self._is_over = False
 
     @property
@@ -81,6 +82,7 @@ class Trial:
         told = (self.history.folder / TRAINING_END).exists()
         if self.history.refresh():
             self.seen.forget()
+            self._recorded = None
         self._is_over = told and self.history.ended
 
     def maybe_refresh(self, name: str | None = None) -> None:
@@ -194,9 +196,13 @@ class Trial:
         return list(self.history.workers)
 
     def collections(self) -> dict[str, Collection]:
-        """The collections as the hook was configured, by name."""
+        """The collections as the hook was configured, with the names of their tensors, by name."""
         self.maybe_refresh()
-        return {**self._made, **recorded_collections(self.history.collections)}
+        if self._recorded is None:
+            self._recorded = recorded_collections(self.history.collections)
+            for collection in self._recorded.values():
+                collection.tensor_names |= self.seen.matching(collection.include_regex)
+        return {**self._made, **self._recorded}
 
     def collection(self, coll_name: str) -> Collection:
         """A collection; an empty one, kept for later, where the hook had none of that name."""
