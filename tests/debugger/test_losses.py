@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.functional import mse_loss
 
-from clary.debugger import Collection, Schedule, losses
+from clary.debugger import Collection, Reductions, Schedule, losses
 
 
 class Focal(nn.Module):
@@ -114,10 +114,27 @@ def test_two_losses_of_a_step_have_names_of_their_own(trainer, make_hook, read):
     }
 
 
-def test_losses_of_each_picture_are_kept_whole(trainer, make_hook, read):
+def test_losses_of_each_picture_are_kept_whole_with_their_mean(trainer, make_hook, read):
     hook = make_hook(collections=[Collection("losses", (r"Loss_input",), (), Schedule(1))])
     hook.watch(trainer.net)
-    nn.CrossEntropyLoss(reduction="none")(trainer.net(torch.randn(3, 3, 8, 8)), LABELS[:3])
+    loss = nn.CrossEntropyLoss(reduction="none")
+    found = loss(trainer.net(torch.randn(3, 3, 8, 8)), LABELS[:3])
     log = read(hook)
-    assert log.raw("CrossEntropyLoss_output_0", 0).shape == (3,)
+    assert log.raw("CrossEntropyLoss_output_0", 0).tolist() == found.tolist()
+    assert log.scalars("CrossEntropyLoss_output_0")[0] == pytest.approx(float(found.mean()))
     assert "CrossEntropyLoss_input_0" in log.names()
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_losses_of_each_pixel_are_kept_as_statistics(make_hook, read, raw):
+    net = nn.Conv2d(3, 3, 1)
+    losses = Collection("losses", schedule=Schedule(1), reductions=Reductions(raw=raw))
+    hook = make_hook(collections=[losses])
+    hook.watch(net)
+    labels = torch.zeros(2, 150, 150).long()
+    found = functional.cross_entropy(net(torch.randn(2, 3, 150, 150)), labels, reduction="none")
+    log = read(hook)
+    name = "cross_entropy_loss_output_0"
+    assert log.scalars(name)[0] == pytest.approx(float(found.mean()), rel=1e-5)
+    assert log.statistics(name)[0].max == pytest.approx(float(found.max()))
+    assert log.raw_steps(name) == ((0,) if raw else ())

@@ -126,15 +126,16 @@ class LossWatch:
             if not recording.tell(name, tensor):
                 continue
             told = recording.indices.output_name(name)
-            if recording.selection.reductions(told, (LOSSES,)) is not None:
+            wanted = recording.selection.reductions(told, (LOSSES,))
+            if wanted is not None:
                 recording.belongs(told, LOSSES)
-                recording.loss(told, tensor)
+                recording.loss(told, tensor, wanted)
         for tensor in tensors_in(inputs):
             told = recording.indices.input_name(name)
             wanted = recording.selection.reductions(told)
             if wanted is not None:
                 recording.tensor(told, tensor, wanted)
-        recording.send()
+                recording.send()
 
     def let_go(self) -> None:
         """Find and take nothing more."""

@@ -34,6 +34,8 @@ from clary.formats.tensor_log.entries import (
 
 # A tensor of at most so many elements is kept whole, whatever is asked: it costs nothing.
 SCALAR = 1
+# Bytes, such as the losses of a batch of pictures. Those of their pixels are more.
+WHOLE_LOSSES = 4096
 
 
 @dataclass
@@ -94,14 +96,22 @@ class Recording:
         self.learns = self.learns or value.requires_grad
         return True
 
-    def loss(self, name: str, value: Tensor) -> None:
-        """Keep a loss whole: a number, or the losses of a batch."""
+    def loss(self, name: str, value: Tensor, reductions: Reductions) -> None:
+        """Keep a loss as a number; of the losses of a batch their mean, and what they are like.
+
+        Few losses are kept whole besides, many where that is asked for.
+        """
         if self._closed or not holds_values(value):
             return
         value = value.detach()
         if value.numel() != SCALAR:
-            self._raw[name] = self._transfer.add(value.clone())
-        elif on_cpu(value):
+            whole = reductions.raw or value.numel() * value.element_size() <= WHOLE_LOSSES
+            self.tensor(name, value, replace(reductions, raw=whole))
+            self.send()
+            if not value.numel():
+                return
+            value = value.mean(dtype=torch.promote_types(value.dtype, torch.float32))
+        if on_cpu(value):
             self._scalars[name] = value.item()
         else:
             self._device_scalars[name] = self._transfer.add(value.float().reshape(1).clone())
