@@ -8,6 +8,7 @@ much processor time others used meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -16,11 +17,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 CPU_FLAGS = ("avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -57,7 +58,26 @@ def busy_seconds() -> float:
 
 def group_seconds(group: int) -> float:
     """Processor time that the living processes of a process group have used."""
-    ticks = 0
+    parts = [part for _, part in _processes_of(group)]
+    return sum(int(part[11]) + int(part[12]) for part in parts) / TICKS_PER_SECOND
+
+
+def group_bytes(group: int) -> int:
+    """The most memory that each of the living processes of a process group has had."""
+    found = 0
+    for process, _ in _processes_of(group):
+        lines = (process / "status").read_text().splitlines()
+        found += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+    return found
+
+
+def available_bytes() -> int:
+    """Memory that this machine has left without swapping."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+
+
+def _processes_of(group: int) -> Iterator[tuple[Path, list[str]]]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name in parentheses may hold spaces: count the fields after it.
@@ -65,17 +85,19 @@ def group_seconds(group: int) -> float:
         except OSError:  # it ended between the listing and the reading
             continue
         if int(parts[2]) == group:
-            ticks += int(parts[11]) + int(parts[12])
-    return ticks / TICKS_PER_SECOND
+            yield stat.parent, parts
 
 
 @dataclass(frozen=True)
 class Section:
-    """One turn of one contestant; `others` is in cores, 0 is a quiet machine."""
+    """One turn of one contestant; `others` is in cores, 0 is a quiet machine, `steps` are the
+    seconds of each batch.
+    """
 
     images: int
     seconds: float
     others: float
+    steps: Sequence[float] = ()
 
     @property
     def rate(self) -> float:
@@ -95,7 +117,13 @@ class Contestant:
     _log: IO[str] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it is warm."""
+        """Start it, where it is not launched yet, and wait until it is warm."""
+        if self._process is None:
+            self.launch()
+        self._line()
+
+    def launch(self) -> None:
+        """Start it without waiting."""
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             self.command,
@@ -107,7 +135,6 @@ class Contestant:
             # shares processor time between sessions, and `nice` counts only within one.
             preexec_fn=os.setpgrp,  # noqa: PLW1509
         )
-        self._line()
 
     def take_turn(self) -> None:
         """Let it work for one section."""
@@ -120,15 +147,31 @@ class Contestant:
         # Validation may run off the clock, so the share of others is taken over the same wall
         # time as the busy time, not over the section's seconds.
         others = max(0.0, busy_seconds() - busy - own) / line["seconds"]
-        self.sections.append(Section(line["images"], line["seconds"], others))
+        section = Section(line["images"], line["seconds"], others, tuple(line["steps"]))
+        self.sections.append(section)
 
-    def close(self) -> None:
-        """End it and everything it started."""
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it has had, all its processes together."""
+        assert self._process is not None
+        return group_bytes(self._process.pid)
+
+    def ask_to_end(self) -> None:
+        """Let it end in its own time, with what it does at its end; `close` waits for it."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            os.killpg(self._process.pid, signal.SIGCONT)
+
+    def close(self, *, patience: float = 0) -> None:
+        """End it and everything it started, once it has had some seconds to end by itself."""
+        if self._process is not None and patience:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=patience)
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _line(self) -> dict[str, float]:
+    def _line(self) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.stdout is not None
         _, status = os.waitpid(self._process.pid, os.WUNTRACED)
@@ -137,7 +180,8 @@ class Contestant:
             assert self._log is not None
             self._log.seek(0)
             raise RuntimeError(f"{self.name} ended early:\n{self._log.read()[-4000:]}")
-        return json.loads(self._process.stdout.readline())
+        line: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return line
 
 
 def interleave(contestants: Sequence[Contestant], *, rounds: int) -> None:

@@ -28,6 +28,7 @@ class Sections:
         self._warm = False
         self._images = 0
         self._seconds = 0.0
+        self._steps: list[float] = []
         self._since = time.perf_counter()
         # The protocol's own stream: what the contestant prints goes to stderr from here on.
         self._lines = os.fdopen(os.dup(1), "w", buffering=1)
@@ -48,14 +49,16 @@ class Sections:
     def batch_done(self, images: int) -> None:
         """Count a batch of so many images; stand still when it ends the section."""
         now = time.perf_counter()
-        self._seconds += now - self._since
+        self._steps.append(now - self._since)
+        self._seconds += self._steps[-1]
         self._images += images
         self._left -= 1
         if self._left == 0:
-            line = {"images": self._images, "seconds": self._seconds} if self._warm else {}
-            self._lines.write(json.dumps(line) + "\n")
+            line = {"images": self._images, "seconds": self._seconds, "steps": self._steps}
+            self._lines.write(json.dumps(line if self._warm else {}) + "\n")
             sys.stderr.flush()
             os.killpg(os.getpgrp(), signal.SIGSTOP)
             self._warm = True
             self._left, self._images, self._seconds = self._batches, 0, 0.0
+            self._steps = []
         self._since = time.perf_counter()

@@ -2,26 +2,29 @@
 
 Runs in Clary's environment and in the one of the original library, so it imports only what its
 way of watching needs. The sections' clock covers what every script does: forward, backward, step.
+SIGTERM ends it with what its way of watching does at the end of a script.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
+import runpy
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Before torch: as Clary's own training does, for all contestants alike.
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 40))
+# By its file, for smdebug's environment has no Clary: all contestants are set up alike, as
+# Clary's own training is.
+BEFORE_TORCH = Path(__file__).parents[1] / "src" / "clary" / "vision" / "before_torch.py"
+runpy.run_path(str(BEFORE_TORCH))["prepare_process"]()
 
-import torch
-import torchvision
-from torch import nn
+import torch  # noqa: E402
+import torchvision  # noqa: E402
+from torch import nn  # noqa: E402
 
-from sections import Sections
+from sections import Sections  # noqa: E402
 
 COLLECTIONS = ("weights", "gradients", "biases")
 EVERY = 5
@@ -55,6 +58,7 @@ def watched_by_smdebug(
 
 def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = getattr(torchvision.models, given["model"])(num_classes=100)
