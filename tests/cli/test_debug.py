@@ -78,9 +78,64 @@ def test_what_is_not_there_is_one_sentence(clary: Clary, tmp_path: Path) -> None
     missing = clary("debug", "other")
     assert missing.returncode == 2
     assert missing.stderr.startswith("clary: there is no job")
+    path = clary("debug", tmp_path / "runs" / "tensors")
+    assert path.stderr.startswith(f"clary: there is no folder {tmp_path}/runs/tensors: ")
     (tmp_path / "empty").mkdir()
-    empty = clary("debug", tmp_path / "empty")
-    assert (empty.returncode, empty.stdout) == (0, "empty  nothing is saved yet\n")
+    for words in ([], ["--tensorboard", "runs"]):
+        empty = clary("debug", tmp_path / "empty", *words)
+        assert (empty.returncode, empty.stdout) == (2, "")
+        assert empty.stderr.startswith(f"clary: {tmp_path}/empty holds neither a job nor tensors")
+
+
+def test_a_hook_that_has_saved_nothing_yet_is_no_empty_folder(clary: Clary, tmp_path: Path) -> None:
+    save_tensors(tmp_path / "tensors", steps=0)
+    begun = clary("debug", tmp_path / "tensors")
+    assert (begun.returncode, begun.stdout) == (0, "tensors  nothing was saved\n")
+    save_rule(tmp_path / "photos-1" / "rules", "Overfit", "InProgress")
+    job = clary("debug", tmp_path / "photos-1")
+    assert (job.returncode, job.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--tensor", "("], "'(' is no regular expression"),
+        (["--tensor", "nothing"], "no tensor nothing was saved of photos-1"),
+        (["--rule", "Undertraining"], "photos-1 has no rule Undertraining: it has LossNot"),
+        (["--tensorboard", "runs"], "--tensorboard writes files alone: leave out --follow"),
+    ],
+)
+def test_mistakes_are_told_while_following(
+    clary: Clary, watched: Path, words: list[str], sentence: str
+) -> None:
+    ended = clary("debug", watched, "-f", *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"clary: {sentence}")
+
+
+def test_what_event_files_cannot_show_is_refused(clary: Clary, watched: Path) -> None:
+    for option in (["--tensor", LOSS], ["--rule", "Overfit"], ["--names"]):
+        ended = clary("debug", watched, "--tensorboard", "runs", *option)
+        assert ended.returncode == 2
+        assert ended.stderr.endswith(f"leave out {option[0]}\n")
+
+
+def test_aws_needs_a_region_and_keys(clary_environment: Mapping[str, str], tmp_path: Path) -> None:
+    bare = {k: v for k, v in clary_environment.items() if not k.startswith("AWS_")}
+    bare |= {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    for added, sentence in (
+        ({}, "no region of AWS is given: set AWS_DEFAULT_REGION"),
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, "no keys of AWS are found: set AWS_ACCESS_KEY_ID"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "clary", "debug", "photos-1", "--aws"],
+            env={**bare, **added},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith(f"clary: {sentence}")
 
 
 def test_what_the_original_library_wrote_is_shown_alike(clary: Clary) -> None:
@@ -96,8 +151,8 @@ def test_event_files_for_tensorboard(clary: Clary, watched: Path, tmp_path: Path
     ended = clary("debug", watched, "--tensorboard", "runs")
     assert (ended.returncode, ended.stdout) == (0, "tensorboard --logdir runs\n")
     assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
-    (tmp_path / "empty").mkdir()
-    empty = clary("debug", tmp_path / "empty", "--tensorboard", "runs")
+    save_tensors(tmp_path / "begun", steps=0)
+    empty = clary("debug", tmp_path / "begun", "--tensorboard", "runs")
     assert empty.returncode == 1
     assert empty.stderr.startswith("clary: nothing was saved in ")
 

@@ -44,7 +44,8 @@ def debug(
     Args:
         job: A job's name, or latest; a job's folder, or one that a hook wrote to; or an S3 URI
             of tensors, read with the keys of the environment.
-        follow: Go on until the job and its rules have ended; Ctrl-C leaves it running.
+        follow: Go on until the job and its rules have ended, or until Ctrl-C, which leaves the
+            job running. A folder ends with its hook; one whose script was killed never does.
         tensor: Draw this tensor in place of the losses: a name, or a regular expression. Can be
             given several times.
         statistic: What is drawn of a tensor: l2, l1, mean, std, min, max, abs_mean, abs_max,
@@ -58,27 +59,44 @@ def debug(
         0 when no rule has found anything, 1 when one has.
 
     Raises:
-        UsageError: there is no such job, tensor, rule or statistic.
+        UsageError: there is no such job, tensor, rule or statistic, nothing was saved in the
+            folder, or options exclude each other.
         DataError: there is no such folder.
         ServiceError: the service cannot be started or does not answer.
     """
     if statistic not in STATISTICS:
         known = ", ".join(STATISTICS)
         raise UsageError(f"--statistic is {statistic!r} but must be one of {known}")
+    if tensorboard is not None:
+        shown = {"--follow": follow, "--tensor": tensor, "--rule": rule, "--names": names}
+        for option in (option for option, given in shown.items() if given):
+            raise UsageError(f"--tensorboard writes files alone: leave out {option}")
     wanted = Wanted(job, tuple(tensor or ()), statistic, tuple(rule or ()), names=names)
+    wanted.check()
     session, watched = _find(job, aws=aws)
     view = DebugView(Console(highlight=False))
     with watched:
         if follow:
             with counting_stops() as asked:
-                return _follow(view, lambda: compose(watched.moment(), wanted), session, asked)
+                return _follow(view, lambda: _look(watched, wanted), session, asked)
         moment = watched.moment()
+        if moment.empty:
+            raise UsageError(
+                f"{job} holds neither a job nor tensors: give a job's name, or a folder that a "
+                "hook has written to"
+            )
         if tensorboard is not None:
             return _write_event_files(moment, tensorboard)
         wanted.require(moment)
         screen = compose(moment, wanted)
         view.show(screen)
         return screen.exit_code
+
+
+def _look(watched: Watched, wanted: Wanted) -> Screen:
+    moment = watched.moment()
+    wanted.require_by_now(moment)
+    return compose(moment, wanted)
 
 
 def _write_event_files(moment: DebugMoment, folder: Path) -> int:
@@ -119,7 +137,7 @@ def _find(job: str, *, aws: bool) -> tuple[Session | None, Watched]:
         session = Session(boto3.Session())
         return session, watch_job(session, job)
     folder = Path(job).expanduser()
-    if job != LATEST and folder.is_dir():
+    if "/" in job or (job != LATEST and folder.is_dir()):
         return None, watch_folder(folder)
     settings = Settings.from_environment()
     if not has_had_jobs(settings):

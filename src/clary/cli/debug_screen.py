@@ -18,6 +18,7 @@ from clary.formats.tensor_curves import (
     STATISTICS,
     Curve,
     loss_names,
+    name_pattern,
     scalar_curves,
     statistic_curves,
     tensor_names,
@@ -46,18 +47,45 @@ class Wanted:
         """Whether a rule is shown."""
         return not self.rules or rule in self.rules
 
+    def check(self) -> None:
+        """Check what can be told before anything is read.
+
+        Raises:
+            UsageError: a tensor is no regular expression.
+        """
+        for tensor in self.tensors:
+            name_pattern(tensor)
+
     def require(self, moment: DebugMoment) -> None:
         """Check that all of it is there.
 
         Raises:
             UsageError: a tensor or a rule is not.
         """
+        self._require_rules(moment)
+        self._require_tensors(moment)
+
+    def require_by_now(self, moment: DebugMoment) -> None:
+        """Check that all of it is there that does not come any more: a job has its rules from
+        the start, and all else is there when it has ended.
+
+        Raises:
+            UsageError: a tensor or a rule is not.
+        """
+        if moment.ended or moment.status is not None:
+            self._require_rules(moment)
+        if moment.ended:
+            self._require_tensors(moment)
+
+    def _require_rules(self, moment: DebugMoment) -> None:
         known = [rule.name for rule in moment.rules]
         for rule in self.rules:
             if rule not in known:
                 raise UsageError(
                     f"{moment.name} has no rule {rule}: it has {', '.join(known) or 'none'}"
                 )
+
+    def _require_tensors(self, moment: DebugMoment) -> None:
         for tensor in self.tensors:
             if moment.log is None or not tensor_names(moment.log, tensor):
                 raise UsageError(

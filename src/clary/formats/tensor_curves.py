@@ -94,11 +94,20 @@ def tensor_names(log: TensorLog, wanted: str) -> tuple[str, ...]:
     names = tuple(log.names())
     if wanted in names:
         return (wanted,)
+    pattern = name_pattern(wanted)
+    return tuple(name for name in sorted(names, key=_in_order) if pattern.match(name))
+
+
+def name_pattern(wanted: str) -> re.Pattern[str]:
+    """The regular expression that names of tensors are matched by.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
-        pattern = re.compile(wanted)
+        return re.compile(wanted)
     except re.error as error:
         raise UsageError(f"{wanted!r} is no regular expression: {error}") from error
-    return tuple(name for name in sorted(names, key=_in_order) if pattern.match(name))
 
 
 def _by_mode(log: TensorLog, name: str, points: Iterable[tuple[int, float]]) -> tuple[Curve, ...]:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from clary.errors import DataError, ProgramFailed
 from clary.formats.findings import Finding, RuleStatus
+from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import BASE
 from clary.formats.tensor_log import Mirror, TensorLog
 from clary.sdk.processes import job_program_output
@@ -53,6 +54,8 @@ class DebugMoment:
     log: TensorLog | None
     place: str | None = None
     """Where the tensors are: a folder or an S3 URI."""
+    empty: bool = False
+    """Whether it is a place that holds neither a job nor anything that a hook has written."""
 
 
 class Watched(Protocol):
@@ -93,6 +96,7 @@ class WatchedFolder:
     def moment(self) -> DebugMoment:
         """How it stands now; see `Watched`."""
         rules = self._folder / RULES_FOLDER
+        is_job = rules.is_dir() or JobDirectory(self._folder).hyperparameters_file.is_file()
         log = self._tensors.log()
         found = tuple(_read_statuses(rules)) if rules.is_dir() else ()
         return DebugMoment(
@@ -104,6 +108,7 @@ class WatchedFolder:
             findings=tuple(findings_in(rules)) if rules.is_dir() else (),
             log=log,
             place=self._tensors.place,
+            empty=not is_job and _is_empty(log),
         )
 
 
@@ -171,7 +176,9 @@ class WatchedPrefix:
         """How it stands now; see `Watched`."""
         log = self._tensors.log()
         ended = log is not None and log.ended
-        return DebugMoment(self._uri, None, ended, True, (), (), log, self._uri)
+        return DebugMoment(
+            self._uri, None, ended, True, (), (), log, self._uri, empty=_is_empty(log)
+        )
 
 
 def watch_job(session: Session, name: str) -> WatchedJob:
@@ -240,6 +247,11 @@ class _Tensors:
         """Remove what was converted."""
         if self._converted is not None:
             self._converted.cleanup()
+
+
+def _is_empty(log: TensorLog | None) -> bool:
+    # A hook says who it is at its beginning, before anything is due.
+    return log is None or not (log.workers or log.steps() or log.failures or log.ended)
 
 
 def _read_statuses(folder: Path) -> Iterable[RuleEvaluation]:

@@ -19,7 +19,13 @@ from urllib.parse import quote
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+)
 from botocore.exceptions import ConnectionError as NoConnection
 
 from clary.errors import ServiceError, ServiceUnreachable, UsageError
@@ -186,6 +192,7 @@ def spoken_faults() -> Iterator[None]:
     """Turn what a service or botocore complains about into one sentence.
 
     Raises:
+        UsageError: the environment gives no region or no keys of AWS.
         ServiceUnreachable: in place of their errors about connections.
         ServiceError: in place of any other error of theirs.
     """
@@ -198,5 +205,14 @@ def spoken_faults() -> Iterator[None]:
         ) from error
     except (NoConnection, HTTPClientError) as error:
         raise ServiceUnreachable(" ".join(str(error).split())) from error
+    except NoRegionError as error:
+        raise UsageError(
+            "no region of AWS is given: set AWS_DEFAULT_REGION, such as us-east-1"
+        ) from error
+    except NoCredentialsError as error:
+        raise UsageError(
+            "no keys of AWS are found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "AWS_PROFILE"
+        ) from error
     except (BotoCoreError, Boto3Error) as error:
         raise ServiceError(" ".join(str(error).split())) from error
