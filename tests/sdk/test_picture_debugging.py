@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,32 @@ def test_custom_rules_name_their_file() -> None:
         Debugging(rules=(Rule("Overfit"), Rule("Overfit"))).request(OUTPUT, {})
     with pytest.raises(UsageError, match="there are 21 rules but 20 is the most"):
         Debugging(rules=[Rule("Overfit", name=str(k)) for k in range(21)]).request(OUTPUT, {})
+
+
+def test_parameters_become_text_that_can_be_read_again() -> None:
+    given = {
+        "actions": [{"name": "stop_training", "parameters": {}}],
+        "nested": {"a": [1, None]},
+        "steps": [1, 2.5, "x"],
+        "patience": 3,
+    }
+    (rule,) = Debugging(rules=(Rule("Overfit", given),)).request(OUTPUT, {})[
+        "DebugRuleConfigurations"
+    ]
+    sent = rule["RuleParameters"]
+    assert json.loads(sent["actions"]) == given["actions"]
+    assert json.loads(sent["nested"]) == given["nested"]
+    assert (sent["steps"], sent["patience"]) == ("1,2.5,x", "3")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, "patience is None but must have a value"),
+        ([1, None], "patience is None but must have a value"),
+        ([{"path": Path("x")}], "patience cannot be sent as JSON"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(value: object, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Debugging(rules=(Rule("Overfit", {"patience": value}),)).request(OUTPUT, {})

@@ -6,11 +6,12 @@
     )
 
 The same against Clary and AWS. What the parameters are called is SageMaker's; any value will do
-where text is asked for.
+where text is asked for: lists are joined by commas, and what is nested becomes JSON.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,8 @@ class Debugging:
             sources: where the files of custom rules have been uploaded to.
 
         Raises:
-            UsageError: two rules have the same name, or there are more than SageMaker takes.
+            UsageError: two rules have the same name, there are more than SageMaker takes, or a
+                parameter is None or cannot be sent.
         """
         self._check()
         place = self.output_path or output_path
@@ -144,12 +146,24 @@ def _described_rules(job: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _text(value) for name, value in values.items()}
+    return {name: _text(name, value) for name, value in values.items()}
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        raise UsageError(f"{name} is None but must have a value: leave it out for the default")
     if isinstance(value, str):
         return value
+    if isinstance(value, dict):
+        return _json(name, value)
     if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
+        nested = any(isinstance(one, (dict, list, tuple)) for one in value)
+        return _json(name, value) if nested else ",".join(_text(name, one) for one in value)
     return str(value)
+
+
+def _json(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be sent as JSON: {error}") from error
