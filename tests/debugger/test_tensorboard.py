@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,50 @@ def test_what_the_original_library_wrote_can_be_exported(
     assert [step for step, _, _ in losses] == [0, 2, 6, 8]
     assert losses[0][1] == pytest.approx(1.1246121)
     assert "gradient/Net_fc.weight/min" in found["TRAIN"]["scalars"]
+
+
+def test_a_number_that_is_too_large_becomes_infinite(
+    tmp_path: Path, tensorboard: ClientEnvironment
+) -> None:
+    writer = TensorLogWriter(tmp_path / "log")
+    weight = Statistics(2, min=-1e300, l2=1e300)
+    writer.write(Capture(Step(0, Mode.TRAIN, 0, 1.0), statistics={"weight": weight}))
+    writer.close()
+    write_event_files(History.open(tmp_path / "log"), tmp_path / "runs")
+    scalars = read(tensorboard, tmp_path / "runs")["TRAIN"]["scalars"]
+    assert (scalars["weight/l2"][0][1], scalars["weight/min"][0][1]) == (math.inf, -math.inf)
+
+
+EXPORTS = """
+import sys
+from pathlib import Path
+if sys.argv[3] == "bare":
+    sys.modules["anycrc"] = None
+opened = []
+sys.addaudithook(lambda event, about: event == "open" and opened.append(str(about[0])))
+from clary.debugger.history import History
+from clary.debugger.tensorboard import write_event_files
+write_event_files(History.open(sys.argv[1]), Path(sys.argv[2]))
+print(sum(path.endswith(".safetensors") for path in opened))
+"""
+
+
+def test_an_interpreter_with_numpy_alone_writes_the_same(tmp_path: Path) -> None:
+    original = Path(__file__).parent / "data" / "original" / "log"
+    for kind in ("bare", "full"):
+        command = [sys.executable, "-c", EXPORTS, str(original), str(tmp_path / kind), kind]
+        subprocess.run(command, check=True)
+    bare, full = (sorted((tmp_path / kind).rglob("events*")) for kind in ("bare", "full"))
+    assert len(full) == 2
+    assert [path.read_bytes() for path in bare] == [path.read_bytes() for path in full]
+
+
+def test_each_tensor_is_read_once(tmp_path: Path) -> None:
+    writer = TensorLogWriter(tmp_path / "log")
+    for number, mode in enumerate((Mode.TRAIN, Mode.EVAL, Mode.PREDICT)):
+        raw = {"weight": RawTensor.of(np.full(3000, number, np.float32))}
+        writer.write(Capture(Step(number, mode, 0, 1.0), raw=raw))
+    writer.close()
+    command = [sys.executable, "-c", EXPORTS, str(tmp_path / "log"), str(tmp_path / "runs"), "full"]
+    read = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert read.stdout == "3\n"
