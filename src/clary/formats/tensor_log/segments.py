@@ -23,6 +23,8 @@ from clary.formats.tensor_log.layout import VERSION
 from clary.formats.tensor_log.lines import COUNTS, MEASURES, Line
 from clary.formats.tensor_log.segment_tables import Tables
 
+_STEP = "number, mode, mode_step, at"
+_PRESENCE = "id, name, kinds, modes, first, last"
 _MEASURES_AT = 1 + len(COUNTS)
 _HISTOGRAM_AT = _MEASURES_AT + len(MEASURES)
 
@@ -99,8 +101,8 @@ class Segment:
                 f"{path} has version {version} but this Clary reads version {VERSION}: "
                 "install a newer Clary"
             )
-        steps = held._reach(map(_step, held._rows("SELECT * FROM steps ORDER BY number")))
-        held.tensors = _present(held._rows("SELECT * FROM tensors"))
+        steps = held._reach(map(_step, held._rows(f"SELECT {_STEP} FROM steps ORDER BY number")))
+        held.tensors = _present(held._rows(f"SELECT {_PRESENCE} FROM tensors"))
         return held, steps
 
     def scalars(self, name: str, span: Span) -> Iterator[tuple[int, float]]:
