@@ -259,6 +259,10 @@ def test_any_array_of_numbers_can_be_kept_and_nothing_else() -> None:
             RawTensor.of(wrong)
 
 
+def test_a_mode_is_called_what_the_original_calls_it() -> None:
+    assert (str(Mode.TRAIN), f"{Mode.EVAL:>14}") == ("ModeKeys.TRAIN", " ModeKeys.EVAL")
+
+
 @given(st.lists(st.integers(0, 200), unique=True))
 @settings(max_examples=30)
 def test_workers_stand_in_the_order_of_their_ranks(ranks: list[int]) -> None:

@@ -29,12 +29,21 @@ Array = npt.NDArray[np.generic]
 
 
 class Mode(IntEnum):
-    """What the model was doing. `GLOBAL` is none: it stands for all of them together."""
+    """What the model was doing. `GLOBAL` is none: it stands for all of them together.
+
+    In text it is what SageMaker's debugger calls it, such as `ModeKeys.TRAIN`, in every Python.
+    """
 
     TRAIN = 1
     EVAL = 2
     PREDICT = 3
     GLOBAL = 4
+
+    def __str__(self) -> str:
+        return f"ModeKeys.{self.name}"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
 
 @dataclass(frozen=True, slots=True)
