@@ -93,6 +93,48 @@ def test_a_plateau_after_learning_is_no_issue() -> None:
         assert issue(configured(LossNotDecreasing), source) is None
 
 
+def warmed_up(steps: int, per_epoch: int = 79) -> MadeUp:
+    """200 classes, as a linear warm-up over 3000 steps has them: it falls by the square."""
+    rng = np.random.default_rng(0)
+    source = MadeUp()
+    for step in range(steps):
+        mean = 5.3 - 1.5 * (step / 1000) ** 2
+        source.losses([mean + float(rng.normal(0, 0.05))])
+        if step % per_epoch == per_epoch - 1:
+            source.losses([mean], Mode.EVAL)
+    return source
+
+
+def test_a_learning_rate_that_is_warmed_up_is_given_time() -> None:
+    assert issue(configured(LossNotDecreasing), warmed_up(1000), ended=False) is None
+    assert issue(configured(LossNotDecreasing), warmed_up(1000)) is None
+    ended = issue(configured(LossNotDecreasing), warmed_up(78))
+    assert ended is not None
+    assert "over 78 saved training steps" in ended.message
+
+
+def test_a_training_that_goes_on_is_judged_after_600_steps() -> None:
+    flat = MadeUp().losses(noisy(np.full(700, 2.3), 0.02))
+    found = issue(configured(LossNotDecreasing), flat, ended=False)
+    assert found is not None
+    assert found.step is not None
+    assert 600 <= found.step < 700
+
+
+def test_a_training_that_was_resumed_is_no_untrained_network() -> None:
+    source = MadeUp()
+    for _ in range(5):
+        source.losses(noisy(np.full(40, 1.6e-4), 1e-6), name="cross_entropy_loss_output_0")
+        source.losses([1.6e-4], Mode.EVAL, name="cross_entropy_loss_output_0")
+    assert issue(configured(LossNotDecreasing), source) is None
+    guess = MadeUp()
+    for _ in range(5):
+        guess.losses(noisy(np.full(40, 0.69), 1e-2), name="cross_entropy_loss_output_0")
+    found = configured(LossNotDecreasing)
+    assert issue(found, guess, learning={"classes": 2}) is not None
+    assert issue(found, guess, learning={"classes": 1000}) is None
+
+
 def test_a_loss_that_never_falls() -> None:
     for seed in range(10):
         source = MadeUp().losses(noisy(np.full(600, 2.3), 0.08, seed))
@@ -145,7 +187,7 @@ def test_a_validation_no_better_than_chance() -> None:
     found = issue(configured(LossNotDecreasing), epochs(training, validation, per_epoch=20))
     assert found is not None
     assert found.mode == "EVAL"
-    assert "untrained" in found.message
+    assert "of the first steps" in found.message
 
 
 def test_a_validation_on_another_scale_is_not_compared() -> None:
@@ -191,6 +233,18 @@ def test_overfit_from_a_step_on() -> None:
     assert issue(configured(Overfit, start_step="50"), source) is None
 
 
+def test_overfit_by_losses_of_different_names() -> None:
+    source = MadeUp()
+    for epoch in range(10):
+        source.losses([2.3 * 0.6**epoch] * 20, name="LabelSmoothingCrossEntropyLoss_output_0")
+        validation = max(0.8, 2.3 * 0.7**epoch) + 0.15 * epoch
+        source.losses([validation] * 5, Mode.EVAL)
+    found = issue(configured(Overfit), source)
+    assert found is not None
+    assert found.tensor == "CrossEntropyLoss_output_0"
+    assert why_not(configured(Overfit), source) is None
+
+
 def test_overfit_needs_both_modes() -> None:
     lacking = why_not(configured(Overfit), MadeUp().losses([1.0, 0.9]))
     assert lacking is not None
@@ -205,7 +259,7 @@ def test_overtraining_counts_epochs() -> None:
     )
     assert found is not None
     assert found.mode == "TRAIN"
-    assert "5 epochs" in found.message
+    assert "5 passes" in found.message
     assert issue(configured(Overtraining), epochs(*HEALTHY)) is None
 
 
@@ -215,6 +269,13 @@ def test_overtraining_of_the_validation_loss() -> None:
     found = issue(configured(Overtraining), epochs(train, [1.0] * count))
     assert found is not None
     assert found.mode == "EVAL"
+
+
+def test_a_small_loss_needs_not_fall_by_much() -> None:
+    train = [0.02 * 0.8**n for n in range(10)]
+    assert issue(configured(Overtraining), epochs(train, train)) is None
+    bare = configured(Overtraining, published_defaults="true")
+    assert issue(bare, epochs(train, train)) is not None
 
 
 def test_overtraining_as_published_counts_steps() -> None:

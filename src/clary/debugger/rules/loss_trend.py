@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clary.debugger.rules.losses import pass_means, starting_loss, training_series
+from clary.debugger.rules.losses import (
+    PassMean,
+    pass_means,
+    starting_loss,
+    training_series,
+    untrained_loss,
+)
 from clary.debugger.rules.scanning import checkpoints
 from clary.formats.rule_parameters import LossNotDecreasing
 from clary.formats.tensor_log.entries import Mode
@@ -17,6 +23,8 @@ from clary.rules.window import Window
 # By so many percent a loss must have fallen after so many saved training steps, at least.
 LEAST_FALL_PERCENT = 2.0
 LEAST_VALUES = 60
+# A learning rate that is warmed up begins near zero: while it trains, a loss has so many steps.
+LEAST_TRAINED = 600
 # A rise must be over so many standard errors, in two blocks of so many values after each other.
 _SURE = 4.0
 _BLOCK = 10
@@ -30,6 +38,7 @@ PASSES = 3
 _LEAST_STEPS = 50
 _LEARNT = 0.9
 _BETTER = 0.98
+_AS_FAST = 0.8
 # Where validation adds up what training averages, the two cannot be compared.
 _SAME_SCALE = 2.0
 
@@ -54,14 +63,21 @@ def stagnating(
 
     The last third of all values is compared with the first: their difference is under two standard
     errors of it, and with three under `diff_percent` % (2 % where that was not given) of the first
-    third. A long training that falls slowly falls surely, before that is so.
+    third. A long training that falls slowly falls surely, before that is so; a training that goes
+    on is judged after 600 steps, for its learning rate may be warmed up.
     """
     series = training_series(window, name)
+    if untrained_loss(window, name) is None:
+        return None
     least = LEAST_FALL_PERCENT if diff_percent is None else diff_percent
-    for count in checkpoints(len(series)):
+    for count in [*checkpoints(len(series)), *([len(series)] if window.ended else [])]:
         step = int(series.steps[count - 1])
         far = step - series.steps[0] >= 3 * chosen.num_steps
-        if count < LEAST_VALUES or not far or not window.is_new(step):
+        if count < LEAST_VALUES or not far:
+            continue
+        is_last = window.ended and count == len(series)
+        trained = _number(window, step) - _number(window, int(series.steps[0])) + 1
+        if not is_last and not (window.is_new(step) and trained >= LEAST_TRAINED):
             continue
         first, last = series.values[: count // 3], series.values[count - count // 3 : count]
         fall, error = _difference(first, last)
@@ -139,9 +155,10 @@ def unlearnt(window: Window, name: str) -> Trend | None:
     """Validation is hardly better than the training loss at the start, and gets no better.
 
     Over three passes and more: all are over 90 % of it, and the last two no lower than 98 % of the
-    best before them. A network that can learn nothing but how frequent the classes are ends there.
+    best before them, unless it falls faster and faster, as while the learning rate is warmed up. A
+    network that can learn nothing but how frequent the classes are ends there.
     """
-    start = starting_loss(window, name)
+    start = untrained_loss(window, name)
     if start is None or start <= 0:
         return None
     training = training_series(window, name).steps
@@ -154,12 +171,16 @@ def unlearnt(window: Window, name: str) -> Trend | None:
             continue
         best = min(one.mean for one in passes[: place - 1])
         last = min(seen.mean, passes[place - 1].mean)
-        if last >= _BETTER * best and window.is_decided_now(seen.one):
+        if (
+            last >= _BETTER * best
+            and not _falls_faster(passes[place - 2 : place + 1])
+            and window.is_decided_now(seen.one)
+        ):
             return Trend(
                 seen.one.last,
                 seen.one.decided or seen.one.last,
                 f"after {place + 1} validations {name} is {seen.mean:.4g}, hardly better than the "
-                f"{start:.4g} of the untrained network",
+                f"{start:.4g} of the first steps",
                 seen.mean,
                 bound,
                 "the labels do not fit the pictures, the training does not change the weights, or "
@@ -176,6 +197,17 @@ _DIVERGED = (
     "divide the learning rate by 10, warm it up, clip the gradient's norm, and look at "
     "ExplodingTensor",
 )
+
+
+def _number(window: Window, step: int) -> int:
+    """Which of its mode a step is."""
+    found = window.step(step)
+    return step if found is None else found.mode_step
+
+
+def _falls_faster(passes: list[PassMean]) -> bool:
+    first, second, third = (one.mean for one in passes)
+    return second - third >= _AS_FAST * (first - second) > 0
 
 
 def _mean(values: Floats) -> float:

@@ -9,8 +9,9 @@ from clary.debugger.rules.losses import (
     PassMean,
     has_mode,
     loss_names,
+    paired,
     pass_means,
-    starting_loss,
+    untrained_loss,
 )
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
@@ -30,8 +31,9 @@ class Overfit(Rule):
     """(validation loss - training loss) / training loss is over `ratio_threshold`.
 
     The losses are means over a pass of validation and the pass of training before it, and the ratio
-    must be over it more than `patience` times in a row. A network that has learnt well has a lower
-    loss on pictures it knows, so unless `published_defaults` is asked for, it also takes a
+    must be over it more than `patience` times in a row. Where training and validation have losses
+    of different names, the means of all of them are compared. A network that has learnt well has a
+    lower loss on pictures it knows, so unless `published_defaults` is asked for, it also takes a
     validation loss that has risen by a quarter over its best, or one over half of an
     untrained network's while the training loss is under a fifth of that.
     """
@@ -46,11 +48,11 @@ class Overfit(Rule):
     def lacks(self, window: Window) -> Finding | None:
         """Losses of training and of validation."""
         names = self.tensors(window)
+        if paired(window, names):
+            return None
         missing = [
             mode.name for mode in (Mode.TRAIN, Mode.EVAL) if not has_mode(window, names, mode)
         ]
-        if not missing:
-            return None
         return self.note(
             window,
             f"no loss was saved in mode {' and '.join(missing)}",
@@ -60,16 +62,18 @@ class Overfit(Rule):
 
     def judge(self, window: Window) -> Sequence[Finding]:
         """Look at each pass of validation that is over now."""
-        found = [one for name in self.tensors(window) for one in self._of(window, name)]
+        pairs = paired(window, self.tensors(window))
+        found = [one for names in pairs for one in self._of(window, names)]
         return [min(found, key=lambda one: one[0])[1]] if found else []
 
-    def _of(self, window: Window, name: str) -> list[tuple[int, Finding]]:
+    def _of(self, window: Window, names: Sequence[str]) -> list[tuple[int, Finding]]:
         ratio_threshold = self.parameters.ratio_threshold
-        start = starting_loss(window, name)
+        # What another loss began with tells nothing about this one.
+        start = untrained_loss(window, names[0]) if len(names) == 1 else None
         train: PassMean | None = None
         best = float("inf")
         in_a_row = 0
-        for seen in pass_means(window, name):
+        for seen in pass_means(window, *names):
             if seen.one.mode is Mode.TRAIN:
                 train = seen
             if seen.one.mode is not Mode.EVAL or train is None or seen.one.decided is None:
@@ -81,13 +85,14 @@ class Overfit(Rule):
             )
             in_a_row = in_a_row + 1 if ill else 0
             if in_a_row > self.parameters.patience and window.is_decided_now(seen.one):
-                return [(seen.one.decided, self._issue(window, name, seen, train.mean, best))]
+                return [(seen.one.decided, self._issue(window, names, seen, train.mean, best))]
             best = min(best, seen.mean)
         return []
 
     def _issue(
-        self, window: Window, name: str, seen: PassMean, train: float, best: float
+        self, window: Window, names: Sequence[str], seen: PassMean, train: float, best: float
     ) -> Finding:
+        name = next(one for one in names if has_mode(window, [one], Mode.EVAL))
         ratio = _ratio(seen.mean, train)
         risen = f", and its best was {best:.4g}" if best < seen.mean else ""
         return self.issue(

@@ -11,13 +11,17 @@ from clary.formats.tensor_log.entries import Mode
 from clary.rules.rule import Rule
 from clary.rules.window import Window
 
+# Of its best, a loss under ten times `delta` must fall by so much.
+_PART = 0.1
+
 
 class Overtraining(Rule):
     """A loss has not fallen by `delta` under its best for so long.
 
     The training loss for `patience_train`, the validation loss for `patience_validation`: saved
     steps with `published_defaults`, where the noise between two batches counts as no progress, and
-    passes over the data without, by their means.
+    passes over the data without, by their means; there a tenth of the best will do where that is
+    less.
     """
 
     parameters_model = rule_parameters.Overtraining
@@ -62,13 +66,18 @@ class Overtraining(Rule):
         best: float | None = None
         waited = 0
         for step, decided, value, is_new in self._values(window, name, mode):
-            if best is None or value <= best - self.parameters.delta:
+            if best is None or value <= best - self._delta(best):
                 best, waited = value, 0
                 continue
             waited += 1
             if waited >= patience and is_new:
                 return [(decided, self._issue(window, step, name, mode, (best, waited)))]
         return []
+
+    def _delta(self, best: float) -> float:
+        """By how much a loss must fall under its best: a small one cannot fall by much."""
+        delta = self.parameters.delta
+        return delta if self.parameters.published_defaults else min(delta, _PART * abs(best))
 
     def _values(
         self, window: Window, name: str, mode: Mode
@@ -88,11 +97,11 @@ class Overtraining(Rule):
     ) -> Finding:
         best, waited = wait
         what = "training" if mode is Mode.TRAIN else "validation"
-        unit = "saved steps" if self.parameters.published_defaults else "epochs"
+        unit = "saved steps" if self.parameters.published_defaults else "passes"
         return self.issue(
             window,
             step,
-            f"the {what} loss {name} has not fallen by {self.parameters.delta:g} under its best, "
+            f"the {what} loss {name} has not fallen by {self._delta(best):.3g} under its best, "
             f"{best:.4g}, for {waited} {unit}",
             tensor=name,
             value=float(waited),
