@@ -259,6 +259,45 @@ print(json.dumps({
     assert found["twice"] == [0, 1, 2]
 
 
+def test_tensors_of_a_script_cost_nothing_where_they_are_not_saved(run_watched: RunWatched) -> None:
+    found = result_of(
+        run_watched(
+            SMALL
+            + """
+import smdebug.pytorch.custom_tensors as custom
+def held(hook):
+    return hook._custom.waiting_bytes
+dry = smd.Hook("dry", dry_run=True)
+dry.register_module(model)
+dry.save_tensor("inputs", inputs)
+found = {"dry": held(dry)}
+hook = smd.Hook("tensors", save_config=smd.SaveConfig(save_interval=3))
+watched = nn.Sequential(model)
+hook.register_module(watched)
+waited = []
+for step in range(7):
+    hook.save_tensor("labels", labels, "labels")
+    waited.append(held(hook) > 0)
+    F.cross_entropy(watched(inputs), labels)
+hook.close()
+found["waited"] = waited
+found["saved"] = create_trial("tensors").tensor("labels").steps()
+custom._LIMIT_BYTES = 1000
+alone = smd.Hook("alone")
+for number in range(100):
+    alone.save_tensor(f"inputs_{number}", inputs)
+found["alone"] = held(alone)
+print(json.dumps(found))
+"""
+        )
+    )
+    assert found["dry"] == 0
+    # Until the first step all may be saved; then the step that goes on, or the next one.
+    assert found["waited"] == [True, True, False, True, True, False, True]
+    assert found["saved"] == [0, 3, 6]
+    assert 0 < found["alone"] <= 1000
+
+
 def test_a_watched_model_is_saved_whole_and_opens_where_clary_is_not(
     run_watched: RunWatched, tmp_path: Path
 ) -> None:

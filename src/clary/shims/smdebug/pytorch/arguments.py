@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from clary.errors import FormatError
 from clary.formats.tensor_log import TensorLog
 from clary.formats.tensor_log.layout import TRAINING_END
 
@@ -59,7 +60,11 @@ def _has_ended(folder: Path) -> bool:
     if os.environ.get(JOB_VARIABLE):
         # A job may have several hooks, one after another: the platform says when it has ended.
         return (folder / TRAINING_END).exists()
-    return TensorLog(folder).ended
+    try:
+        return TensorLog(folder).ended
+    except FormatError:
+        # The hook says what it is, and lets go of the training.
+        return False
 
 
 def flat(given: Any) -> Iterable[str]:
