@@ -154,6 +154,35 @@ def test_how_a_history_is_cut_does_not_matter(
     assert _said(first_issue(rule, source, cuts)) == _said(first_issue(rule, source, []))
 
 
+def curves(seed: int, epochs: int, per_epoch: int) -> MadeUp:
+    """Losses of epochs: they fall, stay, rise or explode."""
+    rng = np.random.default_rng(seed)
+    source = MadeUp()
+    level, trend = 2.3, rng.choice([0.8, 0.99, 1.0, 1.1])
+    for epoch in range(epochs):
+        if rng.random() < 0.1:
+            trend = rng.choice([0.9, 1.0, 1.5])
+        source.losses(level * (1 + rng.normal(0, 0.05, per_epoch)))
+        source.losses([level * (1 + 0.1 * epoch * rng.random())], Mode.EVAL)
+        level *= trend
+    return source
+
+
+@pytest.mark.parametrize("name", ["LossNotDecreasing", "Overfit", "Overtraining"])
+@both_ways
+@settings(max_examples=15)
+@given(
+    source=st.builds(curves, st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([10, 70])),
+    data=st.data(),
+)
+def test_how_a_long_history_is_cut_does_not_matter(
+    name: str, published: bool, source: MadeUp, data: st.DataObject
+) -> None:
+    rule = configured(BUILT_IN[name], **({"published_defaults": "true"} if published else {}))
+    cuts = sorted(data.draw(st.sets(st.integers(0, source.steps()[-1].number), max_size=8)))
+    assert _said(first_issue(rule, source, cuts)) == _said(first_issue(rule, source, []))
+
+
 @all_rules
 @both_ways
 @settings(max_examples=5)
