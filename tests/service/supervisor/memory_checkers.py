@@ -28,7 +28,7 @@ class MemoryCheckers:
     """Checks nothing; the test says what rules report. Thread-safe.
 
     `verdicts` holds the status that rules reach when their training has ended, NoIssuesFound where
-    nothing is said; None keeps them silent. `before` and `after` are called with a method's name
+    nothing is said; None keeps them silent. Unless it `delivers`, messages are under way. `before` and `after` are called with a method's name
     around its effect, and may raise to cut it off there.
     """
 
@@ -40,6 +40,7 @@ class MemoryCheckers:
         self.stopped: list[str] = []
         self.collected: list[str] = []
         self.heeds_sigterm = True
+        self.delivers = True
         self.before: Callable[[str], None] = lambda method: None
         self.after: Callable[[str], None] = lambda method: None
         self._lock = threading.RLock()
@@ -135,6 +136,8 @@ class MemoryCheckers:
         if all(one.folder != message.folder for one in self.sent):
             self.sent.append(message)
         self.after("send")
+        if not self.delivers:
+            return None
         return "posted to http://127.0.0.1/"
 
     def _judge_the_rest(self, checker: Checker) -> None:

@@ -95,6 +95,19 @@ class RuleEvaluations:
         with self._database.reading() as connection:
             return [_evaluation(row) for row in connection.execute(query)]
 
+    def with_outcome(self, outcome: str) -> list[RuleEvaluation]:
+        """The evaluations of which an action has come to `outcome`, the oldest first.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        columns = rule_evaluations.c
+        has = columns.actions.contains(json.dumps(outcome), autoescape=True)
+        query = select(rule_evaluations).where(has).order_by(columns.number)
+        with self._database.reading() as connection:
+            found = [_evaluation(row) for row in connection.execute(query)]
+        return [one for one in found if outcome in one.actions.values()]
+
     def change(
         self, number: int, change: Callable[[RuleEvaluation], RuleEvaluation | None]
     ) -> RuleEvaluation | None:

@@ -14,6 +14,7 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, JobSummary, TrainingJob
 from clary.service.supervisor.admission import SHARED, Admission, Lack
 from clary.service.supervisor.conducting import Conductor
+from clary.service.supervisor.rules.delivering import Deliveries
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import PENDING, STARTING, Event
 from clary.service.supervisor.tuning.rounds import TuningRounds
@@ -72,11 +73,13 @@ class Rounds:
         self._changed = changed
         self._admission = Admission(settings.max_jobs)
         self._tuning = TuningRounds(state, pool, timing=timing, changed=changed)
+        self._deliveries = Deliveries(state, executor.checkers, self._spec, period_s=timing.rules_s)
         # By number: a deleted job's name may be another's by the next round.
         self._conductors: dict[int, Conductor] = {}
         self._failures: dict[int, _Failure] = {}
         self._queue_due = 0.0
         self._states: list[tuple[int, str, str]] = []
+        self._active: set[int] = set()
 
     def next(self) -> float | None:
         """Take every job a step further; how long the next round may wait, None for ever.
@@ -84,12 +87,13 @@ class Rounds:
         Raises:
             StorageError: the database cannot be read or written.
         """
-        pauses = (self._tuning.next(), self._next_of_training_jobs())
+        tuning, training = self._tuning.next(), self._next_of_training_jobs()
+        pauses = (tuning, training, self._deliveries.next(self._active))
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def _next_of_training_jobs(self) -> float | None:
         jobs = self._state.training_jobs.summaries(ACTIVE)
-        active = {job.number for job in jobs}
+        active = self._active = {job.number for job in jobs}
         self._conductors = {
             number: conductor for number, conductor in self._conductors.items() if number in active
         }
@@ -169,24 +173,26 @@ class Rounds:
     def _conductor(self, job: TrainingJob) -> Conductor:
         conductor = self._conductors.get(job.number)
         if conductor is None:
-            spec = TrainingJobSpec(
-                name=job.name,
-                arn=job.arn,
-                request=job.request,
-                directory=JobDirectory(self._settings.jobs_dir / job.name),
-                environment=self._job_environment(),
-                created_ms=job.created_ms,
-                tuning_job=None if job.trial is None else job.trial.tuning_job,
-            )
             conductor = self._conductors[job.number] = Conductor(
                 self._state,
                 self._executor,
                 self._pool,
-                spec,
+                self._spec(job),
                 timing=self._timing,
                 changed=self._changed,
             )
         return conductor
+
+    def _spec(self, job: TrainingJob) -> TrainingJobSpec:
+        return TrainingJobSpec(
+            name=job.name,
+            arn=job.arn,
+            request=job.request,
+            directory=JobDirectory(self._settings.jobs_dir / job.name),
+            environment=self._job_environment(),
+            created_ms=job.created_ms,
+            tuning_job=None if job.trial is None else job.trial.tuning_job,
+        )
 
     def _pause(self, others: Sequence[JobSummary], queued: Sequence[JobSummary]) -> float | None:
         moving = [job for job in others if job.number not in self._failures]

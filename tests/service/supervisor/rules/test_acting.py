@@ -168,3 +168,44 @@ def test_people_are_told_once_and_in_full(
     assert mail["message"] == "at step 3"
     assert mail["training_job"] == "job"
     assert mail["findings"][0]["step"] == 3
+
+
+def test_a_job_does_not_wait_for_a_message_to_arrive(
+    state: State, settings: Settings, executor: MemoryExecutor, supervise: Supervise
+) -> None:
+    executor.checkers.delivers = False
+    executor.checkers.verdicts["r"] = "IssuesFound"
+    supervisor = supervise()
+    submit(supervisor, state, ruled_job("job", rule("r", EMAIL)))
+    reach(supervisor, "job", "Training")
+    executor.end("job")
+    reach(supervisor, "job", "Completed")
+    assert evaluations(state, "job")["r"].actions == {0: "being sent"}
+    executor.checkers.delivers = True
+    told = wait_for(state, "job", "r", lambda one: one.actions != {0: "being sent"})
+    assert told.actions == {0: "posted to http://127.0.0.1/"}
+    (stream,) = state.logs.streams(LOG_GROUP, f"{told.name}/actions-")
+    said = [event.message for event in read_events(stream.path)]
+    assert said == [
+        "email (me@example.org): " + outcome
+        for outcome in ("being sent", "posted to http://127.0.0.1/")
+    ]
+    assert len(executor.checkers.sent) == 1
+
+
+def test_a_new_service_learns_what_became_of_a_message(
+    state: State, settings: Settings, executor: MemoryExecutor, supervise: Supervise
+) -> None:
+    executor.checkers.delivers = False
+    executor.checkers.verdicts["r"] = "IssuesFound"
+    first = supervise()
+    submit(first, state, ruled_job("job", rule("r", EMAIL)))
+    reach(first, "job", "Training")
+    executor.end("job")
+    reach(first, "job", "Completed")
+    first.close()
+    executor.checkers.delivers = True
+    supervise()
+    told = wait_for(state, "job", "r", lambda one: one.actions != {0: "being sent"})
+    assert told.actions == {0: "posted to http://127.0.0.1/"}
+    assert len(executor.checkers.sent) == 1

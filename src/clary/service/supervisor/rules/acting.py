@@ -1,7 +1,8 @@
 """What rules do when they fire: stop a training job, or tell somebody.
 
 Each action is done once: what has become of it is stored with the rule, a stop in the same
-transaction as the stop itself, a message through a process of its own that remembers.
+transaction as the stop itself, a message through a process of its own that remembers. A job does
+not wait for its messages to arrive: `delivering` asks later.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.rules.evaluations import LOG_GROUP
 from clary.service.supervisor.transitions import Event, advance
 
+# What is stored of a message while its process sends it.
+BEING_SENT = "being sent"
+
 
 class Actions:
-    """Does what the rules of one job ask for. Owned by the job's rule watcher; one thread."""
+    """Does what the rules of one job ask for; one thread uses it.
+
+    Another one of the same job does no harm, as what was done is stored.
+    """
 
     def __init__(self, state: State, checkers: Checkers, job: TrainingJobSpec) -> None:
         self._state = state
@@ -54,7 +61,19 @@ class Actions:
                 stopped = self._stop(evaluation, place, action) or stopped
             else:
                 self._send(evaluation, place, action)
+        self.ask(evaluation, rule)
         return stopped
+
+    def ask(self, evaluation: RuleEvaluation, rule: RuleSpec) -> bool:
+        """Store what has become of messages that were being sent; whether none is any more.
+
+        Raises:
+            ClaryError: the process of a message was killed, and no other one can be started now.
+            StorageError: the database or the disk cannot be written.
+        """
+        waiting = [place for place, said in evaluation.actions.items() if said == BEING_SENT]
+        outcomes = [self._send(evaluation, place, rule.actions[place]) for place in waiting]
+        return BEING_SENT not in outcomes
 
     def give_up(self, evaluation: RuleEvaluation, rule: RuleSpec) -> None:
         """Note what could not be done in time.
@@ -87,12 +106,12 @@ class Actions:
             self._log(evaluation, action, told[-1])
         return stopped
 
-    def _send(self, evaluation: RuleEvaluation, place: int, action: Action) -> None:
+    def _send(self, evaluation: RuleEvaluation, place: int, action: Action) -> str:
         folder = self._folder(evaluation) / str(place)
         content = self._content(evaluation, action)
-        outcome = self._checkers.send(Message(folder, content))
-        if outcome is not None:
-            self._note(evaluation, place, action, outcome)
+        outcome = self._checkers.send(Message(folder, content)) or BEING_SENT
+        self._note(evaluation, place, action, outcome)
+        return outcome
 
     def _content(self, evaluation: RuleEvaluation, action: Action) -> Mapping[str, Any]:
         found = read_findings(result_folder(self._job.directory.root, evaluation.configuration))
@@ -112,7 +131,10 @@ class Actions:
 
     def _note(self, evaluation: RuleEvaluation, place: int, action: Action, outcome: str) -> None:
         def note(one: RuleEvaluation) -> RuleEvaluation | None:
-            if place in one.actions:
+            if (
+                one.actions.get(place, BEING_SENT) != BEING_SENT
+                or one.actions.get(place) == outcome
+            ):
                 return None
             return replace(one, actions={**one.actions, place: outcome})
 
