@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from clary.debugger.distribution import Updates
 from clary.debugger.recording import Recording
-from clary.formats.tensor_log import TensorLogWriter
-from clary.formats.tensor_log.entries import CollectionRecord
+from clary.formats.tensor_log import TensorLogWriter, write_passes
+from clary.formats.tensor_log.entries import CollectionRecord, Mode
+from clary.formats.tensor_log.layout import WorkerPaths
 
 # More is held back only where the disk is slower than the training.
 RECORDINGS = 64
@@ -23,6 +25,9 @@ BYTES = 512 << 20
 SECONDS_TO_CLOSE = 60.0
 SECONDS_BETWEEN_SEALS = 1.0
 
+SECONDS_BETWEEN_COUNTS = 2.0
+
+Passes = Callable[[], Mapping[Mode, int]]
 Describe = Callable[[dict[str, set[str]]], Sequence[CollectionRecord]]
 
 
@@ -33,12 +38,15 @@ class Background:
         folder: of the log.
         worker: who writes.
         describe: the collections, with the tensors that were found to belong to them.
+        passes: how many forward passes were counted, by mode.
     """
 
-    def __init__(self, folder: Path, worker: str, describe: Describe) -> None:
+    def __init__(self, folder: Path, worker: str, describe: Describe, passes: Passes) -> None:
         self._folder = folder
         self._worker = worker
         self._describe = describe
+        self._passes = passes
+        self._passes_kept: tuple[float, Mapping[Mode, int]] = (0.0, {})
         self._queue: deque[Recording] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -125,6 +133,7 @@ class Background:
         told = 0
         while True:
             recording, dropped, notes, flushing, ending = self._next()
+            self._keep_passes(at_once=ending and recording is None)
             for note in notes:
                 writer.record_failure(note)
             if dropped and not told:
@@ -148,6 +157,16 @@ class Background:
                 if dropped:
                     writer.record_failure(f"{dropped} captures were dropped in all")
                 return
+
+    def _keep_passes(self, *, at_once: bool) -> None:
+        now, passes = time.monotonic(), self._passes()
+        kept_at, kept = self._passes_kept
+        if passes == kept or not (at_once or now - kept_at >= SECONDS_BETWEEN_COUNTS):
+            return
+        self._passes_kept = now, passes
+        # A disk that takes nothing is told of by the next capture.
+        with suppress(OSError):
+            write_passes(WorkerPaths(self._folder, self._worker), passes)
 
     def _next(self) -> tuple[Recording | None, int, list[str], int, bool]:
         """What is to be done: a recording, or, when there is none, all the rest."""

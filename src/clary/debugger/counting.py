@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from clary.formats.tensor_log import TensorLog
+from clary.formats.tensor_log import TensorLog, read_passes
 from clary.formats.tensor_log.entries import Mode, Step
 
 
@@ -14,8 +14,8 @@ class StepCounter:
     """Owned by a hook.
 
     Args:
-        folder: of the log; where it holds steps already, as in a job that is resumed, the first
-            one that is counted comes after them.
+        folder: of the log; where steps were counted already, as in a job that is resumed, the
+            first one comes after them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,16 +29,21 @@ class StepCounter:
         return dict(self._steps)
 
     def go_on(self) -> None:
-        """Begin after the steps that the log holds."""
+        """Begin after the passes that were counted, and the steps that the log holds.
+
+        Of a hook that was killed the last two or three seconds' passes are not known, but for
+        those that were captured.
+        """
         if not self._folder.exists():
             return
+        self._steps.update(read_passes(self._folder))
         log = TensorLog(self._folder)
-        log.refresh()
         for mode in Mode:
             known = log.steps(mode)
             if known:
                 last = known[-1]
-                self._steps[mode] = last.number if mode == Mode.GLOBAL else last.mode_step
+                captured = last.number if mode == Mode.GLOBAL else last.mode_step
+                self._steps[mode] = max(self._steps[mode], captured)
 
     def next(self, mode: Mode) -> Step:
         """A forward pass begins."""

@@ -285,7 +285,9 @@ class Hook:
             self._off = self._off or not captures(self._configuration.include_workers)
         if not self._off:
             self._counter.go_on()
-            self._background = Background(self.folder, self.worker, self._records)
+            self._background = Background(
+                self.folder, self.worker, self._records, lambda: self._counter.steps
+            )
 
     def _records(self, members: Mapping[str, set[str]]) -> list[CollectionRecord]:
         configured = self._configuration.collections

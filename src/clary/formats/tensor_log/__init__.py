@@ -10,8 +10,18 @@ writer was killed. Runs in anybody's interpreter: standard library and numpy onl
 """
 
 from clary.formats.tensor_log.mirror import Mirror
+from clary.formats.tensor_log.passes import read_passes, write_passes
 from clary.formats.tensor_log.reader import Names, TensorLog
 from clary.formats.tensor_log.segments import ALWAYS, Span
 from clary.formats.tensor_log.writer import TensorLogWriter
 
-__all__ = ["ALWAYS", "Mirror", "Names", "Span", "TensorLog", "TensorLogWriter"]
+__all__ = [
+    "ALWAYS",
+    "Mirror",
+    "Names",
+    "Span",
+    "TensorLog",
+    "TensorLogWriter",
+    "read_passes",
+    "write_passes",
+]

@@ -84,6 +84,11 @@ class WorkerPaths:
         return self.segments / f".{self.worker}.reserve"
 
     @property
+    def passes(self) -> Path:
+        """How many forward passes were counted."""
+        return self.segments / f".{self.worker}.passes"
+
+    @property
     def sealing(self) -> Path:
         """A segment that is being written."""
         return self.segments / f".{self.worker}.sealing"
