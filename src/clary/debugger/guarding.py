@@ -14,7 +14,7 @@ import torch
 def runs_for_real() -> bool:
     """Whether torch computes values now: it does not trace, export, compile, or map a function."""
     return not (
-        torch.jit.is_tracing()
+        torch._C._is_tracing()
         or torch.compiler.is_compiling()
         or torch._C._functorch.peek_interpreter_stack() is not None
     )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel
 
-from clary.debugger import registry
+from clary.debugger import registry, scripting
 from clary.debugger.background import Background, say
 from clary.debugger.collection import LOSSES, Collection
 from clary.debugger.configuration import HookConfiguration
@@ -166,13 +166,13 @@ class Hook:
             say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
         if counts and len(self._watched) == 1:
             self._count_calls(self._watched[0])
+        scripting.allow(self)
         self._losses.listen()
 
     def watch_loss(self, module: nn.Module) -> None:
         """Take what a module gives as a loss, also when it is no loss of `torch.nn`."""
-        if not self.watching:
-            return
-        self._losses.watch(module)
+        if self.watching:
+            self._losses.watch(module)
 
     def begin_step(self, mode: Mode) -> None:
         """Begin a step by hand, where modules are watched that do not count."""
@@ -375,6 +375,7 @@ class Hook:
         for watched in self._watched:
             watched.let_go()
         self._losses.let_go()
+        scripting.disallow(self)
 
     def _guarded(self, work: Callable[..., None]) -> Guarded:
         return Guarded(work, self._failed)

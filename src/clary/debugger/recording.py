@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from clary.debugger.device_statistics import BYTES_AT_ONCE, DeviceStatistics
 from clary.debugger.distribution import Updates, histogram_of
@@ -36,6 +36,7 @@ from clary.formats.tensor_log.entries import (
 SCALAR = 1
 # Bytes, such as the losses of a batch of pictures. Those of their pixels are more.
 WHOLE_LOSSES = 4096
+STATISTICS = Reductions()
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Recording:
         self.learns = self.learns or value.requires_grad
         return True
 
-    def loss(self, name: str, value: Tensor, reductions: Reductions) -> None:
+    def loss(self, name: str, value: Tensor, reductions: Reductions = STATISTICS) -> None:
         """Keep a loss as a number; of the losses of a batch their mean, and what they are like.
 
         Few losses are kept whole besides, many where that is asked for.
@@ -228,7 +229,7 @@ def holds_values(tensor: Tensor) -> bool:
     """Whether elements can be read: not of one that is to be shaped yet, or stands for another."""
     return not (
         tensor.is_meta
-        or isinstance(tensor, UninitializedTensorMixin)
+        or is_lazy(tensor)
         or type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
     )
 

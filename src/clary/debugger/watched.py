@@ -118,7 +118,7 @@ class WatchedModule:
         def arrived(gradient: Tensor) -> None:
             recording.tensor(name, gradient, wanted, histogram=histogram)
             if not on_cpu(gradient):
-                Variable._execution_engine.queue_callback(ended)  # type: ignore[attr-defined]
+                Variable._execution_engine.queue_callback(ended)
 
         handle = parameter.register_hook(  # type: ignore[no-untyped-call]
             self._guard(arrived)
