@@ -28,8 +28,9 @@ class MemoryCheckers:
     """Checks nothing; the test says what rules report. Thread-safe.
 
     `verdicts` holds the status that rules reach when their training has ended, NoIssuesFound where
-    nothing is said; None keeps them silent. Unless it `delivers`, messages are under way. `before` and `after` are called with a method's name
-    around its effect, and may raise to cut it off there.
+    nothing is said; None keeps them silent. Unless it `delivers`, messages stay under way. `before`
+    and `after` are called with a method's name around its effect, and may raise to cut it off
+    there.
     """
 
     def __init__(self) -> None:

@@ -131,10 +131,8 @@ class Actions:
 
     def _note(self, evaluation: RuleEvaluation, place: int, action: Action, outcome: str) -> None:
         def note(one: RuleEvaluation) -> RuleEvaluation | None:
-            if (
-                one.actions.get(place, BEING_SENT) != BEING_SENT
-                or one.actions.get(place) == outcome
-            ):
+            said = one.actions.get(place)
+            if said not in (None, BEING_SENT) or said == outcome:
                 return None
             return replace(one, actions={**one.actions, place: outcome})
 
