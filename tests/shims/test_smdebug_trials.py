@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -271,6 +269,17 @@ def test_a_range_of_steps(made: Made, tmp_path: Path) -> None:
         create(tmp_path, range_steps=(5, 5))
 
 
+def test_places_that_are_none(tmp_path: Path) -> None:
+    from smdebug.exceptions import SMDebugNotImplementedError, SMDebugTypeError
+    from smdebug.trials import create_trial
+
+    with pytest.raises(SMDebugTypeError, match="debugger_hook_config"):
+        create_trial(None)
+    for place in (f"file://{tmp_path}", "gs://bucket/prefix"):
+        with pytest.raises(SMDebugNotImplementedError, match="without a scheme"):
+            create_trial(place)
+
+
 def test_a_training_that_has_ended_without_tensors(tmp_path: Path) -> None:
     from smdebug.exceptions import MissingCollectionFiles
 
@@ -282,8 +291,10 @@ def test_a_training_that_has_ended_without_tensors(tmp_path: Path) -> None:
 def test_a_trial_waits_for_its_first_data(tmp_path: Path) -> None:
     thread = threading.Timer(0.4, lambda: Made(tmp_path).step(0, Mode.TRAIN, 0))
     thread.start()
-    assert create(tmp_path / ".").workers() in ([], ["worker_0"])
+    trial = create(tmp_path / ".")
+    trial.wait_for_steps([0])
     thread.join()
+    assert (trial.steps(), trial.workers()) == ([0], ["worker_0"])
 
 
 def test_numbers_that_are_not_finite_spread(tmp_path: Path) -> None:
@@ -298,54 +309,6 @@ def test_numbers_that_are_not_finite_spread(tmp_path: Path) -> None:
     assert np.isinf(trial.tensor("gradient/b").reduction_value(0, "l2"))
     assert np.isinf(trial.tensor("gradient/b").reduction_value(0, "mean", abs=True))
     assert np.isnan(trial.tensor("gradient/b").reduction_value(0, "mean"))
-
-
-def test_what_the_original_library_has_written() -> None:
-    from smdebug import exceptions, modes
-
-    data = Path(__file__).parents[1] / "debugger" / "data" / "original"
-    expected = json.loads((data / "expected.json").read_text())["tensors"]
-    trial = create(data / "log")
-    assert trial.loaded_all_steps
-    assert set(trial.tensor_names()) == set(expected)
-    for name, held in expected.items():
-        tensor = trial.tensor(name)
-        for mode in (modes.TRAIN, modes.EVAL, modes.GLOBAL):
-            assert tensor.steps(mode=mode) == held["steps"][mode.name], name
-        for step, value in held.get("values", {}).items():
-            assert tensor.value(int(step)).dtype == held["dtype"], name
-            assert tensor.value(int(step)).shape == np.shape(value), name
-            assert np.allclose(tensor.value(int(step)), value, rtol=1e-6), (name, step)
-    gradient = next(name for name in expected if name.startswith("gradient/"))
-    step = trial.tensor(gradient).steps()[0]
-    with pytest.raises(exceptions.TensorUnavailableForStep) as caught:
-        trial.tensor(gradient).value(step)
-    assert caught.value.has_reductions
-    assert trial.tensor(gradient).reduction_value(step, "mean", abs=True) > 0
-
-
-def test_reductions_of_the_original_are_as_it_has_saved_them(tmp_path: Path) -> None:
-    data = Path(__file__).parents[1] / "debugger" / "data" / "original"
-    expected = json.loads((data / "expected.json").read_text())["tensors"]
-    reduced = {name: held["reductions"] for name, held in expected.items() if "reductions" in held}
-    shutil.copytree(data / "log", tmp_path / "log")
-    for index in (tmp_path / "log" / "index").glob("*/*.json"):
-        described = json.loads(index.read_text())
-        # As with save_shape: how many elements there were is known then.
-        described["shape_payload"] = [
-            *described.get("shape_payload", ()),
-            *({"tensorname": name, "originalname": name, "shape": [3]} for name in reduced),
-        ]
-        index.write_text(json.dumps(described))
-    trial = create(tmp_path / "log")
-    for name, steps in reduced.items():
-        tensor = trial.tensor(name)
-        for step, values in steps.items():
-            assert tensor.shape(int(step)) == (3,)
-            for reduction, value in values.items():
-                bare = reduction.removeprefix("abs_")
-                mine = tensor.reduction_value(int(step), bare, abs=bare != reduction)
-                assert mine == pytest.approx(value, rel=1e-6), (name, step, reduction)
 
 
 def test_ahead_of_an_installed_one_and_without_torch_or_pydantic(

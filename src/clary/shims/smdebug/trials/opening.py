@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 from clary.debugger.history import History
 
 from ..core.logger import get_logger
-from ..exceptions import MissingCollectionFiles, SMDebugNotImplementedError
+from ..exceptions import (
+    MissingCollectionFiles,
+    SMDebugNotImplementedError,
+    SMDebugTypeError,
+)
 from .trial import Trial
 
 _POLL_SECONDS = 0.5
@@ -17,7 +22,7 @@ _SAY_SECONDS = 20.0
 
 
 def create_trial(
-    path: str,
+    path: str | os.PathLike[str],
     name: str | None = None,
     profiler: bool = False,
     range_steps: tuple[int | None, int | None] | None = None,
@@ -34,13 +39,23 @@ def create_trial(
 
     Raises:
         MissingCollectionFiles: the training has ended, and nothing was saved.
-        SMDebugNotImplementedError: a profiler's trial is asked for.
+        SMDebugNotImplementedError: a profiler's trial is asked for, or a place of another kind.
+        SMDebugTypeError: the path is none, as that of an estimator without a hook.
     """
     if profiler:
         raise SMDebugNotImplementedError(
             "create_trial(profiler=True) is not offered: Clary's smdebug opens tensors"
         )
-    place = str(path).strip().rstrip("/")
+    if not isinstance(path, (str, os.PathLike)):
+        raise SMDebugTypeError(
+            f"the path is {path!r}: give a folder or s3://bucket/prefix; an estimator has one "
+            "where its debugger_hook_config is not False"
+        )
+    place = os.fspath(path).strip().rstrip("/")
+    if "://" in place and not place.startswith("s3://"):
+        raise SMDebugNotImplementedError(
+            f"the path is {place!r}: give a folder without a scheme, or s3://bucket/prefix"
+        )
     history = History.open(place if "://" in place else Path(place).expanduser())
     _wait_for_data(history, place)
     return Trial(history, name or place.rsplit("/", 1)[-1], place, range_steps)
