@@ -1,11 +1,13 @@
 """`python -m clary.service.messenger FOLDER`: sends one message, and says what became of it.
 
-    message.json   {"webhook": URL or null, "command": text or null, "content": {…}}
+    stdin          {"webhook": URL or null, "command": text or null}
+    message.json   {"content": {…}}
     sending        made before anything is sent: what follows is not done twice
     outcome.json   {"outcome": one sentence}
 
 A webhook gets the content as JSON by POST. A command is run by the shell, with the content as JSON
-on its standard input, and subject and message in CLARY_SUBJECT and CLARY_MESSAGE.
+on its standard input, and subject and message in CLARY_SUBJECT and CLARY_MESSAGE. Both may hold
+secrets: of a webhook only scheme and host are told, of a command nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import os
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -30,36 +34,50 @@ _PATIENCE_S = 20.0
 _TOLD_CHARACTERS = 200
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, ways: Mapping[str, str | None]) -> int:
     """Send the message of a folder; 1 where it did not arrive.
+
+    Args:
+        folder: the message's own.
+        ways: `webhook` and `command`, as far as there are any.
 
     Raises:
         FormatError: the folder holds no message.
         StorageError: the folder cannot be written.
     """
-    message = read_json(folder / MESSAGE_FILE)
-    content: dict[str, Any] = message["content"]
+    content: dict[str, Any] = read_json(folder / MESSAGE_FILE)["content"]
     write_json(folder / SENDING_FILE, {"pid": os.getpid()})
-    ways = []
-    if message["webhook"]:
-        ways.append(_post(message["webhook"], content))
-    if message["command"]:
-        ways.append(_run(message["command"], content))
-    write_json(folder / OUTCOME_FILE, {"outcome": "; ".join(told for _, told in ways)})
-    return 0 if all(arrived for arrived, _ in ways) else 1
+    done = []
+    if webhook := ways.get("webhook"):
+        done.append(_post(webhook, content))
+    if command := ways.get("command"):
+        done.append(_run(command, content))
+    write_json(folder / OUTCOME_FILE, {"outcome": "; ".join(told for _, told in done)})
+    return 0 if all(arrived for arrived, _ in done) else 1
 
 
 def _post(url: str, content: Mapping[str, Any]) -> tuple[bool, str]:
     body = json.dumps(content).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "clary"}
-    request = urllib.request.Request(url, body, headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
-            return True, f"posted to {url}, which answered {answer.status}"
-    except urllib.error.HTTPError as error:
-        return False, f"not taken by {url}, which answered {error.code} {error.reason}"
-    except (OSError, ValueError) as error:
-        return False, f"not posted to {url}: {error}"
+        host = _host_of(url)
+        request = urllib.request.Request(url, body, headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
+                return True, f"posted to {host}, which answered {answer.status}"
+        except urllib.error.HTTPError as error:
+            return False, f"not taken by {host}, which answered {error.code} {error.reason}"
+        except OSError as error:
+            return False, f"not posted to {host}: {error}"
+    except (ValueError, HTTPException):
+        # What the error says may hold the URL.
+        return False, "not posted: CLARY_RULE_WEBHOOK is no URL that can be asked"
+
+
+def _host_of(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
 
 
 def _run(command: str, content: Mapping[str, Any]) -> tuple[bool, str]:
@@ -79,12 +97,14 @@ def _run(command: str, content: Mapping[str, Any]) -> tuple[bool, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False, f"given to {command!r}, which did not end within {_PATIENCE_S:.0f} s"
+        return False, f"given to CLARY_RULE_COMMAND, which did not end within {_PATIENCE_S:.0f} s"
     if done.returncode == 0:
-        return True, f"given to {command!r}"
+        return True, "given to CLARY_RULE_COMMAND"
     said = done.stderr.decode("utf-8", "replace").strip()[-_TOLD_CHARACTERS:]
-    return False, f"given to {command!r}, which ended with {done.returncode}: {said}"
+    return False, f"given to CLARY_RULE_COMMAND, which ended with {done.returncode}: {said}"
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    # Nothing comes when the service was killed meanwhile: the next one starts another process.
+    told = sys.stdin.read()
+    sys.exit(main(Path(sys.argv[1]), json.loads(told)) if told else 1)

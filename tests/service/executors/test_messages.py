@@ -15,6 +15,7 @@ import pytest
 
 from clary.service.executors.executor import Message
 from clary.service.executors.messages import NOWHERE, Messages
+from clary.service.executors.surroundings import inherited_environment
 from clary.settings import Settings
 
 WAIT_S = 60.0
@@ -71,7 +72,8 @@ def sent(messages: Messages, one: Message) -> str:
 def test_a_webhook_gets_it_once(tmp_path: Path, hook: Hook) -> None:
     messages = Messages(Settings(home=tmp_path, rule_webhook=hook.url))
     one = message(tmp_path)
-    assert sent(messages, one) == f"posted to {hook.url}, which answered 200"
+    host = hook.url.removesuffix("/rules")
+    assert sent(messages, one) == f"posted to {host}, which answered 200"
     # Whoever asks again hears the same.
     assert sent(Messages(Settings(home=tmp_path, rule_webhook=hook.url)), one).startswith("posted")
     assert hook.got == [dict(one.content)]
@@ -135,3 +137,31 @@ def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
 def test_where_nobody_is_to_be_told_it_says_how(tmp_path: Path) -> None:
     assert Messages(Settings(home=tmp_path)).send(message(tmp_path)) == NOWHERE
     assert "CLARY_RULE_WEBHOOK" in NOWHERE
+
+
+def test_secrets_are_neither_told_nor_kept(tmp_path: Path, hook: Hook) -> None:
+    address = hook.url.removeprefix("http://")
+    command = "cat > /dev/null; test tok3n"
+    for number, url in enumerate(
+        [
+            f"http://{address}/tok3n?key=tok3n",
+            f"http://me:tok3n@{address}",
+            "http://127.0.0.1:1/tok3n",
+            "tok3n",
+            "http://127.0.0.1/tok3n with spaces",
+        ]
+    ):
+        settings = Settings(home=tmp_path, rule_webhook=url, rule_command=command)
+        folder = tmp_path / str(number)
+        told = sent(Messages(settings), message(folder))
+        assert "tok3n" not in told
+        assert told.endswith("; given to CLARY_RULE_COMMAND")
+        kept = [path for path in folder.rglob("*") if path.is_file()]
+        assert len(kept) > 2
+        assert not any("tok3n" in path.read_text() for path in kept)
+
+
+def test_jobs_are_not_told_where_messages_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARY_RULE_WEBHOOK", "https://example.org/tok3n")
+    monkeypatch.setenv("CLARY_RULE_COMMAND", "mail me")
+    assert not any(name.startswith("CLARY_RULE_") for name in inherited_environment())

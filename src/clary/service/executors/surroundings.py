@@ -14,9 +14,10 @@ from pathlib import Path
 
 from clary.service.executors.executor import TrainingJobSpec
 
-# Another AWS, another Python or another job must not shine through.
+# Another AWS, another Python or another job must not shine through, nor the service's secrets.
 _NOT_PASSED_ON = (
     "AWS_",
+    "CLARY_RULE_",
     "SAGEMAKER_",
     "SM_",
     "TRAINING_JOB_",
