@@ -153,6 +153,19 @@ def test_it_is_ended_and_no_other_with_it(
     until(lambda: not executor.checkers.lives(pairs[1][1]))
 
 
+@pytest.mark.parametrize("name", ["output.txt", ".output.txt", "request.json", "ended"])
+def test_a_rule_is_called_as_anybody_likes(
+    bench: Bench, executor: LocalProcesses, name: str
+) -> None:
+    job = ruled(bench, "named", rule(name, **EXPLODES))
+    (checker,) = checkers(job)
+    executor.checkers.start(job, checker)
+    until(lambda: said(checker, name) == "InProgress")
+    executor.checkers.end(checker)
+    until(lambda: not executor.checkers.lives(checker))
+    assert said(checker, name) == "Stopped"
+
+
 def test_a_rule_is_stopped_beside_others(bench: Bench, executor: LocalProcesses) -> None:
     job = ruled(bench, "alone", rule("r", **EXPLODES), rule("other", **EXPLODES))
     (checker,) = checkers(job)

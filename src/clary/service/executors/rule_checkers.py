@@ -65,7 +65,8 @@ logger = logging.getLogger(__name__)
 
 PROGRAM = "clary.jobs.check_rules"
 _STARTS = ".starts"
-_OUTPUT = "output.txt"
+# Begins with a dot, as no folder of a rule's results does.
+_OUTPUT = ".output.txt"
 _NICENESS = 10
 _LAST_BYTES = 4096
 
