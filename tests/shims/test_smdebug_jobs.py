@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from tests.shims.conftest import RunWatched
@@ -80,3 +81,35 @@ print(json.dumps(create_trial(hook.out_dir).steps()))
     assert "that has ended" in run_watched(code, **job).stderr.splitlines()[-1]
     saves_nothing = "smd.Hook('tensors', dry_run=True).register_hook(model); model(inputs)"
     assert run_watched(SMALL + saves_nothing).returncode == 0
+
+
+def test_event_files_of_a_job_are_left_to_the_service(
+    run_watched: RunWatched, tmp_path: Path
+) -> None:
+    config = tmp_path / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "debughookconfig.json").write_text(
+        json.dumps(
+            {"LocalPath": "/opt/ml/output/tensors", "HookParameters": {"save_interval": "1"}}
+        )
+    )
+    (config / "tensorboardoutputconfig.json").write_text(json.dumps({}))
+    code = (
+        SMALL
+        + """
+hook = smd.Hook.create_from_json_file()
+hook.register_hook(model)
+F.cross_entropy(model(inputs), labels).backward()
+hook.close()
+print(json.dumps(hook.tensorboard_dir))
+"""
+    )
+    board = tmp_path / "output" / "tensorboard"
+    place = {"SAGEMAKER_BASE_DIR": str(tmp_path)}
+    assert result_of(run_watched(code, TRAINING_JOB_NAME="board", **place)) == str(board)
+    assert not board.exists()
+    assert len(list((tmp_path / "output" / "tensors" / "statistics").glob("*.sqlite"))) == 1
+    # A script that is run by hand has none to leave them to.
+    shutil.rmtree(tmp_path / "output")
+    assert result_of(run_watched(code, **place)) == str(board)
+    assert list(board.rglob("events.out.tfevents.*"))

@@ -83,6 +83,7 @@ class Hook:
         self.tensorboard_dir = tensorboard_dir or (
             str(folder / "tensorboard") if export_tensorboard else None
         )
+        self._writes_board = self.tensorboard_dir is not None
         self.dry_run = dry_run
         self.save_config = SaveConfig.parse(save_config)
         self.reduction_config = reduction_config
@@ -151,12 +152,13 @@ class Hook:
         if isinstance(held, Hook) and not held._closed and Path(held.out_dir) == folder:
             held._asked_again = True
             return held
-        events = tensorboard.folder_of_job(path)
+        board = tensorboard.board_of_job(path)
         hook = cls(
             str(folder),
-            tensorboard_dir=None if events is None else str(of_this_job(events)),
+            tensorboard_dir=None if board is None else str(of_this_job(board.folder)),
             dry_run=parsed.dry_run,
         )
+        hook._writes_board = board is not None and board.by_hook
         hook._take(parsed)
         return hook
 
@@ -316,7 +318,7 @@ class Hook:
         self._custom.flush()
         self._watcher.close()
         self._metrics.close()
-        if self.tensorboard_dir is not None and not self.dry_run:
+        if self.tensorboard_dir is not None and self._writes_board and not self.dry_run:
             tensorboard.export(Path(self.out_dir), Path(self.tensorboard_dir))
 
     def _begin_step(self) -> None:

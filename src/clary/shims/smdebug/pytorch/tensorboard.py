@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from clary.debugger.configuration import DEFAULT_FOLDER
 from clary.debugger.history import History
@@ -13,14 +14,22 @@ from clary.errors import ClaryError
 from clary.formats.files import read_json
 
 from ..core.logger import get_logger
+from .arguments import JOB_VARIABLE
 
 OUTPUT_VARIABLE = "TENSORBOARD_CONFIG_FILE_PATH"
 _OUTPUT_FILE = "tensorboardoutputconfig.json"
 _DEFAULT = Path("/opt/ml/output/tensorboard")
 
 
-def folder_of_job(hook_file: Path) -> Path | None:
-    """Where a job wants event files; None where it wants none.
+class Board(NamedTuple):
+    """Event files that a job wants: their folder, and whether the hook writes them."""
+
+    folder: Path
+    by_hook: bool = True
+
+
+def board_of_job(hook_file: Path) -> Board | None:
+    """The event files that a job wants; None where it wants none.
 
     Args:
         hook_file: its `debughookconfig.json`; `tensorboardoutputconfig.json` is beside it.
@@ -31,13 +40,15 @@ def folder_of_job(hook_file: Path) -> Path | None:
     """
     output = Path(os.environ.get(OUTPUT_VARIABLE) or hook_file.with_name(_OUTPUT_FILE))
     if output.exists():
-        return Path(read_json(output).get("LocalPath") or _DEFAULT)
+        # The service writes them when the job has ended, of all its hooks at once.
+        by_hook = not os.environ.get(JOB_VARIABLE)
+        return Board(Path(read_json(output).get("LocalPath") or _DEFAULT), by_hook)
     document = read_json(hook_file)
     given = document.get("HookParameters") or {}
     if given.get("tensorboard_dir"):
-        return Path(given["tensorboard_dir"]).expanduser()
+        return Board(Path(given["tensorboard_dir"]).expanduser())
     if flag("export_tensorboard", given.get("export_tensorboard", False)):
-        return Path(document.get("LocalPath") or DEFAULT_FOLDER) / "tensorboard"
+        return Board(Path(document.get("LocalPath") or DEFAULT_FOLDER) / "tensorboard")
     return None
 
 
