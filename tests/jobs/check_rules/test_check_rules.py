@@ -26,6 +26,7 @@ from clary.formats.rule_request import (
 )
 from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
+from clary.jobs.check_rules.check import STOP_FILE
 from clary.jobs.check_rules.watching import Awake
 
 PATIENCE_S = 60.0
@@ -280,6 +281,30 @@ def test_one_rule_can_be_stopped(tmp_path: Path, start: Start) -> None:
     mark_ended(folder)
     assert process.wait(PATIENCE_S) == 0
     assert status(folder, "VanishingGradient").status == "NoIssuesFound"
+
+
+def test_a_rule_that_is_stopped_while_it_judges_finds_nothing(tmp_path: Path, start: Start) -> None:
+    source = tmp_path / "asks.py"
+    folder = tmp_path / "rules"
+    source.write_text(
+        "from pathlib import Path\n"
+        "from clary.rules import Rule\n"
+        "class Asks(Rule):\n"
+        "    def judge(self, window):\n"
+        f"        Path({str(results_folder(folder, 'Asks') / STOP_FILE)!r}).touch()\n"
+        "        return [self.issue(window, None, 'too late')]\n"
+    )
+    assert request(tmp_path, rule("Asks", source)) == folder
+    write(tmp_path / "tensors-0", [1e-2, 1e-2])
+    mark_ended(folder)
+    assert start(folder).wait(PATIENCE_S) == 0
+    known = status(folder, "Asks")
+    assert known.status == "Stopped"
+    assert known.details == (
+        "time was up after the training, and the rule was stopped before it had judged more than "
+        "step 1"
+    )
+    assert found(folder, "Asks") == ()
 
 
 def test_a_training_that_saved_nothing(tmp_path: Path, start: Start) -> None:

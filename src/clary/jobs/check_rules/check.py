@@ -105,6 +105,10 @@ class Check:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
             self._fail(error)
             return
+        if self.is_asked_to_stop:
+            # Who asked has been told that it is stopped: no verdict comes after that.
+            self.stop(ended=now.ended)
+            return
         self._say(found)
         if self._judge.fired is not None:
             step = self._judge.fired_step

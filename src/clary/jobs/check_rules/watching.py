@@ -57,7 +57,7 @@ class Watch:
             silent = time.monotonic() - looked >= _SILENCE_SECONDS
             for check in checks:
                 if check.is_asked_to_stop:
-                    check.stop()
+                    check.stop(ended=ended)
             if ended:
                 self._take_the_last(tensors, checks)
             if news or ended or silent:
