@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 
 from clary.debugger import Collection, Hook, Schedule
 
@@ -107,6 +108,8 @@ class Training:
     train: int = 1280
     valid: int = 256
     epochs: int = 5
+    warm_up: int = 1
+    """So many steps until the learning rate is what the optimizer says."""
 
 
 def shuffled(pictures: Pictures, rng: torch.Generator) -> Pictures:
@@ -131,6 +134,7 @@ def sgd(lr: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
 HEALTHY = (
     Training("healthy: convolutions, Adam"),
     Training("healthy: convolutions, SGD", optimizer=sgd(0.02)),
+    Training("healthy: warm-up", optimizer=sgd(0.02), warm_up=600, epochs=16),
     Training("healthy: ReLU perceptron", model=lambda: perceptron(nn.ReLU), optimizer=sgd(0.005)),
     Training("healthy: tanh perceptron", model=lambda: perceptron(nn.Tanh), optimizer=sgd(0.005)),
 )
@@ -214,6 +218,7 @@ def run(training: Training, folder: Path, data: Path, seed: int) -> int:
     valid = training.choose(valid, rng)
     model = training.model()
     optimizer = training.optimizer(model)
+    warming = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / training.warm_up))
     hook = hook_for(folder)
     hook.watch(model)
     steps = 0
@@ -225,6 +230,7 @@ def run(training: Training, folder: Path, data: Path, seed: int) -> int:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            warming.step()
             steps += 1
         model.eval()
         with torch.no_grad():
