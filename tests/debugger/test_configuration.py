@@ -133,3 +133,18 @@ def test_a_collection_that_is_named_twice_is_captured_when_either_is_due():
     whole = selections.at(Mode.TRAIN, 3)
     assert whole is not None
     assert whole.reductions("gradient/Net_fc.weight") == Reductions(raw=True)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"CollectionConfigurations": 5},
+        {"CollectionConfigurations": {"CollectionName": "weights"}},
+        {"LocalPath": 5},
+        {"LocalPath": ["tensors"]},
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_by_name(document):
+    (name,) = document
+    with pytest.raises(UsageError, match=name):
+        HookConfiguration.parse(document)

@@ -40,6 +40,23 @@ def test_a_collection_inherits_what_it_does_not_say():
 
 
 @pytest.mark.parametrize(
+    "bounds",
+    [{"end": -3}, {"steps": {"a"}}, {"steps": {-1}}, {"interval": 0}, {"start": 1.5}],
+)
+@pytest.mark.parametrize("kind", [Schedule, Window])
+def test_bounds_that_are_no_number_of_steps_are_refused_by_name(kind, bounds):
+    (name,) = bounds
+    with pytest.raises(UsageError, match=name):
+        kind(**bounds)
+
+
+@pytest.mark.parametrize("modes", [{Mode.TRAIN: None}, {"train": Window()}])
+def test_modes_have_windows(modes):
+    with pytest.raises(UsageError, match="Window"):
+        Schedule(modes=modes)
+
+
+@pytest.mark.parametrize(
     "parameters",
     [{"save_interval": "0"}, {"save_interval": "often"}, {"save_steps": "1,x"}, {"end_step": "-1"}],
 )

@@ -104,10 +104,10 @@ class HookConfiguration:
         given = _parameters(content.get("HookParameters"), "HookParameters", _HOOK_NAMES)
         schedule = Schedule().changed(given)
         reductions = Reductions.parse(given)
-        collections = [
-            _collection(entry, schedule, reductions)
-            for entry in content.get("CollectionConfigurations") or ()
-        ]
+        entries = content.get("CollectionConfigurations") or []
+        if not isinstance(entries, list):
+            raise UsageError(f"CollectionConfigurations is {entries!r}: give a list of objects")
+        collections = [_collection(entry, schedule, reductions) for entry in entries]
         names = {collection.name for collection in collections}
         if flag("save_all", given.get("save_all", False)) and "all" not in names:
             collections.append(Collection("all"))
@@ -115,6 +115,8 @@ class HookConfiguration:
         if included and "default" not in names:
             collections.append(Collection("default", included))
         folder = content.get("LocalPath")
+        if folder is not None and not isinstance(folder, str):
+            raise UsageError(f"LocalPath is {folder!r}: give the path of a folder")
         return cls(
             tuple(collections),
             schedule=schedule,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clary.debugger.parameters import step_list, step_number
+from clary.errors import UsageError
 from clary.formats.tensor_log.entries import Mode
 
 DEFAULT_INTERVAL = 500
@@ -25,12 +26,24 @@ PARAMETERS = ("save_interval", "save_steps", "start_step", "end_step")
 
 @dataclass(frozen=True)
 class Window:
-    """The steps of one mode that are captured."""
+    """The steps of one mode that are captured.
+
+    Raises:
+        UsageError: a bound is no number of steps.
+    """
 
     interval: int = DEFAULT_INTERVAL
     start: int = 0
     end: int | None = None
     steps: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        steps = frozenset(step_number("steps", step) for step in self.steps)
+        object.__setattr__(self, "interval", step_number("interval", self.interval, least=1))
+        object.__setattr__(self, "start", step_number("start", self.start))
+        if self.end is not None:
+            object.__setattr__(self, "end", step_number("end", self.end))
+        object.__setattr__(self, "steps", steps)
 
     def due(self, step: int) -> bool:
         """Whether a step, counted from 0 in its mode, is captured."""
@@ -69,6 +82,9 @@ class Schedule:
         end: the step before which it ends; None never.
         steps: captured too, whatever the others say.
         modes: takes the place of the four above in some modes.
+
+    Raises:
+        UsageError: a bound is no number of steps, or a mode has something else than a window.
     """
 
     interval: int = DEFAULT_INTERVAL
@@ -76,16 +92,20 @@ class Schedule:
     end: int | None = None
     steps: frozenset[int] = frozenset()
     modes: Mapping[Mode, Window] = field(default_factory=dict)
+    _general: Window = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "interval", step_number("interval", self.interval, least=1))
-        object.__setattr__(self, "start", step_number("start", self.start))
-        object.__setattr__(self, "steps", frozenset(self.steps))
+        general = Window(self.interval, self.start, self.end, self.steps)
+        for name in ("interval", "start", "end", "steps"):
+            object.__setattr__(self, name, getattr(general, name))
+        for mode, window in self.modes.items():
+            if not (isinstance(mode, Mode) and isinstance(window, Window)):
+                raise UsageError(f"modes has {mode!r}: {window!r}: give a Window for each Mode")
+        object.__setattr__(self, "_general", general)
 
     def window(self, mode: Mode) -> Window:
         """What holds in a mode."""
-        own = self.modes.get(mode)
-        return own or Window(self.interval, self.start, self.end, self.steps)
+        return self.modes.get(mode, self._general)
 
     def due(self, mode: Mode, step: int) -> bool:
         """Whether a mode's step, counted from 0 in it, is captured."""
@@ -101,7 +121,7 @@ class Schedule:
         """
         general = {name: parameters[name] for name in PARAMETERS if name in parameters}
         modes = {mode: window.changed(general) for mode, window in self.modes.items()}
-        common = Window(self.interval, self.start, self.end, self.steps).changed(general)
+        common = self._general.changed(general)
         for prefix, mode in MODE_PREFIXES.items():
             own = {
                 name: parameters[f"{prefix}.{name}"]
