@@ -58,8 +58,8 @@ def table(rounds: Sequence[Round], baseline: str, kept: Mapping[str, Kept], warm
         f"{len(rounds)} rounds, {len(quiet)} of them quiet; n = {count} periods of {EVERY} steps, "
         f"the first of which captures; median (min–max); a ratio is that of times to {baseline!r} "
         f"in the same period of the same round",
-        f"{steps} steps with the warm-up; captures: those found on the disk; {due} of tensors "
-        "were due, and losses of `default` at every step",
+        f"{steps} steps with the warm-up; captures: those found on the disk; in these rounds "
+        f"{due} of tensors were due, and losses of 'default' at every step",
         "| watched | ms a step | ratio | ratio, all time | ratio, quiet rounds | captures "
         "| KB a capture | cores of others |",
         "|---|---|---|---|---|---|---|---|",

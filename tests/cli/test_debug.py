@@ -50,6 +50,8 @@ def test_a_tensor_a_rule_and_the_names_can_be_asked_for(clary: Clary, watched: P
     drawn = clary("debug", watched, "--tensor", "gradient/.*", "--statistic", "abs_mean")
     assert f"{GRADIENT}: mean of the absolute values by step" in drawn.stdout
     assert LOSS not in drawn.stdout
+    changed = clary("debug", watched, "--tensor", GRADIENT, "--statistic", "update")
+    assert "only weights that were saved twice have it" in " ".join(changed.stdout.split())
     healthy = clary("debug", watched, "--rule", "Overfit")
     assert "LossNotDecreasing" not in healthy.stdout
     named = clary("debug", watched, "--names")

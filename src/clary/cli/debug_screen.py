@@ -16,6 +16,7 @@ from clary.formats.findings import Finding
 from clary.formats.tensor_curves import (
     GRADIENT,
     STATISTICS,
+    UPDATE,
     Curve,
     loss_names,
     name_pattern,
@@ -168,7 +169,7 @@ def _tensor_blocks(log: TensorLog, wanted: Wanted) -> Iterator[RenderableType]:
         yield from _what_else(log, wanted.job)
 
 
-def _charts(log: TensorLog, wanted: Wanted) -> Iterator[Chart]:
+def _charts(log: TensorLog, wanted: Wanted) -> Iterator[RenderableType]:
     if not wanted.tensors:
         for name in loss_names(log)[:_MOST_LOSSES]:
             yield _chart(name, scalar_curves(log, name))
@@ -180,7 +181,11 @@ def _charts(log: TensorLog, wanted: Wanted) -> Iterator[Chart]:
             yield _chart(name, scalar_curves(log, name))
         else:
             curves = statistic_curves(log, name, wanted.statistic)
-            yield _chart(f"{name}: {STATISTICS[wanted.statistic][1]}", curves)
+            title = f"{name}: {STATISTICS[wanted.statistic][1]}"
+            if curves or wanted.statistic != UPDATE:
+                yield _chart(title, curves)
+            else:
+                yield Text(f"{title}: only weights that were saved twice have it", overflow="fold")
 
 
 def _chart(title: str, curves: tuple[Curve, ...]) -> Chart:

@@ -38,6 +38,7 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
 
 
+UPDATE = "update"
 # What can be asked of a tensor, by the word for it, and what the word means.
 STATISTICS: Mapping[str, tuple[Callable[[Statistics], float | None], str]] = {
     "l2": (lambda s: s.l2, "l2 norm"),
@@ -51,7 +52,7 @@ STATISTICS: Mapping[str, tuple[Callable[[Statistics], float | None], str]] = {
     "zeros": (lambda s: _ratio(s.zeros, s.size), "fraction of zeros"),
     "nans": (lambda s: s.nans, "NaN values"),
     "infs": (lambda s: s.infs, "infinite values"),
-    "update": (lambda s: _ratio(s.update_l2, s.l2), "change, as a fraction of the norm"),
+    UPDATE: (lambda s: _ratio(s.update_l2, s.l2), "change, as a fraction of the norm"),
 }
 
 

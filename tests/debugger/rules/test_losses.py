@@ -187,7 +187,7 @@ def test_a_validation_no_better_than_chance() -> None:
     found = issue(configured(LossNotDecreasing), epochs(training, validation, per_epoch=20))
     assert found is not None
     assert found.mode == "EVAL"
-    assert "of the first steps" in found.message
+    assert "of the first training steps" in found.message
 
 
 def test_a_validation_on_another_scale_is_not_compared() -> None:

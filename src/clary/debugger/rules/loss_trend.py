@@ -176,11 +176,12 @@ def unlearnt(window: Window, name: str) -> Trend | None:
             and not _falls_faster(passes[place - 2 : place + 1])
             and window.is_decided_now(seen.one)
         ):
+            better = "hardly" if seen.mean < start else "no"
             return Trend(
                 seen.one.last,
                 seen.one.decided or seen.one.last,
-                f"after {place + 1} validations {name} is {seen.mean:.4g}, hardly better than the "
-                f"{start:.4g} of the first steps",
+                f"after {place + 1} validations {name} is {seen.mean:.4g}, {better} better than "
+                f"the {start:.4g} of the first training steps",
                 seen.mean,
                 bound,
                 "the labels do not fit the pictures, the training does not change the weights, or "
