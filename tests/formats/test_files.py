@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,23 @@ def test_an_error_inside_leaves_the_old_file_and_no_other(tmp_path: Path) -> Non
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+WRITES = """
+import os, sys
+from pathlib import Path
+from clary.formats.files import write_text
+os.umask(0o027)
+# Whoever asks for it changes it for a moment, for every thread of somebody's training.
+os.umask = None
+write_text(Path(sys.argv[1]), "text")
+"""
+
+
+def test_the_umask_of_the_process_is_kept_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    subprocess.run([sys.executable, "-c", WRITES, str(path)], check=True)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
+from secrets import token_hex
 from typing import Any
 
 from clary.errors import FormatError, StorageError
@@ -26,14 +26,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
+        # Not mkstemp, whose files are the owner's alone: to know what others may do with this one,
+        # one would have to ask for the umask, which changes it for all threads.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             with suppress(FileNotFoundError):
@@ -111,9 +111,3 @@ def read_versioned_json(path: Path, version: int, key: str = "version") -> dict[
             "install a newer Clary"
         )
     return dict(content)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
