@@ -111,6 +111,49 @@ def test_modules_inputs_and_outputs_bear_their_paths_and_count_on(trainer, make_
     }
 
 
+def test_inputs_are_seen_before_a_module_changes_them_in_place(make_hook, read):
+    net = nn.Sequential(nn.Linear(4, 64), nn.ReLU(inplace=True))
+    hook = make_hook(collections=collections("inputs", "outputs"), schedule=Schedule(interval=1))
+    hook.watch(net)
+    net(torch.randn(8, 4))
+    log = read(hook)
+    assert log.statistics("1_input_0")[0].min < 0
+    assert log.statistics("1_output_0")[0].min == 0
+    assert log.statistics("1_input_0")[0].min == log.statistics("0_output_0")[0].min
+
+
+def test_what_a_copy_does_within_a_step_is_not_seen(make_hook, read):
+    net = nn.Sequential(nn.Linear(2, 2))
+    hook = make_hook(collections=collections("outputs"), schedule=Schedule(interval=1))
+    hook.watch(net)
+    net(torch.ones(1, 2))
+    copy.deepcopy(net)(torch.ones(1, 2))
+    assert set(read(hook).names()) == {"0_output_0", "Sequential_output_0"}
+
+
+def test_two_modules_of_one_class_have_names_of_their_own(make_hook, read):
+    first, second = nn.Linear(2, 3), nn.Linear(3, 4)
+    hook = make_hook(collections=collections("all"), schedule=Schedule(interval=1))
+    hook.watch(first)
+    hook.watch(second)
+    second(first(torch.ones(1, 2))).sum().backward()
+    log = read(hook)
+    assert {"Linear_weight", "gradient/Linear_weight", "Linear_output_0"} < set(log.names())
+    assert log.statistics("Linear_weight")[0].size == 6
+    assert log.statistics("Linear_1_weight")[0].size == 12
+    assert log.statistics("Linear_1_output_0")[0].size == 4
+
+
+def test_of_two_backward_passes_the_first_gradient_is_kept(make_hook, read):
+    net = nn.Linear(2, 1)
+    hook = make_hook(collections=collections("gradients"), schedule=Schedule(interval=1))
+    hook.watch(net)
+    found = net(torch.ones(1, 2)).sum()
+    found.backward(retain_graph=True)
+    (found * 100).backward()
+    assert read(hook).statistics("gradient/Linear_weight")[0].max == 1.0
+
+
 def test_units_tell_which_channels_are_alive_and_what_pictures_hold(trainer, make_hook, read):
     hook = make_hook(
         collections=collections("activations", "input_image"), schedule=Schedule(interval=1)

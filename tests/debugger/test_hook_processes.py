@@ -89,6 +89,34 @@ def test_a_compiled_module_is_seen_by_its_parameters(make_hook, read):
     assert list(log.statistics("gradient/Sequential_0.weight")) == [0, 2]
 
 
+@pytest.mark.parametrize("start", [0, 2])
+def test_nothing_is_hung_into_a_compiled_module(make_hook, read, start, capsys):
+    torch.compiler.reset()
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    compiled = torch.compile(net, backend=count)
+    hook = make_hook(
+        collections=[Collection("activations"), Collection("input_image"), Collection("weights")],
+        schedule=Schedule(interval=1, start=start),
+    )
+    hook.watch(compiled)
+    for _ in range(4):
+        compiled(torch.randn(2, 4, 3).mean(2)).sum().backward()
+    assert len(graphs) == 1
+    log = read(hook)
+    assert "Sequential_0.weight" in log.names()
+    assert "Sequential_input_0" in log.names()
+    assert "1_output_0" not in log.names()
+    assert len(log.failures) == 1
+    assert "compiled" in log.failures[0]
+    assert capsys.readouterr().err.count("because it is compiled") == 1
+
+
 def test_a_module_that_is_compiled_after_it_was_watched_is_counted(make_hook, read):
     # The compiler takes what it made of a Sequential before, without asking for hooks.
     torch.compiler.reset()

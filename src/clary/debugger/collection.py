@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -111,3 +111,24 @@ class Collection:
             tuple(dict.fromkeys((*self.tensors, *tensors))),
             dict(self.parameters),
         )
+
+
+def records(
+    collections: Sequence[Collection], members: Mapping[str, set[str]]
+) -> list[CollectionRecord]:
+    """For the tensor log.
+
+    Args:
+        collections: that are configured.
+        members: tensors that were found to belong to a collection whatever their names.
+    """
+    names = {collection.name for collection in collections}
+    return [
+        *(one.record(tuple(sorted(members.get(one.name, ())))) for one in collections),
+        # Named by the script alone, where it keeps something.
+        *(
+            CollectionRecord(name, (), tuple(sorted(tensors)))
+            for name, tensors in members.items()
+            if name not in names
+        ),
+    ]

@@ -16,17 +16,17 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel
 
 from clary.debugger import registry, scripting
 from clary.debugger.background import Background, say
-from clary.debugger.collection import LOSSES, Collection
+from clary.debugger.collection import LOSSES, Collection, records
 from clary.debugger.configuration import HookConfiguration
 from clary.debugger.counting import StepCounter
 from clary.debugger.guarding import Guarded
@@ -37,10 +37,10 @@ from clary.debugger.recording import Recording
 from clary.debugger.reductions import Reductions
 from clary.debugger.schedule import Schedule
 from clary.debugger.selection import Selections
-from clary.debugger.watched import CAPTURES_WITH_HISTOGRAMS, WatchedModule
+from clary.debugger.watched import CAPTURES_WITH_HISTOGRAMS, WatchedModule, bare
 from clary.debugger.workers import captures, worker_name
 from clary.errors import UsageError
-from clary.formats.tensor_log.entries import CollectionRecord, Mode, Step
+from clary.formats.tensor_log.entries import Mode, Step
 
 
 class Hook:
@@ -161,9 +161,10 @@ class Hook:
         """
         if not self.watching or any(seen.called is module for seen in self._watched):
             return
-        self._watched.append(WatchedModule(module, self._guarded, by_hand=not counts))
-        if isinstance(module, DataParallel):
-            say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
+        alike = sum(type(seen.module) is type(bare(module)) for seen in self._watched)
+        self._watched.append(
+            WatchedModule(module, self._guarded, self._note, by_hand=not counts, number=alike)
+        )
         if counts and len(self._watched) == 1:
             self._count_calls(self._watched[0])
         scripting.allow(self)
@@ -256,7 +257,7 @@ class Hook:
             self._within_wrapper = module is not watched.module and not watched.compiled
         elif module is not watched.module or self._within_wrapper:
             return
-        self._begin(self.mode, inputs if module is watched.module else None)
+        self._begin(self.mode, None if self._within_wrapper else inputs)
 
     def _forward_ends(self, module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
         if module is self._watched[0].called:
@@ -286,21 +287,11 @@ class Hook:
         if not self._off:
             self._counter.go_on()
             self._background = Background(
-                self.folder, self.worker, self._records, lambda: self._counter.steps
+                self.folder,
+                self.worker,
+                partial(records, self._configuration.collections),
+                lambda: self._counter.steps,
             )
-
-    def _records(self, members: Mapping[str, set[str]]) -> list[CollectionRecord]:
-        configured = self._configuration.collections
-        names = {collection.name for collection in configured}
-        return [
-            *(one.record(tuple(sorted(members.get(one.name, ())))) for one in configured),
-            # Named by the script alone, where it keeps something.
-            *(
-                CollectionRecord(name, (), tuple(sorted(tensors)))
-                for name, tensors in members.items()
-                if name not in names
-            ),
-        ]
 
     def _end_step(self) -> None:
         recording, self._recording = self._recording, None
@@ -365,6 +356,11 @@ class Hook:
         if name not in self._refused:
             self._refused.add(name)
             say(f"{name} is not kept: {error}")
+
+    def _note(self, text: str) -> None:
+        say(text)
+        if self._background is not None:
+            self._background.note(text)
 
     def _let_go(self) -> None:
         """Take everything out of the training; what was captured is still written."""

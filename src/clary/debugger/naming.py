@@ -2,6 +2,7 @@
 
 ResNet_fc.weight                 a parameter: the watched module's class, then its path
 gradient/ResNet_fc.weight        its gradient
+ResNet_1_fc.weight               where a second module of the class is watched
 layer1.0.relu_output_0, …_1      a module's outputs by its path; a module that is used several
                                  times in a step counts on
 ResNet_input_0, ResNet_output_0  the watched module's own

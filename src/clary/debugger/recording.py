@@ -163,6 +163,10 @@ class Recording:
         if self._transfer.waiting_bytes >= BYTES_AT_ONCE:
             self.send()
 
+    def holds(self, name: str) -> bool:
+        """Whether it has seen a tensor of this name."""
+        return name in self._seen or name in self._shapes
+
     def units(self, name: str, kind: UnitKind, tensor: Tensor, module: nn.Module) -> None:
         """Keep numbers per channel or picture."""
         if self._closed or not holds_values(tensor):

@@ -13,6 +13,7 @@ from torch.autograd import Variable
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
+from clary.debugger.background import say
 from clary.debugger.collection import ACTIVATIONS, INPUT_IMAGE
 from clary.debugger.naming import gradient_name, parameter_name
 from clary.debugger.recording import Recording, holds_values
@@ -35,18 +36,32 @@ class WatchedModule:
     Args:
         module: as it is called: it may be compiled, or wrapped for several processes.
         guard: put around everything that torch calls.
+        note: told what cannot be seen.
         by_hand: whether `capture_gradients` is called when gradients are there.
+        number: of the module among those of its class; 0 bears the class's name alone.
     """
 
-    def __init__(self, module: nn.Module, guard: Guard, *, by_hand: bool = False) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        guard: Guard,
+        note: Callable[[str], None],
+        *,
+        by_hand: bool = False,
+        number: int = 0,
+    ) -> None:
         self.called = module
         self.module = bare(module)
         self.compiled = is_compiled(module)
-        self.root = type(self.module).__name__
+        self.root = type(self.module).__name__ + (f"_{number}" if number else "")
         self._guard = guard
+        self._note = note
+        self._has_noted = False
         self._by_hand = by_hand
         self._handles: list[RemovableHandle] = []
         self._captures_of_gradients = 0
+        if isinstance(module, DataParallel):
+            say("outputs of modules inside DataParallel are not seen: use DistributedDataParallel")
 
     def capture(self, recording: Recording, inputs: tuple[Any, ...] | None = None) -> None:
         """Capture the weights now, and all else as it comes.
@@ -61,7 +76,11 @@ class WatchedModule:
         if selection.parameters:
             self._capture_parameters(recording)
         if selection.modules or selection.activations:
-            self._hang_into_modules(recording)
+            # The compiler would break its graph at what hangs within, and never mend it again.
+            if self.compiled:
+                self._note_compiled()
+            else:
+                self._hang_into_modules(recording)
         if selection.input_image:
             self._see_input(recording, inputs)
 
@@ -70,6 +89,14 @@ class WatchedModule:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+    def _note_compiled(self) -> None:
+        if not self._has_noted:
+            self._has_noted = True
+            self._note(
+                f"inputs, outputs and activations within {self.root} are not seen, because it is "
+                "compiled: train without torch.compile to see them"
+            )
 
     def capture_gradients(self, recording: Recording) -> None:
         """Capture what `.grad` holds, where that is done by hand."""
@@ -116,6 +143,8 @@ class WatchedModule:
         ended = self._guard(recording.send)
 
         def arrived(gradient: Tensor) -> None:
+            if recording.holds(name):
+                return  # of a backward pass before, through the same forward pass
             recording.tensor(name, gradient, wanted, histogram=histogram)
             if not on_cpu(gradient):
                 Variable._execution_engine.queue_callback(ended)
@@ -127,7 +156,8 @@ class WatchedModule:
 
     def _see_input(self, recording: Recording, inputs: tuple[Any, ...] | None) -> None:
         name = f"{self.root}_input_0"
-        if recording.selection.modules and recording.selection.reductions(name) is not None:
+        seen = recording.selection.modules and not self.compiled
+        if seen and recording.selection.reductions(name) is not None:
             return  # seen with the inputs of all other modules
 
         def begins(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -139,7 +169,8 @@ class WatchedModule:
         if inputs is not None:
             begins(self.module, inputs)
         else:
-            self._handles.append(self.module.register_forward_pre_hook(self._guard(begins)))
+            called = self.called if self.compiled else self.module
+            self._handles.append(called.register_forward_pre_hook(self._guard(begins)))
 
     def _hang_into_modules(self, recording: Recording) -> None:
         selection = recording.selection
@@ -148,28 +179,45 @@ class WatchedModule:
             activation = selection.activations and isinstance(module, ACTIVATION_MODULES)
             if not (selection.modules or activation):
                 continue
-            hook = self._forward_hook(recording, name, activation=activation)
-            self._handles.append(module.register_forward_hook(self._guard(hook)))
+            begins, ends = self._forward_hooks(recording, module, name, activation=activation)
+            # What a module changes in place is to be seen before.
+            if getattr(module, "inplace", False) and module is not self.module:
+                self._handles.append(module.register_forward_pre_hook(self._guard(begins)))
+            else:
+                ends = _both(begins, ends)
+            self._handles.append(module.register_forward_hook(self._guard(ends)))
 
-    def _forward_hook(
-        self, recording: Recording, name: str, *, activation: bool
-    ) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def called(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
-            if getattr(module, "_is_replica", False):
-                return
-            kind_in, kind_out = kind_of_input(module), kind_of_output(module)
-            if module is self.module:
-                kind_in = "channel_means"
+    def _forward_hooks(
+        self, recording: Recording, watched: nn.Module, name: str, *, activation: bool
+    ) -> tuple[Callable[..., None], Callable[..., None]]:
+        """What sees the inputs of a module, and what sees its outputs."""
+
+        def begins(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if module is not watched:
+                return  # a copy, or a replica
+            kind = "channel_means" if module is self.module else kind_of_input(module)
+            among = (ACTIVATIONS,) if activation and kind_of_input(module) is not None else ()
             for tensor in tensors_in(inputs):
-                among = (ACTIVATIONS,) if activation and kind_in is not None else ()
                 told = recording.indices.input_name(name)
-                _see(recording, told, tensor, _Role(module, kind_in, among))
-            for tensor in tensors_in(outputs):
-                among = (ACTIVATIONS,) if activation else ()
-                told = recording.indices.output_name(name)
-                _see(recording, told, tensor, _Role(module, kind_out, among))
+                _see(recording, told, tensor, _Role(module, kind, among))
 
-        return called
+        def ends(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
+            if module is not watched:
+                return
+            among = (ACTIVATIONS,) if activation else ()
+            for tensor in tensors_in(outputs):
+                told = recording.indices.output_name(name)
+                _see(recording, told, tensor, _Role(module, kind_of_output(module), among))
+
+        return begins, ends
+
+
+def _both(begins: Callable[..., None], ends: Callable[..., None]) -> Callable[..., None]:
+    def called(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
+        begins(module, inputs)
+        ends(module, inputs, outputs)
+
+    return called
 
 
 class _Role(NamedTuple):
