@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +17,7 @@ import pytest
 from clary.formats.client_environment import SHIMS
 
 SCRIPTS = Path(__file__).parent / "scripts"
+LIMIT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ def warm() -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         yield process
         assert process.stdin is not None
@@ -63,8 +67,12 @@ def run_watched(warm: subprocess.Popen[str], tmp_path: Path) -> RunWatched:
         assert warm.stdout is not None
         warm.stdin.write(json.dumps(request) + "\n")
         warm.stdin.flush()
-        status = int(warm.stdout.readline())
-        texts = ((tmp_path / name).read_text() for name in ("stdout", "stderr"))
-        return Ended(status, *texts)
+        ended, _, _ = select.select([warm.stdout], [], [], LIMIT_SECONDS)
+        texts = [(tmp_path / name).read_text() for name in ("stdout", "stderr")]
+        if not ended:
+            # With the script, which is a child of it.
+            os.killpg(warm.pid, signal.SIGKILL)
+            raise TimeoutError(f"{path} runs for more than {LIMIT_SECONDS} s: {texts}")
+        return Ended(int(warm.stdout.readline()), *texts)
 
     return run

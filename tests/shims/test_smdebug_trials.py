@@ -81,6 +81,7 @@ def create(folder: Path, **more: Any) -> Any:
 
 def test_steps_and_modes(made: Made, tmp_path: Path) -> None:
     from smdebug import modes
+    from smdebug.exceptions import SMDebugValueError
 
     trial = create(tmp_path)
     assert trial.steps() == [0, 2, 4, 5, 6]
@@ -92,6 +93,9 @@ def test_steps_and_modes(made: Made, tmp_path: Path) -> None:
     assert trial.global_step(modes.EVAL, 1) == 6
     assert trial.global_step(modes.EVAL, 7) is None
     assert trial.workers() == ["worker_0"]
+    for unknown in ("TRAIN", 1):
+        with pytest.raises(SMDebugValueError, match=r"modes\.TRAIN"):
+            trial.steps(mode=unknown)
     assert (trial.name, trial.num_workers, trial.loaded_all_steps) == (tmp_path.name, 1, False)
 
 

@@ -12,6 +12,8 @@ from clary.debugger.history import History
 from clary.errors import HistoryError
 from clary.formats.tensor_log.entries import Mode
 
+from .modes import checked_mode
+
 _Value = TypeVar("_Value")
 
 
@@ -46,8 +48,12 @@ class SeenSteps:
     def steps(
         self, mode: Mode, name: str | None = None, worker: str | None = None, *, incomplete: bool
     ) -> Sequence[int]:
-        """Steps of a mode in order; those that some worker has not saved yet, if `incomplete`."""
-        key = mode, name, worker, incomplete
+        """Steps of a mode in order; those that some worker has not saved yet, if `incomplete`.
+
+        Raises:
+            SMDebugValueError: the mode is none.
+        """
+        key = checked_mode(mode), name, worker, incomplete
         if key not in self._steps:
             found = self._history.steps(mode, name, worker)
             self._steps[key] = self._counted(found, mode, incomplete=incomplete)

@@ -26,7 +26,7 @@ from clary.errors import UsageError
 
 from ..core.collection import CollectionKeys
 from ..core.logger import get_logger
-from ..core.modes import ALLOWED_MODES, ModeKeys
+from ..core.modes import ModeKeys, checked_mode
 from ..core.reduction_config import ReductionConfig
 from ..core.save_config import SaveConfig
 from ..exceptions import (
@@ -188,10 +188,7 @@ class Hook:
         Raises:
             SMDebugValueError: it is no mode.
         """
-        if mode not in ALLOWED_MODES or not isinstance(mode, ModeKeys):
-            names = ", ".join(f"modes.{one.name}" for one in ALLOWED_MODES)
-            raise SMDebugValueError(f"{mode!r} is no mode: give one of {names}")
-        self._watcher.mode = mode
+        self._watcher.mode = checked_mode(mode)
 
     def register_module(self, module: nn.Module) -> None:
         """Watch a module and all modules in it.
