@@ -15,12 +15,12 @@ from ..exceptions import SMDebugError
 class Collection(NamedCollection):
     """Tensors by names and expressions, and inputs and outputs of modules."""
 
-    @property
-    def captured(self) -> list[Captured]:
+    def __init__(self, name: str, *given: Any, **named: Any) -> None:
+        super().__init__(name, *given, **named)
+        self.captured: list[Captured] = []
         """As a configuration file has said it, each time: counts where a script says nothing."""
-        if not hasattr(self, "_captured"):
-            self._captured: list[Captured] = []
-        return self._captured
+        self.modules: dict[Any, tuple[bool, bool]] = {}
+        """Modules whose inputs and whose outputs belong to it."""
 
     def add_module_tensors(self, module: Any, inputs: bool = False, outputs: bool = True) -> None:
         """Let inputs or outputs of a module belong to it.
@@ -31,13 +31,6 @@ class Collection(NamedCollection):
             outputs: whether its outputs do.
         """
         self.modules[module] = (inputs, outputs)
-
-    @property
-    def modules(self) -> dict[Any, tuple[bool, bool]]:
-        """Modules whose inputs and whose outputs belong to it."""
-        if not hasattr(self, "_modules"):
-            self._modules: dict[Any, tuple[bool, bool]] = {}
-        return self._modules
 
     def take(self, captured: Captured) -> None:
         """Be what a configuration file says of it."""
