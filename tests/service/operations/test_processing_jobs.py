@@ -129,7 +129,8 @@ def test_processing_jobs_are_listed_in_pages_and_stopped_alone(
     bench.finish("listed")
     assert statuses(bench, "listed")["rule-1"]["RuleEvaluationStatus"] == "NoIssuesFound"
     for call in (sagemaker.describe_processing_job, sagemaker.stop_processing_job):
-        assert fault(call, ProcessingJobName="nobody") == "Requested resource not found."
+        told = fault(call, ProcessingJobName="nobody")
+        assert told == "Could not find requested job with name: nobody"
 
 
 BUILT_IN = rule("r")

@@ -7,7 +7,7 @@ from typing import Any
 
 from clary.service.call import Call
 from clary.service.executors.rule_configurations import rules_of
-from clary.service.faults import not_found, validation
+from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import page
@@ -37,12 +37,13 @@ _ORDERS: Mapping[str, Any] = {
 
 def describe_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the processing job of a rule."""
-    evaluation = office.state.rule_evaluations.find(call.parameters["ProcessingJobName"])
+    name = call.parameters["ProcessingJobName"]
+    evaluation = office.state.rule_evaluations.find(name)
     if evaluation is None:
-        raise not_found()
+        raise _unknown(name)
     job = office.state.training_jobs.find(evaluation.training_job)
     if job is None:
-        raise not_found()
+        raise _unknown(name)
     return _description(evaluation, job)
 
 
@@ -70,13 +71,17 @@ def stop_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
     if not office.supervisor.stop_rule(name):
         evaluation = office.state.rule_evaluations.find(name)
         if evaluation is None:
-            raise not_found()
+            raise _unknown(name)
         if evaluation.status != "Stopping":
             raise validation(
                 "The request was rejected because the processing job is in status "
                 f"{STATUSES[evaluation.status]}."
             )
     return {}
+
+
+def _unknown(name: str) -> Fault:
+    return not_found(f"Could not find requested job with name: {name}")
 
 
 def _summary(one: RuleEvaluation) -> dict[str, Any]:
