@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from clary.errors import ClaryError
-from clary.formats.files import read_json, write_text
+from clary.formats.files import read_json, storage_errors, write_text
 from clary.formats.launch import BASE
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import split_uri
@@ -62,16 +63,18 @@ class Mirrored:
         """
         return dict(read_json(self.memory)) if self.memory.exists() else {}
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """What there is to upload."""
+    def files(self) -> Iterator[tuple[str, Path, list[int]]]:
+        """What there is to upload, with its time and size."""
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()
             if not self.hidden and any(part.startswith(".") for part in name.split("/")):
                 continue
             if path.name.startswith(".") and path.suffix == ".tmp":
                 continue
-            if path.is_file():
-                yield name, path
+            # One may vanish after it was listed.
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    yield name, path, file_state(path)
 
 
 class Mirrors:
@@ -102,13 +105,19 @@ class Mirrors:
         self._name = name
         self._lock = threading.Lock()
         self._followed: dict[str, TrainingJobSpec] = {}
+        # Jobs with nothing to mirror: they are asked for several times a second.
+        self._idle: WeakValueDictionary[str, TrainingJobSpec] = WeakValueDictionary()
         self._syncing: dict[str, threading.Lock] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     def follow(self, job: TrainingJobSpec) -> None:
         """Keep S3 in step with a running job until `finish`; said again, it costs nothing."""
-        if self._followed.get(job.name) is job or not self._folders(job):
+        if self._followed.get(job.name) is job or self._idle.get(job.name) is job:
+            return
+        if not self._folders(job):
+            with self._lock:
+                self._idle[job.name] = job
             return
         with self._lock:
             self._followed[job.name] = job
@@ -129,7 +138,8 @@ class Mirrors:
         with syncing:
             for mirrored in self._folders(job):
                 try:
-                    self._sync(mirrored, settled_s=0)
+                    with storage_errors(mirrored.folder):
+                        self._sync(mirrored, settled_s=0)
                 except ClaryError as error:
                     failed = failed or error
         with self._lock:
@@ -172,7 +182,7 @@ class Mirrors:
         before = mirrored.remembered()
         now = dict(before)
         settled = time.time_ns() - int(settled_s * 1e9)
-        found = sorted((file_state(path), name, path) for name, path in mirrored.files())
+        found = sorted((state, name, path) for name, path, state in mirrored.files())
         try:
             for state, name, path in found:
                 # One that is changing at this moment keeps its former content in S3.
