@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from clary.formats.rule_request import ended_marker
 from clary.formats.tensor_log import TensorLog
+from clary.formats.tensor_log.layout import live_of
 from clary.service.executors.executor import Ended
 from clary.service.executors.local_processes import LocalProcesses
+from clary.service.executors.rule_configurations import checkers_of
 from tests.service.executors.conftest import Bench, MakeExecutor
+from tests.service.supervisor.rules.rule_jobs import rule
 
 HOOK = {"S3OutputPath": "s3://bench/debug/"}
 WAIT_S = 30.0
@@ -71,6 +75,36 @@ def test_a_writer_that_was_killed_leaves_a_whole_log_in_s3(
     log = read_from_s3(bench, "killed", tmp_path / "read")
     assert log.ended
     assert dict(log.scalars("loss")) == {0: 0.5, 1: 0.5, 2: 0.5}
+
+
+def test_rules_hear_of_the_end_when_the_tensors_are_whole(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    then = "os.kill(os.getpid(), 9)"
+    rules = [rule("r", rule_to_invoke="ExplodingTensor", tensor_regex="loss")]
+    text = script(then)
+    job = bench.script("told", text, DebugHookConfig=HOOK, DebugRuleConfigurations=rules)
+    bench.run(executor, job)
+    folder = job.directory.root / "output" / "tensors" / "statistics"
+    assert any(live_of(path.name) for path in folder.iterdir())
+    executor.checkers.training_ended(job)
+    (checker,) = checkers_of(job.request, job.directory.root)
+    assert ended_marker(checker.folder).exists()
+    assert list(folder.glob("*.sqlite"))
+    assert not any(live_of(path.name) for path in folder.iterdir())
+
+
+def test_rules_hear_of_the_end_though_the_tensors_cannot_be_made_whole(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    rules = [rule("r", rule_to_invoke="ExplodingTensor", tensor_regex="loss")]
+    job = bench.job("blocked", DebugHookConfig=HOOK, DebugRuleConfigurations=rules)
+    folder = job.directory.root / "output"
+    folder.mkdir(parents=True)
+    (folder / "tensors").write_text("no folder")
+    executor.checkers.training_ended(job)
+    (checker,) = checkers_of(job.request, job.directory.root)
+    assert ended_marker(checker.folder).exists()
 
 
 def test_tensors_and_board_go_while_the_job_runs(bench: Bench, make_executor: MakeExecutor) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,6 +34,8 @@ _TENSORBOARD = "output/tensorboard"
 _SEGMENTS = "statistics"
 _EXPORT_S = 300
 _END_OF_JOB = "training_job_end.ts"
+# A log is made whole by one thread alone.
+_completing = threading.Lock()
 
 
 def tensor_folders(job: TrainingJobSpec) -> tuple[Path, ...]:
@@ -66,16 +69,19 @@ def result_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
 def complete_tensors(job: TrainingJobSpec) -> None:
     """Make the tensors of a job that has ended whole, and say that no more will come.
 
+    Any thread may call it, again too.
+
     Raises:
         ClaryError: DebugHookConfig names a folder outside /opt/ml, or a folder cannot be written.
     """
     if not job.request.get("DebugHookConfig"):
         return
     for folder in tensor_folders(job):
-        _seal(folder)
-        marker = folder / _END_OF_JOB
-        if not marker.exists():
-            write_json(marker, {"job": job.name, "ended": time.time()})
+        with _completing:
+            _seal(folder)
+            marker = folder / _END_OF_JOB
+            if not marker.exists():
+                write_json(marker, {"job": job.name, "ended": time.time()})
 
 
 def write_board(job: TrainingJobSpec) -> None:

@@ -40,6 +40,7 @@ from clary.gpus import count_gpus
 from clary.service.executors.copying import copy_file
 from clary.service.executors.debug_outputs import (
     PERIOD_S,
+    complete_tensors,
     result_mirrors,
     store_at_end,
     tensor_folders,
@@ -160,9 +161,17 @@ class RuleCheckers:
     def training_ended(self, job: TrainingJobSpec) -> None:
         """Tell all checkers of a job that no more tensors will come.
 
+        What writers that were killed have left is made whole before: the last look of a checker
+        sees it.
+
         Raises:
             StorageError: they cannot be told.
         """
+        try:
+            complete_tensors(job)
+        except (ClaryError, OSError) as error:
+            # They judge what can be read; `executor.collect` says it in the job's log.
+            logger.warning("The tensors of %s are not whole: %s", job.name, error)
         for checker in checkers_of(job.request, job.directory.root):
             with storage_errors(checker.folder):
                 checker.folder.mkdir(parents=True, exist_ok=True)
