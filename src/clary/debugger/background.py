@@ -80,6 +80,13 @@ class Background:
             self._changed.notify_all()
         return not full
 
+    def has_room(self) -> bool:
+        """Whether a further recording is worth its copies; when not, it counts as dropped."""
+        with self._changed:
+            room = len(self._queue) < RECORDINGS and (not self._queue or self._bytes < BYTES)
+            self._dropped += not room
+        return room
+
     def note(self, text: str) -> None:
         """Put a sentence among the log's failures."""
         with self._changed:

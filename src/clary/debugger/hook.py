@@ -273,6 +273,8 @@ class Hook:
         selection = self._selections.at(mode, step.mode_step)
         if self._off or selection is None:
             return
+        if self._background is None or not self._background.has_room():
+            return
         self._recording = Recording(step, selection)
         for watched in self._watched:
             # A hook that is put into a module within its own forward pass comes too late for it.

@@ -57,6 +57,7 @@ class LossWatch:
         self._find = find
         self._listener: losses.Listener | None = None
         self._handles: list[RemovableHandle] = []
+        self._entered = 0
 
     def begin_step(self) -> None:
         """What is computed from now on belongs to another step."""
@@ -77,9 +78,11 @@ class LossWatch:
 
         def begins(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             losses.enter()
+            self._entered += 1
 
         def called(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
             losses.leave()
+            self._entered -= 1
             self.seen(type(module).__name__, outputs, inputs)
 
         self._handles += [
@@ -139,6 +142,10 @@ class LossWatch:
 
     def let_go(self) -> None:
         """Find and take nothing more."""
+        # Within a loss that is computed now: its end is not told any more.
+        for _ in range(self._entered):
+            losses.leave()
+        self._entered = 0
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
