@@ -32,13 +32,10 @@ class Selection:
         names = {collection.name for collection in due}
         self.losses = LOSSES in names or "all" in names
         self.parameters = any(_takes_parameters(collection) for collection in due)
-        self.modules = any(
-            collection.name not in _WITHOUT_MODULES
-            and bool(collection.all_expressions or collection.tensors)
-            for collection in due
-        )
+        self.modules = any(_takes_modules(collection) for collection in due)
         self.activations = ACTIVATIONS in names
         self.input_image = INPUT_IMAGE in names
+        self.looks_inside = self.modules or self.activations or self.input_image
 
     def reductions(self, name: str, among: tuple[str, ...] = ()) -> Reductions | None:
         """What is kept of a tensor; None when it is not captured.
@@ -88,6 +85,14 @@ class Selections:
         if key not in self._known:
             self._known[key] = Selection(due, self._configuration)
         return self._known[key]
+
+
+def _takes_modules(collection: Collection) -> bool:
+    if collection.name in _WITHOUT_MODULES:
+        return False
+    # A module's tensors have numbers at their ends, which the expressions of these do not find.
+    own = collection.name not in {"labels", "predictions"} and collection.all_expressions
+    return bool(own or collection.include_regex or collection.tensors)
 
 
 def _takes_parameters(collection: Collection) -> bool:

@@ -91,6 +91,9 @@ class EpochEnded:
 class Observer:
     """A base with empty methods: override what you want to see."""
 
+    looks_inside: bool = False
+    """Whether it sees what the model's layers do: such a model is not compiled."""
+
     def run_started(self, run: RunStarted) -> None:
         """The model is built, the first batch is about to be fetched."""
 
@@ -127,6 +130,7 @@ class Observers(Observer):
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
+        self.looks_inside = any(observer.looks_inside for observer in self._observers)
 
     def __bool__(self) -> bool:
         return bool(self._observers)

@@ -12,10 +12,13 @@ import pytest
 import timm
 import torch
 
+from clary.debugger import Collection, Hook
 from clary.formats.job_directory import JobDirectory
 from clary.formats.tensor_log import TensorLog
 from clary.formats.tensor_log.entries import Mode
 from clary.formats.training_options import TrainingOptions
+from clary.jobs.watching import TrainingWatcher
+from clary.vision.observer import Observer, Observers
 
 WORDS = {
     "model": "test_resnet",
@@ -126,3 +129,20 @@ def test_a_configuration_that_cannot_be_used_ends_the_job_in_one_sentence(train)
     directory, _, done = train(wrong, succeeds=False)
     assert "save_interval is 'often'" in directory.failure.read_text()
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("activations", True),
+        ("outputs", True),
+        ("all", True),
+        ("input_image", True),
+        ("gradients", False),
+        ("labels", False),
+    ],
+)
+def test_a_training_is_not_compiled_where_its_layers_are_watched(tmp_path, name, expected):
+    watcher = TrainingWatcher(Hook(tmp_path, collections=[Collection(name)]))
+    assert Observers([Observer(), watcher]).looks_inside is expected
+    watcher.run_ended(None)

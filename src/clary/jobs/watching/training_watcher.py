@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from clary.debugger import Hook, Mode
 from clary.debugger.naming import parameter_name
+from clary.debugger.selection import Selection
 from clary.vision.observer import EpochEnded, Learning, Observer, Phase, RunStarted, StepEnded
 
 LOSS = "CrossEntropyLoss"
@@ -21,6 +22,9 @@ class TrainingWatcher(Observer):
 
     def __init__(self, hook: Hook) -> None:
         self._hook = hook
+        self.looks_inside = Selection(
+            hook.configuration.collections, hook.configuration
+        ).looks_inside
         self._root = ""
         self._learns_from_features = False
         self._in_epoch = False

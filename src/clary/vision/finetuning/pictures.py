@@ -260,11 +260,15 @@ class PictureTraining:
         return nullcontext()
 
     def _connected_network(self) -> torch.nn.Module:
-        """The classifier, compiled where that pays and wrapped where processes train together."""
+        """The classifier, compiled where that pays and wrapped where processes train together.
+
+        An observer that looks inside sees nothing of a compiled one.
+        """
         if self._network is None:
             network: torch.nn.Module = self.classifier
             steps = self.steps_per_epoch * self.plan.options.epochs
-            if self.hardware.device.type == "cuda" and steps >= COMPILE_FROM_STEPS:
+            pays = self.hardware.device.type == "cuda" and steps >= COMPILE_FROM_STEPS
+            if pays and not self.observers.looks_inside:
                 network = cast(torch.nn.Module, torch.compile(network))
             if self.processes.world_size > 1:
                 devices = [self.hardware.device] if self.hardware.device.type == "cuda" else None
