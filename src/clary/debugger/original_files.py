@@ -28,6 +28,7 @@ from clary.formats.tensor_log.layout import (
     stays_inside,
     worker_order,
 )
+from clary.formats.tensor_log.tensor_names import collections_of
 
 _INDEX = "index"
 _FIRST_COLLECTIONS = "000000000"
@@ -129,7 +130,7 @@ class OriginalFiles:
         found = {}
         for name in {*self._whole, *self._reductions, *self._shapes}:
             steps = self.steps_of(name)
-            collections = self._collections_of(name)
+            collections = collections_of(name, self.collections.values())
             kinds = {"raw"} if name in self._whole else set()
             kinds |= {"statistics"} if name in self._reductions else set()
             kinds |= {"shape"} if name in self._shapes else set()
@@ -267,13 +268,6 @@ class OriginalFiles:
         news = found != self.collections
         self.collections = found
         return news
-
-    def _collections_of(self, name: str) -> tuple[str, ...]:
-        return tuple(
-            record.name
-            for record in self.collections.values()
-            if name in record.tensors or any(re.search(one, name) for one in record.include_regex)
-        )
 
     def _everything(self, name: str) -> list[Mapping[int, Mapping[str, Any]]]:
         reduced = self._reductions.get(name, {}).values()

@@ -44,7 +44,12 @@ class StepIndex:
                 self._insert(step.mode, step.mode_step, step.number)
 
     def at(self, number: int) -> Step:
-        """The step of a number over all modes; raises as `number_of` does."""
+        """The step of a number over all modes.
+
+        Raises:
+            StepUnavailable: there is no such step, and never will be.
+            StepNotYetAvailable: there is no such step yet.
+        """
         return self._steps[self.number_of(Mode.GLOBAL, number)]
 
     def number_of(self, mode: Mode, mode_step: int) -> int:

@@ -129,6 +129,15 @@ def test_a_segment_that_somebody_removed_is_not_waited_for(
     assert (log.ended, len(log.steps())) == (True, 2)
 
 
+def test_files_of_no_worker_are_left_alone(tmp_path: Path, capture: MakeCapture) -> None:
+    writer = TensorLogWriter(tmp_path)
+    writer.write(capture(0))
+    writer.close()
+    for name in ("00000001-worker_0 (1).sqlite", ".00000002-a worker.live", "notes.txt"):
+        (tmp_path / "statistics" / name).write_text("not a segment")
+    assert TensorLog(tmp_path).workers == ("worker_0",)
+
+
 def test_a_later_version_is_refused(tmp_path: Path, capture: MakeCapture) -> None:
     writer = TensorLogWriter(tmp_path)
     writer.write(capture(0))

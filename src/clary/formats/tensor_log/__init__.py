@@ -11,8 +11,9 @@ writer was killed. Runs in anybody's interpreter: standard library and numpy onl
 
 from clary.formats.tensor_log.mirror import Mirror
 from clary.formats.tensor_log.passes import read_passes, write_passes
-from clary.formats.tensor_log.reader import Names, TensorLog
+from clary.formats.tensor_log.reader import TensorLog
 from clary.formats.tensor_log.segments import ALWAYS, Span
+from clary.formats.tensor_log.tensor_names import Names
 from clary.formats.tensor_log.writer import TensorLogWriter
 
 __all__ = [

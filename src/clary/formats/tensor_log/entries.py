@@ -14,6 +14,7 @@ Tensors bear the names that SageMaker's debugger gives them, such as `ResNet_fc.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -233,3 +234,7 @@ class CollectionRecord:
     include_regex: tuple[str, ...] = ()
     tensors: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def takes(self, name: str) -> bool:
+        """Whether a tensor belongs to it."""
+        return name in self.tensors or any(re.search(one, name) for one in self.include_regex)

@@ -29,9 +29,10 @@ TRAINING_END = "training_job_end.ts"
 # Raw tensors up to this size stand in the segments, so that losses make no files of their own.
 INLINE_LIMIT_BYTES = 4096
 
-_SEGMENT = re.compile(r"(\d{8,})-(.+)\.sqlite")
-_LIVE = re.compile(r"\.(\d{8,})-(.+)\.live")
-_WORKER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_WORKER = re.compile(_NAME)
+_SEGMENT = re.compile(rf"(\d{{8,}})-({_NAME})\.sqlite")
+_LIVE = re.compile(rf"\.(\d{{8,}})-({_NAME})\.live")
 _DIGITS = re.compile(r"(\d+)")
 
 

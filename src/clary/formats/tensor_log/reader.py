@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from clary.formats.tensor_log.entries import (
 from clary.formats.tensor_log.layout import (
     SEGMENTS,
     TRAINING_END,
+    WorkerPaths,
     live_of,
     segment_of,
     stays_inside,
@@ -33,26 +33,11 @@ from clary.formats.tensor_log.layout import (
 from clary.formats.tensor_log.lines import read_lines
 from clary.formats.tensor_log.raw_files import read_tensor
 from clary.formats.tensor_log.segments import ALWAYS, LiveSegment, Segment, Span
+from clary.formats.tensor_log.tensor_names import Gathered, Names
 from clary.formats.tensor_log.worker_notes import WorkerNotes
 
 _Value = TypeVar("_Value")
 _LATE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Names:
-    """What a log holds under one tensor's name, of all workers together.
-
-    `kinds` are `scalar`, `statistics`, `raw`, `shape` and the kinds of units. Steps count all
-    modes.
-    """
-
-    kinds: frozenset[str]
-    modes: frozenset[Mode]
-    collections: tuple[str, ...]
-    first_step: int
-    last_step: int
-    workers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +80,8 @@ class TensorLog:
         self._live: dict[tuple[str, int], _Live] = {}
         # From the last worker to the first, each from its oldest part to its newest.
         self._parts: tuple[_Part, ...] = ()
+        # Of the segments that are final.
+        self._gathered = Gathered()
         self._names: Mapping[str, Names] | None = None
         self._steps: dict[int, Step] = {}
         self._arrived: list[Step] = []
@@ -146,7 +133,10 @@ class TensorLog:
     def names(self) -> Mapping[str, Names]:
         """What is there, by the tensors' names."""
         if self._names is None:
-            self._names = self._named()
+            gathered = self._gathered
+            for live in self._live.values():
+                gathered = gathered.with_segment(live.part.worker, live.segment.tensors)
+            self._names = gathered.names(self.collections.values())
         return self._names
 
     def scalars(
@@ -219,27 +209,6 @@ class TensorLog:
                 return shape
         raise KeyError((name, step))
 
-    def _named(self) -> Mapping[str, Names]:
-        seen: dict[str, tuple[set[str], set[Mode], list[int], set[str]]] = {}
-        for part in self._parts:
-            for name, held in part.segment.tensors.items():
-                kinds, modes, ends, workers = seen.setdefault(name, (set(), set(), [], set()))
-                kinds |= held.kinds
-                modes |= held.modes
-                ends += [held.first, held.last]
-                workers.add(part.worker)
-        return {
-            name: Names(
-                frozenset(kinds),
-                frozenset(modes),
-                self._collections_of(name),
-                min(ends),
-                max(ends),
-                tuple(sorted(workers, key=worker_order)),
-            )
-            for name, (kinds, modes, ends, workers) in seen.items()
-        }
-
     def _collect(
         self,
         worker: str | None,
@@ -280,24 +249,20 @@ class TensorLog:
                 f"{path} is gone, which held the tensor {name}: its statistics are still there"
             ) from error
 
-    def _collections_of(self, name: str) -> tuple[str, ...]:
-        return tuple(
-            record.name
-            for record in self.collections.values()
-            if name in record.tensors
-            or any(re.search(pattern, name) for pattern in record.include_regex)
-        )
-
     def _refresh_captures(self) -> bool:
         # Whether it is over is asked first: what is read after it is then the whole.
         sealed, live = self._listed()
+        if not self._live.keys() <= sealed | live:
+            # It became a segment between the listing of one half of the folder and the other.
+            sealed, live = self._listed()
         over = self._is_over(sealed, live)
         news, self.ended = over != self.ended, over
         for key in sorted(sealed - self._sealed.keys()):
             worker, number = key
-            path = self._folder / SEGMENTS / f"{number:08}-{worker}.sqlite"
+            path = WorkerPaths(self._folder, worker).segment(number)
             segment, steps = Segment.open(path, self._databases)
             self._sealed[key] = _Part(number, worker, segment)
+            self._gathered = self._gathered.with_segment(worker, segment.tensors)
             self._note(steps)
             news = True
         for key in [*self._live]:
@@ -325,7 +290,7 @@ class TensorLog:
 
     def _read_live(self, key: tuple[str, int]) -> bool:
         worker, number = key
-        path = self._folder / SEGMENTS / f".{number:08}-{worker}.live"
+        path = WorkerPaths(self._folder, worker).live(number)
         live = self._live.get(key)
         if live is None:
             segment = LiveSegment()
