@@ -178,6 +178,20 @@ def test_a_rule_is_stopped_beside_others(bench: Bench, executor: LocalProcesses)
     until(lambda: not executor.checkers.lives(checker))
 
 
+def test_a_rule_that_was_stopped_before_it_began_finds_nothing(
+    bench: Bench, executor: LocalProcesses
+) -> None:
+    job = ruled(bench, "early", rule("r", **EXPLODES), rule("other", **EXPLODES))
+    (checker,) = checkers(job)
+    write(job, 0.5, float("nan"))
+    executor.checkers.stop_rule(checker, "r")
+    executor.checkers.start(job, checker)
+    until(lambda: said(checker, "other") == "IssuesFound")
+    assert said(checker, "r") == "Stopped"
+    executor.checkers.training_ended(job)
+    until(lambda: not executor.checkers.lives(checker))
+
+
 def test_a_rule_of_one_s_own_comes_from_s3_and_is_seen_beside_the_others(
     bench: Bench, executor: LocalProcesses
 ) -> None:

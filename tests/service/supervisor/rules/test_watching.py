@@ -10,7 +10,8 @@ from clary.errors import ClaryError, StorageError
 from clary.formats.log_file import encode_events
 from clary.service.state.state import State
 from clary.service.supervisor.rules.checking import RESTARTS
-from clary.service.supervisor.rules.evaluations import LOG_GROUP
+from clary.service.supervisor.rules.evaluations import LOG_GROUP, evaluations_of
+from clary.service.supervisor.rules.transitions import stopped
 from clary.settings import Settings
 from tests.service.supervisor.conftest import QUICK, Supervise, reach, submit
 from tests.service.supervisor.memory_executor import MemoryExecutor
@@ -201,6 +202,26 @@ def test_a_rule_is_stopped_alone(
     executor.end("job")
     reach(supervisor, "job", "Completed")
     assert evaluations(state, "job")["other"].status == "NoIssuesFound"
+
+
+def test_a_rule_that_was_stopped_before_its_process_began_is_not_judged(
+    state: State, executor: MemoryExecutor, supervise: Supervise
+) -> None:
+    job = ruled_job("job", rule("r"), rule("other"))
+    assert state.create_training_job(job, {}, evaluations_of(job)) is None
+    told: list[list[str]] = []
+    executor.checkers.before = lambda method: (
+        told.append(list(executor.checkers.stopped)) if method == "start" else None
+    )
+    early = evaluations(state, "job")["r"]
+    assert state.rule_evaluations.change(early.number, lambda one: stopped(one, 1)) is not None
+    supervisor = supervise()
+    wait_for(state, "job", "other", running)
+    assert told == [["r"]]
+    executor.end("job")
+    reach(supervisor, "job", "Completed")
+    ended = evaluations(state, "job")
+    assert (ended["r"].status, ended["other"].status) == ("Stopped", "NoIssuesFound")
 
 
 def test_a_new_service_goes_on_with_the_rules(

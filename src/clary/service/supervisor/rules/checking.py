@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from clary.errors import ClaryError, FormatError, StorageError
 from clary.formats.findings import RuleStatus
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # A process that dies is started again so many times.
 RESTARTS = 3
 
+_ENDING = {"Stopping", "Stopped"}
 _STOPPED = "stopped by StopProcessingJob"
 
 
@@ -45,6 +46,7 @@ class CheckerConductor:
         self._timing = timing
         self._retry_at = float("-inf")
         self._refusals = 0
+        self._stopped: set[str] = set()
 
     def step(self, evaluations: Sequence[RuleEvaluation], *, overdue_s: float | None) -> None:
         """Do what the checker's state asks for.
@@ -66,6 +68,7 @@ class CheckerConductor:
         waiting = self._stop(waiting, lives=lives)
         if not waiting:
             return
+        self._tell_stopped(evaluations, {one.configuration for one in waiting})
         if lives:
             self._mark_begun(waiting)
             if overdue_s is not None:
@@ -126,6 +129,14 @@ class CheckerConductor:
             for one in waiting:
                 details = f"the rule had not judged everything {grace_s:g} s after the training"
                 self._tell(one, "Stopped", details)
+
+    def _tell_stopped(self, evaluations: Sequence[RuleEvaluation], open_ones: Set[str]) -> None:
+        """Let the process not judge what was stopped before it began, or while it did not hear."""
+        for one in evaluations:
+            name = one.configuration
+            if one.status in _ENDING and name not in open_ones and name not in self._stopped:
+                self._checkers.stop_rule(self.checker, name)
+                self._stopped.add(name)
 
     def _revive(self, waiting: Sequence[RuleEvaluation], *, may_start: bool) -> None:
         if time.monotonic() < self._retry_at and may_start:
