@@ -144,3 +144,20 @@ def test_a_hook_that_is_closed_within_a_loss_leaves_losses_to_be_found(tmp_path,
     second.watch(net)
     functional.cross_entropy(net(PICTURES), LABELS)
     assert set(read(second).names()) == {"cross_entropy_loss_output_0"}
+
+
+def test_a_hook_that_is_closed_within_a_loss_leaves_the_next_one_to_hear_all(make_hook, read):
+    class Closing(nn.Module):
+        def forward(self, x):
+            hook.close()
+            return x.mean()
+
+    hook = make_hook()
+    net, loss = nn.Linear(2, 2), Closing()
+    hook.watch(net)
+    hook.watch_loss(loss)
+    loss(net(torch.ones(1, 2)))
+    hook = make_hook()
+    hook.watch(net)
+    functional.mse_loss(net(torch.ones(1, 2)), torch.zeros(1, 2))
+    assert "mse_loss_output_0" in read(hook).names()

@@ -54,6 +54,7 @@ class LossWatch:
         self._mode = mode
         self._began = (0, Mode.GLOBAL)
         self._has_said = False
+        self._entered = 0
         self._find = find
         self._listener: losses.Listener | None = None
         self._handles: list[RemovableHandle] = []
@@ -149,6 +150,9 @@ class LossWatch:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        while self._entered > 0:  # within a loss, whose end is not heard any more
+            self._entered -= 1
+            losses.leave()
         if self._listener is not None:
             losses.stop_listening(self._listener)
             self._listener = None
