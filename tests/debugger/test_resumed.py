@@ -74,3 +74,16 @@ def test_a_count_that_was_left_empty_is_made_up_from_what_was_captured(
     trainer.train(1)
     assert hook.steps[Mode.TRAIN] == 11
     assert TensorLog(hook.folder).steps()[-1].number == 10
+
+
+def test_a_hook_that_nobody_closed_gives_its_folder_to_the_next_one(trainer, make_hook, read):
+    forgotten = make_hook()
+    forgotten.watch(trainer.net)
+    trainer.train(2)
+    hook = make_hook()
+    assert not forgotten.watching
+    hook.watch(trainer.net)
+    trainer.train(2)
+    log = read(hook)
+    assert [step.number for step in log.steps()] == [0, 1, 2, 3]
+    assert not log.failures

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import atexit
+from pathlib import Path
 from typing import Protocol
+
+from clary.debugger.background import say
 
 
 class Closing(Protocol):
     """What is kept here."""
+
+    folder: Path
+    worker: str | None
 
     def close(self) -> None:
         """Write the rest; a second time does nothing."""
@@ -18,7 +24,15 @@ _current: list[Closing] = []
 
 
 def add(hook: Closing) -> None:
-    """A hook was made."""
+    """A hook was made; one that wrote into its folder before is closed.
+
+    Scripts and notebooks make a hook anew without closing the one before, which would keep the
+    folder, and the model that it watches, until the process ends.
+    """
+    for earlier in tuple(_open):
+        if earlier.folder == hook.folder and hook.worker in {None, earlier.worker}:
+            say(f"the hook that wrote into {hook.folder} before is closed: another one goes on")
+            earlier.close()
     if not _open:
         atexit.unregister(_close_all)
         atexit.register(_close_all)
