@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import torch
@@ -16,10 +17,27 @@ def rank() -> int:
 
 
 def worker_name() -> str:
-    """As SageMaker's debugger calls this process."""
-    return f"worker_{rank()}"
+    """As SageMaker's debugger calls this process.
+
+    Hosts of one job that train each for itself are told apart: their tensors meet in S3.
+    """
+    return f"worker_{_host() if _alone() else rank()}"
 
 
 def captures(include_workers: str) -> bool:
     """Whether this process captures, when `one` or `all` of them do."""
     return include_workers == "all" or rank() == 0
+
+
+def _alone() -> bool:
+    """Whether nothing says that other processes train together with this one."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not distributed and not os.environ.get("RANK", "").isdecimal()
+
+
+def _host() -> int:
+    """The place of this host among those of the job; 0 where nobody tells."""
+    try:
+        return int(json.loads(os.environ["SM_HOSTS"]).index(os.environ["SM_CURRENT_HOST"]))
+    except (KeyError, ValueError, AttributeError):
+        return 0
