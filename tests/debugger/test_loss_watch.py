@@ -129,23 +129,6 @@ def test_a_number_beside_the_loss_that_learns_is_kept(trainer, make_hook, read):
     assert set(read(hook).names()) == {"cross_entropy_loss_output_0", "l1_loss_output_0"}
 
 
-def test_a_hook_that_is_closed_within_a_loss_leaves_losses_to_be_found(tmp_path, make_hook, read):
-    class Closes(nn.Module):
-        def forward(self, outputs, labels):
-            first.close()
-            return functional.cross_entropy(outputs, labels)
-
-    net, loss = Net(), Closes()
-    first = make_hook(folder=tmp_path / "first")
-    first.watch(net)
-    first.watch_loss(loss)
-    loss(net(PICTURES), LABELS)
-    second = make_hook()
-    second.watch(net)
-    functional.cross_entropy(net(PICTURES), LABELS)
-    assert set(read(second).names()) == {"cross_entropy_loss_output_0"}
-
-
 def test_a_hook_that_is_closed_within_a_loss_leaves_the_next_one_to_hear_all(make_hook, read):
     class Closing(nn.Module):
         def forward(self, x):

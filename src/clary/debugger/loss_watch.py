@@ -58,7 +58,6 @@ class LossWatch:
         self._find = find
         self._listener: losses.Listener | None = None
         self._handles: list[RemovableHandle] = []
-        self._entered = 0
 
     def begin_step(self) -> None:
         """What is computed from now on belongs to another step."""
@@ -143,10 +142,6 @@ class LossWatch:
 
     def let_go(self) -> None:
         """Find and take nothing more."""
-        # Within a loss that is computed now: its end is not told any more.
-        for _ in range(self._entered):
-            losses.leave()
-        self._entered = 0
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
