@@ -309,8 +309,12 @@ import copy
 hook = smd.Hook("tensors", save_all=True, save_config=smd.SaveConfig(save_interval=1))
 hook.register_module(model)
 torch.save(model, "before.pth")
+loss = nn.CrossEntropyLoss(); hook.register_loss(loss)
+torch.jit.script(model).save("before.pt"); torch.jit.script(loss)
+assert hook.step == -1
 F.cross_entropy(model(inputs), labels).backward()
-torch.save(model, "within.pth"); copy.deepcopy(model)(inputs)
+torch.save(model, "within.pth"); torch.jit.script(model).save("within.pt")
+copy.deepcopy(model)(inputs)
 hook.close()
 torch.save(model, "after.pth")
 print(json.dumps({}))

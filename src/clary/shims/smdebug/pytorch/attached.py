@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
-import torch
+from clary.debugger.guarding import Guarded
 
 
-class Attached:
-    """A callable that torch calls from a module or a parameter, in the process that made it.
+class Attached(Guarded):
+    """A callable that torch calls from a module or a parameter; as guarded as the watcher's own.
 
-    A model that is pickled takes along one that does nothing and needs nothing of ours.
+    What it raises reaches the script: it is said of a configuration that cannot be used.
     """
 
-    # What torch.compile meets of it, it leaves as it is.
-    _torchdynamo_disable = True
-
     def __init__(self, work: Callable[[], None], *, once: bool = False) -> None:
-        self._work = work
+        super().__init__(self._run, _raise)
+        self._own = work
         self._once = once
-        self._process = os.getpid()
         self.handle: Any = None
 
-    def __call__(self, *_: Any) -> None:
-        """Do the work, without recording gradients."""
-        if os.getpid() != self._process:
-            return
+    def _run(self, *_: Any) -> None:
         if self._once and self.handle is not None:
             self.handle.remove()
-        with torch.no_grad():
-            self._work()
+        self._own()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (nullcontext(), "__exit__")
 
-    def __deepcopy__(self, _: Any) -> Attached:
-        return self
+def _raise(error: Exception) -> None:
+    raise error
