@@ -109,6 +109,10 @@ def test_a_loss_scale_may_look_for_its_size() -> None:
     assert ended is not None
     assert ended.step == 2
     assert findings(rule, gradients(1.0, np.inf, np.inf), ended=False) == []
+    weight = gradients(1.0, np.inf, np.inf).add(raw={W: [np.nan]})
+    first = issue(rule, weight)
+    assert first is not None
+    assert first.tensor == W
     bare = configured(ExplodingTensor, published_defaults="true")
     assert issue(bare, gradients(1.0, np.inf, 1.0)) is not None
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from clary.debugger.rules.learning import GRADIENT
-from clary.debugger.rules.scanning import first_offence
+from clary.debugger.rules.scanning import Offence, first_offence
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
 from clary.rules.rule import Rule
@@ -38,12 +38,9 @@ class ExplodingTensor(Rule):
     def judge(self, window: Window) -> Sequence[Finding]:
         """Look at each new tensor."""
         only_nan = self.parameters.only_nan
-
-        def measure(name: str, step: int) -> tuple[float, float] | None:
-            count = _count(window, name, step, only_nan=only_nan)
-            return (float(count), 0.0) if count and self._stays(window, name, step) else None
-
-        found = first_offence(window, self.tensors(window), measure, lambda one: -one.value)
+        found = self._first(window, at_the_end=False)
+        if found is None and window.ended:
+            found = self._first(window, at_the_end=True)
         if found is None:
             return []
         statistics = window.statistics(found.name, found.step)
@@ -66,13 +63,23 @@ class ExplodingTensor(Rule):
             )
         ]
 
-    def _stays(self, window: Window, name: str, step: int) -> bool:
+    def _first(self, window: Window, *, at_the_end: bool) -> Offence | None:
+        only_nan = self.parameters.only_nan
+
+        def measure(name: str, step: int) -> tuple[float, float] | None:
+            count = _count(window, name, step, only_nan=only_nan)
+            stays = count and self._stays(window, name, step, at_the_end=at_the_end)
+            return (float(count), 0.0) if stays else None
+
+        return first_offence(window, self.tensors(window), measure, lambda one: -one.value)
+
+    def _stays(self, window: Window, name: str, step: int, *, at_the_end: bool) -> bool:
         """Whether a tensor that is no number at a step is ill, and not only left out."""
         if self.parameters.published_defaults or not name.startswith(GRADIENT):
             return True
         captured = window.captured(name)
         place = bisect_right(captured, step)
-        enough = _AT_THE_END if window.ended and place == len(captured) else _IN_A_ROW
+        enough = _AT_THE_END if at_the_end and place == len(captured) else _IN_A_ROW
         last = captured[max(0, place - enough) : place]
         return len(last) == enough and all(
             _count(window, name, one, only_nan=False) for one in last
