@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from clary.debugger.rules.activation_units import (
-    Fractions,
-    recent_fractions,
-    unit_fractions,
-    with_units,
-)
-from clary.debugger.rules.scanning import first_offence
+from clary.debugger.rules.activation_rule import ActivationRule
+from clary.debugger.rules.scanning import Offence
 from clary.formats import rule_parameters
 from clary.formats.findings import Finding
-from clary.rules.rule import Rule
+from clary.formats.tensor_log.entries import UnitKind
+from clary.rules.source import Tensor
 from clary.rules.window import Window
 
 _LIMITS = (
@@ -26,40 +23,29 @@ _LIMITS = (
 )
 
 
-class SaturatedActivation(Rule):
+class SaturatedActivation(ActivationRule):
     """More than `threshold_layer` % of a layer's units are saturated.
 
     A unit is saturated whose input is between the activation's limits in fewer than
-    `threshold_inactivity` % of the cases: of a batch with `published_defaults`, of three batches
-    together without. With the regular expression left as published, every layer counts of which
-    the hook has kept how often its units are between the limits.
+    `threshold_inactivity` % of the cases; see `ActivationRule`.
     """
 
     parameters_model = rule_parameters.SaturatedActivation
     parameters: rule_parameters.SaturatedActivation
+    kind = "active"
+    judged = "input of a tanh or sigmoid layer"
+    published_regex = ".*tanh_input|.*sigmoid_input"
 
-    def tensors(self, window: Window) -> Sequence[str]:
-        """Inputs of tanh and sigmoid layers."""
+    def _named(self, window: Window) -> Sequence[str]:
         chosen = self.parameters
-        names = set(window.names(chosen.tensor_regex, chosen.collection_names or ()))
-        if "tensor_regex" not in chosen.model_fields_set:
-            names.update(with_units(window, "active"))
-        return sorted(names)
+        return window.names(chosen.tensor_regex, chosen.collection_names or ())
 
-    def lacks(self, window: Window) -> Finding | None:
-        """Inputs of tanh or sigmoid layers, as whole tensors or with their units counted."""
-        if any(
-            self._activity(window, name, window.captured(name)[-1]) is not None
-            for name in self.tensors(window)
-        ):
-            return None
-        return self.note(
-            window,
-            "no input of a tanh or sigmoid layer was saved with its units (looked for "
-            f"{', '.join(self.parameters.tensor_regex)})",
-            remedy="add a collection with include_regex '.*tanh_input|.*sigmoid_input' (or the "
-            "names of your activation layers) to DebugHookConfig, without reductions",
+    def _counted(self) -> UnitKind | None:
+        fields = type(self.parameters).model_fields
+        as_published = all(
+            getattr(self.parameters, limit) == fields[limit].default for limit in _LIMITS
         )
+        return self.kind if as_published else None
 
     def _limits(self, name: str) -> tuple[float, float]:
         chosen = self.parameters
@@ -67,54 +53,23 @@ class SaturatedActivation(Rule):
             return chosen.threshold_sigmoid_min, chosen.threshold_sigmoid_max
         return chosen.threshold_tanh_min, chosen.threshold_tanh_max
 
-    def _activity(self, window: Window, name: str, step: int) -> Fractions | None:
+    def _inside(self, name: str, tensor: Tensor) -> npt.NDArray[np.bool_]:
         low, high = self._limits(name)
-        fields = type(self.parameters).model_fields
-        as_published = all(
-            getattr(self.parameters, limit) == fields[limit].default for limit in _LIMITS
-        )
-        return unit_fractions(
-            window,
-            name,
-            step,
-            lambda tensor: (tensor > low) & (tensor < high),
-            "active" if as_published else None,
-        )
+        return np.asarray((tensor > low) & (tensor < high))
 
-    def judge(self, window: Window) -> Sequence[Finding]:
-        """Look at each new input."""
-        chosen = self.parameters
-
-        def measure(name: str, step: int) -> tuple[float, float] | None:
-            activity = recent_fractions(
-                window,
-                name,
-                step,
-                lambda name, step: self._activity(window, name, step),
-                published=chosen.published_defaults,
-            )
-            if activity is None or not activity.size:
-                return None
-            stuck = 100.0 * float(np.mean(100.0 * activity < chosen.threshold_inactivity))
-            return (stuck, chosen.threshold_layer) if stuck > chosen.threshold_layer else None
-
-        found = first_offence(window, self.tensors(window), measure, lambda one: -one.value)
-        if found is None:
-            return []
+    def _tell(self, window: Window, found: Offence) -> Finding:
         low, high = self._limits(found.name)
-        return [
-            self.issue(
-                window,
-                found.step,
-                f"{found.value:.0f} % of the units of {found.name} are between {low:g} and "
-                f"{high:g} in under {chosen.threshold_inactivity:g} % of the cases, more than "
-                f"{found.bound:g} % of a layer may{found.and_others()}",
-                tensor=found.name,
-                value=found.value,
-                bound=found.bound,
-                cause="the weights before the activation are too large, or its inputs are not "
-                "normalised, so that its gradient is 0",
-                remedy="normalise the inputs, use Xavier initialisation, put BatchNorm before the "
-                "activation, lower the learning rate, or use ReLU",
-            )
-        ]
+        return self.issue(
+            window,
+            found.step,
+            f"{found.value:.0f} % of the units of {found.name} are between {low:g} and "
+            f"{high:g} in under {self.parameters.threshold_inactivity:g} % of the cases, more than "
+            f"{found.bound:g} % of a layer may{found.and_others()}",
+            tensor=found.name,
+            value=found.value,
+            bound=found.bound,
+            cause="the weights before the activation are too large, or its inputs are not "
+            "normalised, so that its gradient is 0",
+            remedy="normalise the inputs, use Xavier initialisation, put BatchNorm before the "
+            "activation, lower the learning rate, or use ReLU",
+        )
