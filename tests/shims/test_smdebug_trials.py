@@ -89,6 +89,7 @@ def test_steps_and_modes(made: Made, tmp_path: Path) -> None:
     assert trial.steps(modes.PREDICT) == []
     assert trial.modes() == [modes.TRAIN, modes.EVAL]
     assert (trial.mode(5), trial.mode_step(5)) == (modes.EVAL, 0)
+    assert f"{trial.mode(5)}" == str(modes.EVAL) == "ModeKeys.EVAL"
     assert (trial.mode(3), trial.mode_step(3)) == (None, None)
     assert trial.global_step(modes.EVAL, 1) == 6
     assert trial.global_step(modes.EVAL, 7) is None
