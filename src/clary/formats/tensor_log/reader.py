@@ -300,7 +300,7 @@ class TensorLog:
                 return False
             lines, live.read_bytes = read_lines(path, live.read_bytes)
         except FileNotFoundError:  # it has become a segment just now: the next refresh has it
-            return False
+            return True
         self._note(live.segment.extend(lines))
         return bool(lines)
 
