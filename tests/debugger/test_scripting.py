@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from clary.debugger import Collection, Schedule
+from clary.debugger import Collection, Schedule, scripting
 from tests.debugger.conftest import Net, Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")
@@ -49,13 +49,13 @@ def test_functions_are_scripted_with_the_names_of_their_own_place(make_hook):
     assert float(four_times(torch.ones(()))) == 4.0
 
 
-def test_torch_is_as_before_when_nothing_is_watched(make_hook):
+def test_torch_is_as_before_when_nothing_is_watched():
     original = torch.jit.script
-    hooks = [make_hook(), make_hook()]
-    for hook in hooks:
-        hook.watch(nn.Linear(2, 2))
-        assert torch.jit.script is not original
-    hooks[0].close()
-    assert torch.jit.script is not original
-    hooks[1].close()
+    owners = [object(), object()]
+    for owner in owners:
+        scripting.allow(owner)
+        scripting.allow(owner)
+        assert torch.jit.script is not scripting.__dict__["_original"]
+    for owner in owners:
+        scripting.disallow(owner)
     assert torch.jit.script is original
