@@ -29,7 +29,8 @@ def stop(number, frame):
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
     signal.signal(getattr(signal, name), stop)
 print("ready", flush=True)
-time.sleep(60)
+for _ in range(600):  # a signal just before a sleep is seen after it
+    time.sleep(0.1)
 """
 
 

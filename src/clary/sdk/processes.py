@@ -12,11 +12,12 @@ the terminal and the standard streams; the parent waits and hands back its exit 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -24,6 +25,8 @@ from clary.errors import ClaryError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_STOPPED = frozenset(128 + number for number in STOP_SIGNALS)
+# A signal that comes between two instructions before a wait is seen when that wait is over.
+_LONGEST_WAIT_S = 1.0
 # `python -m` looks for modules in the current folder first, so that somebody's `random.py` beside
 # their photos would take the place of Python's. Honoured from Python 3.11 on.
 PROGRAM_ENVIRONMENT = {"PYTHONSAFEPATH": "1"}
@@ -72,7 +75,7 @@ def run_program(command: Sequence[str]) -> ProgramEnd:
     with _handling_signals() as received:
         process = subprocess.Popen(list(command), env={**PROGRAM_ENVIRONMENT, **os.environ})
         received.forward = lambda number: _forward(process, number)
-        code = process.wait()
+        code = _end_of(process)
         asked = received.numbers
     if code >= 0:
         return ProgramEnd(code, None, code in EXIT_STOPPED or bool(asked and code))
@@ -152,6 +155,23 @@ def _handling_signals() -> Iterator[_Received]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process while signals are handled, and return what `Popen.wait` does."""
+    if not hasattr(os, "pidfd_open"):  # anywhere but on Linux
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_LONGEST_WAIT_S)
+    handle = os.pidfd_open(process.pid)
+    try:
+        ending = select.poll()
+        ending.register(handle, select.POLLIN)
+        while not ending.poll(_LONGEST_WAIT_S * 1000):
+            pass
+    finally:
+        os.close(handle)
+    return process.wait()
 
 
 def _forward(process: subprocess.Popen[bytes], number: int) -> None:

@@ -119,13 +119,24 @@ def children_running(module: str) -> set[int]:
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            command = (stat.parent / "cmdline").read_bytes().split(b"\0")
+            if _parent(stat) == os.getpid() and module.encode() in _command(stat):
+                found.add(int(stat.parent.name))
         except OSError:  # it ended between the listing and the reading
             continue
-        if parent == os.getpid() and module.encode() in command:
-            found.add(int(stat.parent.name))
     return found
+
+
+def _parent(stat: Path) -> int:
+    return int(stat.read_text().rpartition(")")[2].split()[1])
+
+
+def _command(stat: Path) -> list[bytes]:
+    """The command line of a process; one that is just being started has none for a moment."""
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        command = (stat.parent / "cmdline").read_bytes()
+        if command:
+            return command.split(b"\0")
+    return []
 
 
 def channel(name: str, uri: str, **more: Any) -> dict[str, Any]:
