@@ -21,8 +21,9 @@ from clary.formats.tensor_log.entries import Statistics
 CANCELLATION = 1e3
 # Under this mean of squares, float32 may hold squares badly or not at all.
 VANISHING = 1e-30
-# Stays in the cache for all reductions, as doubles too.
-BLOCK = 1 << 16
+# Stays in the cache for all reductions, as doubles too. From 32,768 elements on torch divides one
+# among threads, and waking those for each block takes longer than the block.
+BLOCK = (1 << 15) - 64
 _WIDE = {torch.float64, torch.int32, torch.int64}
 
 
