@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+from clary.service.faults import validation
 
 T = TypeVar("T")
 
@@ -63,3 +65,34 @@ def page(
     chosen = list(items[begin : begin + size])
     more = begin + size < len(items)
     return chosen, write_token([*place(chosen[-1])]) if more else None
+
+
+def listed(
+    items: Iterable[T],
+    orders: Mapping[str, Callable[[T], tuple[Any, ...]]],
+    asked: Mapping[str, Any],
+    *,
+    first_by: str,
+    size: int,
+) -> tuple[list[T], dict[str, str]]:
+    """The page that a List operation asks for, and the member of its answer that leads on.
+
+    Args:
+        items: all that pass its filters.
+        orders: what SortBy names.
+        asked: its parameters, of which SortBy, SortOrder, MaxResults and NextToken count.
+        first_by: what SortBy is when it is not given.
+        size: MaxResults when it is not given.
+
+    Raises:
+        Fault: the token is not one of ours.
+    """
+    order = orders[asked.get("SortBy", first_by)]
+    descending = asked.get("SortOrder") == "Descending"
+    every = sorted(items, key=order, reverse=descending)
+    size = asked.get("MaxResults", size)
+    try:
+        chosen, token = page(every, order, asked.get("NextToken"), size, descending=descending)
+    except ValueError as error:
+        raise validation(f"Invalid NextToken: {error}.") from error
+    return chosen, {} if token is None else {"NextToken": token}

@@ -10,7 +10,7 @@ from clary.service.executors.rule_configurations import rules_of
 from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
-from clary.service.operations.pages import page
+from clary.service.operations.pages import listed
 from clary.service.operations.times import timestamp
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
@@ -51,18 +51,8 @@ def list_processing_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the processing jobs of rules that pass all filters."""
     asked = call.parameters
     found = [one for one in office.state.rule_evaluations.select() if _passes(one, asked)]
-    order = _ORDERS[asked.get("SortBy", "CreationTime")]
-    descending = asked.get("SortOrder") == "Descending"
-    found.sort(key=order, reverse=descending)
-    size = asked.get("MaxResults", PAGE_SIZE)
-    try:
-        chosen, token = page(found, order, asked.get("NextToken"), size, descending=descending)
-    except ValueError as error:
-        raise validation(f"Invalid NextToken: {error}.") from error
-    answer: dict[str, Any] = {"ProcessingJobSummaries": [_summary(one) for one in chosen]}
-    if token is not None:
-        answer["NextToken"] = token
-    return answer
+    chosen, onward = listed(found, _ORDERS, asked, first_by="CreationTime", size=PAGE_SIZE)
+    return {"ProcessingJobSummaries": [_summary(one) for one in chosen], **onward}
 
 
 def stop_processing_job(office: Office, call: Call) -> Mapping[str, Any]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.service.call import Call
-from clary.service.faults import validation
 from clary.service.office import Handler, Office
 from clary.service.operations.describing import summary
 from clary.service.operations.list_filters import passes
-from clary.service.operations.pages import page
+from clary.service.operations.pages import listed
 from clary.service.state.training_jobs import JobSummary
 
 PAGE_SIZE = 10
@@ -28,18 +27,8 @@ def list_training_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     status = asked.get("StatusEquals")
     known = office.state.training_jobs.summaries((status,) if status else ())
     jobs = [job for job in known if _passes(job, asked)]
-    order = _ORDERS[asked.get("SortBy", "CreationTime")]
-    descending = asked.get("SortOrder") == "Descending"
-    jobs.sort(key=order, reverse=descending)
-    size = asked.get("MaxResults", PAGE_SIZE)
-    try:
-        chosen, token = page(jobs, order, asked.get("NextToken"), size, descending=descending)
-    except ValueError as error:
-        raise validation(f"Invalid NextToken: {error}.") from error
-    answer: dict[str, Any] = {"TrainingJobSummaries": [summary(job) for job in chosen]}
-    if token is not None:
-        answer["NextToken"] = token
-    return answer
+    chosen, onward = listed(jobs, _ORDERS, asked, first_by="CreationTime", size=PAGE_SIZE)
+    return {"TrainingJobSummaries": [summary(job) for job in chosen], **onward}
 
 
 def _passes(job: JobSummary, asked: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
-from clary.service.operations.pages import page, read_token, write_token
+from clary.service.operations.pages import listed, page, read_token, write_token
 from clary.service.operations.tuning_describing import objectives_of, summary, trial_summary
 from clary.service.operations.tuning_jobs import no_such_tuning_job
 from clary.service.state.state import State
@@ -37,19 +37,9 @@ def list_tuning_jobs(office: Office, call: Call) -> Mapping[str, Any]:
     status = asked.get("StatusEquals")
     known = office.state.tuning_jobs.select((status,) if status else ())
     jobs = [job for job in known if passes(job, asked)]
-    order = _ORDERS[asked.get("SortBy", "Name")]
-    descending = asked.get("SortOrder") == "Descending"
-    jobs.sort(key=order, reverse=descending)
-    size = asked.get("MaxResults", PAGE_SIZE)
-    try:
-        chosen, token = page(jobs, order, asked.get("NextToken"), size, descending=descending)
-    except ValueError as error:
-        raise validation(f"Invalid NextToken: {error}.") from error
+    chosen, onward = listed(jobs, _ORDERS, asked, first_by="Name", size=PAGE_SIZE)
     shown = [summary(office.state, job) for job in chosen]
-    answer: dict[str, Any] = {"HyperParameterTuningJobSummaries": shown}
-    if token is not None:
-        answer["NextToken"] = token
-    return answer
+    return {"HyperParameterTuningJobSummaries": shown, **onward}
 
 
 def list_trials(office: Office, call: Call) -> Mapping[str, Any]:
