@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,9 +46,12 @@ class RuleConfiguration(BaseModel):
 
 
 class RuleRequest(BaseModel):
-    """The rules to check, and where the tensors are.
+    """The rules to check, and what they judge.
 
-    `tensors` is a folder for each host of the job (its `output/tensors`); they need not exist yet.
+    All rules of a request are of one `kind`. The debugger's judge `tensors`, a folder for each host
+    of the job (its `output/tensors`); the profiler's judge `profiles` (its `output/profiler`). They
+    need not exist yet. `started_s` is when the job began, in seconds since 1970, and `about` is what
+    a report shows of it, by the words it uses.
     `learning` is what the training job says of itself, each key optional: `pretrained` and `frozen`
     (true or false), `classes` (how many), `hyperparameters` (names and texts).
     """
@@ -57,9 +60,13 @@ class RuleRequest(BaseModel):
 
     version: int = VERSION
     job: str
-    tensors: tuple[Path, ...]
+    tensors: tuple[Path, ...] = ()
     rules: tuple[RuleConfiguration, ...]
     learning: dict[str, Any] = {}
+    kind: Literal["debug", "profiler"] = "debug"
+    profiles: tuple[Path, ...] = ()
+    started_s: float | None = None
+    about: dict[str, str] = {}
 
     def write(self, folder: Path) -> None:
         """Put it into the folder.

@@ -1,0 +1,131 @@
+"""What is known of a job's time, read from the files of all its hosts while they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clary.formats.system_metrics import SystemMetrics
+from clary.formats.timeline.entries import Facts, Mode, Span
+from clary.formats.timeline.reader import STEP_DTYPE, Timeline, Worker
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JobTimes:
+    """When the job began and ended, in seconds since 1970, as the service or the program says.
+
+    None: not known, or not over yet.
+    """
+
+    name: str = ""
+    started_s: float | None = None
+    ended_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else a report shows of the job, by the words it uses: instance type, status, …"""
+
+
+class Host:
+    """One host of a job: what its machine did, and what its processes did. One thread uses it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        """Nothing is read before the first refresh.
+
+        Args:
+            name: such as `algo-1`.
+            folder: its folder of the profiler, which need not exist yet.
+        """
+        self.name = name
+        self.folder = folder
+        self.system = SystemMetrics(folder)
+        self.timeline = Timeline(folder)
+
+    @property
+    def workers(self) -> Mapping[str, Worker]:
+        """The processes that train, by name."""
+        return self.timeline.workers
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+            OSError: a file cannot be read.
+        """
+        return any([self.system.refresh(), self.timeline.refresh()])
+
+
+class Profile:
+    """All hosts of a job. One thread uses it; it changes when it is refreshed."""
+
+    def __init__(self, hosts: Sequence[Host], job: JobTimes | None = None) -> None:
+        """Nothing is read before the first refresh."""
+        self.hosts = tuple(hosts)
+        self.job = job or JobTimes()
+
+    @classmethod
+    def open(cls, folders: Sequence[Path], job: JobTimes | None = None) -> Profile:
+        """Of the folders of a job's hosts, `algo-1` first, read once."""
+        profile = cls([Host(f"algo-{n}", folder) for n, folder in enumerate(folders, 1)], job)
+        profile.refresh()
+        return profile
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+            OSError: a file cannot be read.
+        """
+        news = [host.refresh() for host in self.hosts]
+        return any(news)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The processes that train, of all hosts."""
+        return tuple(worker for host in self.hosts for worker in host.workers.values())
+
+    @property
+    def main(self) -> Worker | None:
+        """The process whose steps speak for the training: the first; None while there is none."""
+        return next(iter(self.workers), None)
+
+    @property
+    def facts(self) -> Facts | None:
+        """What the first process says of itself."""
+        return None if self.main is None else self.main.facts
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Of the first process."""
+        return () if self.main is None else self.main.spans
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+        return tuple(dict.fromkeys(text for one in self.workers for text in one.failures))
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """First and last moment that is known of, in seconds since 1970; None where nothing is."""
+        moments = [m for m in (self.job.started_s, self.job.ended_s) if m is not None]
+        for host in self.hosts:
+            for dimension, name in host.system.keys:
+                times, _ = host.system.series(dimension, name)
+                moments += [float(times[0]), float(times[-1])]
+        for worker in self.workers:
+            steps = worker.steps()
+            if len(steps):
+                ends = steps["start_us"] / 1e6 + steps["seconds"]
+                moments += [float(steps["start_us"][0]) / 1e6, float(ends.max())]
+        return (min(moments), max(moments)) if moments else None
+
+    def steps(self, mode: Mode | None = None) -> npt.NDArray[Any]:
+        """Of the first process: `STEP_DTYPE`."""
+        return np.empty(0, STEP_DTYPE) if self.main is None else self.main.steps(mode)

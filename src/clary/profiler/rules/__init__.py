@@ -1,0 +1,1 @@
+"""The rules of the profiler, by the names that SageMaker gives them."""
