@@ -27,6 +27,9 @@ LOG_FILE = "log"
 # What a file system takes as a name, less what is put behind it.
 _NAME_LIMIT_BYTES = 200
 
+RuleKind = Literal["debug", "profiler"]
+"""What rules judge: what a training computes, or where its time goes."""
+
 
 class RuleConfiguration(BaseModel):
     """One rule to check.
@@ -50,8 +53,8 @@ class RuleRequest(BaseModel):
 
     All rules of a request are of one `kind`. The debugger's judge `tensors`, a folder for each host
     of the job (its `output/tensors`); the profiler's judge `profiles` (its `output/profiler`). They
-    need not exist yet. `started_s` is when the job began, in seconds since 1970, and `about` is what
-    a report shows of it, by the words it uses.
+    need not exist yet. `started_s` is when the job's own code began, in seconds since 1970, and
+    `about` is what a report shows of the job, by the words it uses.
     `learning` is what the training job says of itself, each key optional: `pretrained` and `frozen`
     (true or false), `classes` (how many), `hyperparameters` (names and texts).
     """
@@ -63,7 +66,7 @@ class RuleRequest(BaseModel):
     tensors: tuple[Path, ...] = ()
     rules: tuple[RuleConfiguration, ...]
     learning: dict[str, Any] = {}
-    kind: Literal["debug", "profiler"] = "debug"
+    kind: RuleKind = "debug"
     profiles: tuple[Path, ...] = ()
     started_s: float | None = None
     about: dict[str, str] = {}
