@@ -1,35 +1,45 @@
 """System metrics as SageMaker lays them out: JSON lines, a file for each minute and host.
 
     profiler/system/incremental/<YYYYMMDDHH>/<minute, seconds since 1970>.<node>.json
+    profiler/system/failures.jsonl         what went wrong with the sampling itself
 
     {"Type":"cpu","Name":"cpu0","Dimension":"CPUUtilization","Value":97.5,"NodeId":"algo-1",
      "Timestamp":1591748109.23}
 
-| Type     | Name                | Dimension              | Value                                |
-|----------|---------------------|------------------------|--------------------------------------|
-| cpu      | cpu<n>              | CPUUtilization         | percent of the core                  |
-| cpu      | cpu<n>              | I/OWaitPercentage      | percent of the core                  |
-| memory   | MemoryUsedPercent   | Memory                 | percent of the host's                |
-| gpu      | gpu<n>              | GPUUtilization         | percent                              |
-| gpu      | gpu<n>              | GPUMemoryUtilization   | percent of its memory that is in use |
-| gpu      | gpu<n>              | GPUPower               | watts (Clary's own)                  |
-| gpu      | gpu<n>              | GPUTemperature         | degrees Celsius (Clary's own)        |
-| network  | BytesSent, BytesReceived | Algorithm         | bytes a second, of the host          |
-| disk     | BytesRead, BytesWritten  | Disk              | bytes a second, of the host (own)    |
-| process  | CPUUtilization      | Process                | percent of one core, of the job      |
-| process  | MemoryBytes         | Process                | resident bytes of the job            |
-| process  | BytesRead, BytesWritten  | Process           | bytes a second from and to disks     |
-| process  | Processes, Threads  | Process                | how many the job has                 |
+| Type     | Name                          | Dimension            | Value                        |
+|----------|-------------------------------|----------------------|------------------------------|
+| cpu      | cpu<n>                        | CPUUtilization       | percent of the core          |
+| cpu      | cpu<n>                        | I/OWaitPercentage    | percent of the core          |
+| memory   | MemoryUsedPercent             | Memory               | percent of the host's        |
+| gpu      | gpu<n>                        | GPUUtilization       | percent of the time          |
+| gpu      | gpu<n>                        | GPUMemoryUtilization | percent in use of its memory |
+| network  | ReceiveBytesPerSecond,        | Algorithm            | of the host, loopback left   |
+|          | TransmitBytesPerSecond        |                      | out                          |
+| i/o      | ReadThroughputInBytesPerSecond, | Disk               | of the host's disks          |
+|          | WriteThroughputInBytesPerSecond |                    |                              |
+| i/o      | IOPS                          | Disk                 | reads and writes a second    |
+| device   | power<n>                      | PowerWatts           | of a GPU (Clary's own)       |
+| device   | temperature<n>                | TemperatureCelsius   | of a GPU (own)               |
+| process  | CPUUtilization                | Process              | percent of one core, the job |
+|          |                               |                      | (own)                        |
+| process  | MemoryBytes                   | Process              | resident bytes of the job    |
+| process  | BytesRead, BytesWritten       | Process              | a second, from and to disks  |
+| process  | Processes, Threads            | Process              | how many the job has         |
 
-What is Clary's own has a Type or Dimension of its own, which SageMaker's readers pass over. Times
-are UTC; the values of one snapshot bear one Timestamp.
+In a file the Dimension of memory and i/o is empty, as SageMaker has it. What is Clary's own has a
+Type of its own, which SageMaker's readers draw nowhere. Times are UTC; the values of one snapshot
+bear one Timestamp. See `docs/formats/system_metrics.md`.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,9 +49,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-INTERVALS_MS = (100, 200, 500, 1000, 5000, 60000)
-"""What SageMaker allows."""
-DEFAULT_INTERVAL_MS = 500
+# What has no dimension in a file, by Type.
+_UNNAMED = {"memory": "Memory", "i/o": "Disk"}
 
 
 class Metric(NamedTuple):
@@ -61,30 +70,69 @@ def metrics_file(profiler: Path, node: str, at_s: float) -> Path:
 
 
 def append_snapshot(profiler: Path, node: str, at_s: float, metrics: Iterable[Metric]) -> None:
-    """Add what was measured at one moment, in one write.
+    """Add what was measured at one moment: all of it, or nothing.
+
+    A value that is no number is left out. One process writes the files of a node.
+
+    Args:
+        profiler: the host's folder of the profiler.
+        node: `algo-<n>`, for readers of SageMaker's find no other.
+        at_s: seconds since 1970.
+        metrics: what was measured.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or the disk is full.
     """
-    lines = [
-        json.dumps(
-            {
-                "Type": one.type,
-                "Name": one.name,
-                "Dimension": one.dimension,
-                "Value": round(one.value, 3),
-                "NodeId": node,
-                "Timestamp": round(at_s, 6),
-            },
-            separators=(",", ":"),
-        )
+    end = f',"NodeId":{json.dumps(node)},"Timestamp":{at_s:.6f}}}\n'
+    content = "".join(
+        f"{_beginning(one.type, one.name, one.dimension)}{round(one.value, 3)!r}{end}"
         for one in metrics
-    ]
+        if math.isfinite(one.value)
+    ).encode()
     path = metrics_file(profiler, node, at_s)
     with storage_errors(path):
+        _append(path, content)
+
+
+@lru_cache(maxsize=4096)
+def _beginning(kind: str, name: str, dimension: str) -> str:
+    """Of a line. It is the same in each snapshot, and a machine may have hundreds of cores."""
+    unnamed = _UNNAMED.get(kind) == dimension
+    fields = {"Type": kind, "Name": name, "Dimension": "" if unnamed else dimension}
+    return json.dumps(fields, separators=(",", ":"))[:-1] + ',"Value":'
+
+
+def _append(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o644)
+    except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
+        handle = os.open(path, flags, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(handle, memoryview(content)[written:])
+        except OSError:
+            # SageMaker's readers refuse a file with half a line in its middle.
+            os.ftruncate(handle, size)
+            raise
+    finally:
+        os.close(handle)
+
+
+def failures_file(profiler: Path) -> Path:
+    """Where it is said what went wrong with the sampling itself."""
+    return profiler / "system" / "failures.jsonl"
+
+
+def record_failure(profiler: Path, text: str) -> None:
+    """Say what went wrong with the sampling itself; never raises."""
+    line = json.dumps({"at_us": time.time_ns() // 1000, "text": text}).encode() + b"\n"
+    with suppress(OSError):
+        _append(failures_file(profiler), line)
 
 
 Key = tuple[str, str]
@@ -97,9 +145,11 @@ class SystemMetrics:
     def __init__(self, profiler: Path) -> None:
         """Nothing is read before the first refresh; the folder need not exist yet."""
         self._folder = profiler / "system" / "incremental"
+        self._told = failures_file(profiler)
         self._read: dict[Path, int] = {}
         self._times: dict[Key, list[float]] = {}
         self._values: dict[Key, list[float]] = {}
+        self._failures: list[str] = []
         self.nodes: set[str] = set()
 
     def refresh(self) -> bool:
@@ -110,24 +160,34 @@ class SystemMetrics:
         """
         new = False
         for path in sorted(self._folder.glob("*/*.json")):
-            read = self._read.get(path, 0)
-            if path.stat().st_size <= read:
-                continue
-            with path.open("rb") as file:
-                file.seek(read)
-                content = file.read()
-            whole = content.rfind(b"\n") + 1
-            self._read[path] = read + whole
-            for line in content[:whole].splitlines():
+            for line in self._new_lines(path):
                 new = self._take(line) or new
+        if self._told.exists():
+            for line in self._new_lines(self._told):
+                with suppress(ValueError, KeyError, TypeError):
+                    self._failures.append(str(json.loads(line)["text"]))
+                    new = True
         return new
+
+    def _new_lines(self, path: Path) -> list[bytes]:
+        """The whole lines that were not read yet."""
+        read = self._read.get(path, 0)
+        if path.stat().st_size <= read:
+            return []
+        with path.open("rb") as file:
+            file.seek(read)
+            content = file.read()
+        whole = content.rfind(b"\n") + 1
+        self._read[path] = read + whole
+        return content[:whole].splitlines()
 
     def _take(self, line: bytes) -> bool:
         try:
             event = json.loads(line)
-            key = (str(event["Dimension"]), str(event.get("Name") or event["Dimension"]))
+            dimension = str(event.get("Dimension") or _UNNAMED.get(event["Type"], ""))
+            key = (dimension, str(event.get("Name") or dimension))
             at, value = float(event["Timestamp"]), float(event["Value"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return False  # a line that a full disk has cut off
         self.nodes.add(str(event.get("NodeId", "")))
         self._times.setdefault(key, []).append(at)
@@ -138,6 +198,11 @@ class SystemMetrics:
     def keys(self) -> tuple[Key, ...]:
         """What was measured, sorted: (dimension, name)."""
         return tuple(sorted(self._times))
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the sampling itself."""
+        return tuple(dict.fromkeys(self._failures))
 
     def series(self, dimension: str, name: str) -> tuple[Floats, Floats]:
         """Times in seconds since 1970, rising, and as many values; empty for strangers."""

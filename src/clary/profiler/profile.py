@@ -109,7 +109,9 @@ class Profile:
     @property
     def failures(self) -> tuple[str, ...]:
         """What went wrong with the watching itself."""
-        return tuple(dict.fromkeys(text for one in self.workers for text in one.failures))
+        sampling = [text for host in self.hosts for text in host.system.failures]
+        recording = [text for worker in self.workers for text in worker.failures]
+        return tuple(dict.fromkeys(sampling + recording))
 
     @property
     def bounds(self) -> tuple[float, float] | None:
