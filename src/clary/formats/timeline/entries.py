@@ -74,19 +74,21 @@ class StepRecord:
 class LoadRecord:
     """One batch as a loader made it, in the training's own process or in one of its workers.
 
-    `worker` counts from 0; -1 is the process that trains.
+    `worker` counts from 0; -1 is the process that trains. `cpu_s` is what its process used of
+    `seconds`: what is left of them it waited, for a disk or a network. NaN is not measured.
     """
 
     start_us: int
     seconds: float
     pictures: int
     worker: int
+    cpu_s: float = _NAN
 
-    LAYOUT = struct.Struct("<qfIi")
+    LAYOUT = struct.Struct("<qfIif")
 
     def pack(self) -> bytes:
         """As it stands in a file."""
-        return self.LAYOUT.pack(self.start_us, self.seconds, self.pictures, self.worker)
+        return self.LAYOUT.pack(self.start_us, self.seconds, self.pictures, self.worker, self.cpu_s)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,11 @@ STEP_DTYPE = np.dtype(
 """`StepRecord` for numpy; `phases_s` and `device_s` are (records, 5)."""
 
 LOAD_DTYPE = np.dtype(
-    [("start_us", "<i8"), ("seconds", "<f4"), ("pictures", "<u4"), ("worker", "<i4")]
-)
+    [
+        ("start_us", "<i8"), ("seconds", "<f4"), ("pictures", "<u4"), ("worker", "<i4"),
+        ("cpu_s", "<f4"),
+    ]
+)  # fmt: skip
 """`LoadRecord` for numpy."""
 
 Records = npt.NDArray[Any]
