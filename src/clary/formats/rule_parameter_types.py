@@ -69,33 +69,17 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Step = Annotated[int, Field(ge=0)]
 
-_Parameters = TypeVar("_Parameters", bound="RuleParameters")
+_Parameters = TypeVar("_Parameters", bound="ParsedParameters")
 
 
-class RuleParameters(BaseModel):
-    """What every rule takes; the base of each rule's own parameters.
+class ParsedParameters(BaseModel):
+    """The parameters of a rule, from strings.
 
     A parameter that is `None` or empty text is as if it had not been given, as SageMaker's
     documentation writes defaults. Names of rules' own parameters are AWS's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    start_step: Step = Field(0, description="the first step that is judged")
-    end_step: Step | None = Field(None, description="judged are steps before this one")
-    published_defaults: bool = Field(
-        False,
-        description="judge by SageMaker's bare thresholds, without regard to frozen or pretrained "
-        "layers and to noise",
-    )
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _regular_expressions(cls, value: Any, info: Any) -> Any:
-        name = info.field_name or ""
-        if "regex" in name and isinstance(value, tuple):
-            return _check_patterns(value)
-        return value
 
     @classmethod
     def parse(
@@ -122,7 +106,27 @@ class RuleParameters(BaseModel):
         return {name: _text(getattr(self, name)) for name in sorted(self.model_fields_set)}
 
 
-def _sentence(model: type[RuleParameters], rule: str, problem: Any) -> str:
+class RuleParameters(ParsedParameters):
+    """What every rule that judges tensors takes; the base of each rule's own parameters."""
+
+    start_step: Step = Field(0, description="the first step that is judged")
+    end_step: Step | None = Field(None, description="judged are steps before this one")
+    published_defaults: bool = Field(
+        False,
+        description="judge by SageMaker's bare thresholds, without regard to frozen or pretrained "
+        "layers and to noise",
+    )
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _regular_expressions(cls, value: Any, info: Any) -> Any:
+        name = info.field_name or ""
+        if "regex" in name and isinstance(value, tuple):
+            return _check_patterns(value)
+        return value
+
+
+def _sentence(model: type[ParsedParameters], rule: str, problem: Any) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else ""
     if not name:
         return str(problem["msg"]).removeprefix("Value error, ")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clary.formats.findings import Finding
-from clary.formats.rule_parameter_types import RuleParameters
+from clary.formats.profiler_rule_parameters import ProfilerParameters
 from clary.profiler.profile import Profile
 
 
@@ -44,13 +44,13 @@ class ProfilerRule(ABC):
     between two calls, reads no clock and no file. It sees all that is known so far each time.
     """
 
-    parameters_model: ClassVar[type[RuleParameters]] = RuleParameters
+    parameters_model: ClassVar[type[ProfilerParameters]] = ProfilerParameters
     description: ClassVar[str] = ""
     """What it looks for, in one sentence."""
     recommendation: ClassVar[str] = ""
     """What to do in general where it fires, in one sentence; findings say it of the case."""
 
-    def __init__(self, parameters: RuleParameters | None = None) -> None:
+    def __init__(self, parameters: ProfilerParameters | None = None) -> None:
         self.parameters = parameters or self.parameters_model.parse({}, type(self).__name__)
 
     @classmethod
