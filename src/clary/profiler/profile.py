@@ -126,6 +126,8 @@ class Profile:
             if len(steps):
                 ends = steps["start_us"] / 1e6 + steps["seconds"]
                 moments += [float(steps["start_us"][0]) / 1e6, float(ends.max())]
+            for span in worker.spans:
+                moments += [span.start_us / 1e6, span.end_us / 1e6]
         return (min(moments), max(moments)) if moments else None
 
     def steps(self, mode: Mode | None = None) -> npt.NDArray[Any]:

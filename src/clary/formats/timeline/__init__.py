@@ -4,7 +4,7 @@
     profiler/timeline/<worker>/facts.json          `Facts`: what is trained, on what, how it loads
     profiler/timeline/<worker>/steps-<n>.bin       `StepRecord`s, one after the other
     profiler/timeline/<worker>/spans-<n>.jsonl     `Span`s: what takes its time beside the steps
-    profiler/timeline/<worker>/loads-<pid>.bin     `LoadRecord`s: batches as a loader made them
+    profiler/timeline/<worker>/loads-<pid>-<n>.bin `LoadRecord`s: batches as a loader made them
     profiler/timeline/<worker>/operators-<first>-<last>.json   `Operators` of chosen steps
     profiler/timeline/<worker>/trace-<first>-<last>.json.gz    their Chrome trace
     profiler/timeline/<worker>/functions-<first>-<last>.json   `Functions` of chosen steps

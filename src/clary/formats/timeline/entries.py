@@ -167,10 +167,10 @@ class Facts:
                 f"{VERSION}: update Clary"
             )
         loading = {
-            key: _known(Loading, content[key]) if content.get(key) else None
+            key: known_entry(Loading, content[key]) if content.get(key) else None
             for key in ("train_loading", "valid_loading")
         }
-        return _known(cls, {**content, **loading})
+        return known_entry(cls, {**content, **loading})
 
 
 @dataclass(frozen=True)
@@ -232,9 +232,14 @@ class Functions:
 _Entry = TypeVar("_Entry")
 
 
-def _known(cls: type[_Entry], content: Mapping[str, Any]) -> _Entry:
+def known_entry(cls: type[_Entry], content: Mapping[str, Any]) -> _Entry:
+    """An entry of its fields by name; what a later program has added is left out.
+
+    Raises:
+        FormatError: one that it needs is missing.
+    """
     names = {one.name for one in fields(cls)}  # type: ignore[arg-type]
     try:
         return cls(**{key: value for key, value in content.items() if key in names})
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise FormatError(f"an entry of the timeline is damaged: {error}") from error

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clary.errors import FormatError
 from clary.formats.timeline.entries import (
     PHASES,
+    VERSION,
     Facts,
     Function,
     Functions,
@@ -22,7 +22,9 @@ from clary.formats.timeline.entries import (
     Operators,
     Span,
     StepRecord,
+    known_entry,
 )
+from clary.formats.timeline.growing_files import LineFiles, RecordFiles, Records
 from clary.formats.timeline.writer import LOADS_MAGIC, STEPS_MAGIC
 
 STEP_DTYPE = np.dtype(
@@ -49,7 +51,9 @@ LOAD_DTYPE = np.dtype(
 )  # fmt: skip
 """`LoadRecord` for numpy."""
 
-Records = npt.NDArray[Any]
+_Stamp = tuple[str, int, int, int]
+
+__all__ = ["LOAD_DTYPE", "STEP_DTYPE", "Records", "Timeline", "Worker"]
 
 
 class Worker:
@@ -68,9 +72,11 @@ class Worker:
         self.operators: tuple[Operators, ...] = ()
         self.functions: tuple[Functions, ...] = ()
         self.failures: tuple[str, ...] = ()
-        self._steps = _Files(folder, "steps-*.bin", STEPS_MAGIC, STEP_DTYPE)
-        self._loads = _Files(folder, "loads-*.bin", LOADS_MAGIC, LOAD_DTYPE)
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._steps = RecordFiles(folder, "steps-*.bin", STEPS_MAGIC, STEP_DTYPE)
+        self._loads = RecordFiles(folder, "loads-*.bin", LOADS_MAGIC, LOAD_DTYPE)
+        self._spans = LineFiles(folder, "spans-*.jsonl")
+        self._failures = LineFiles(folder, "failures.jsonl")
+        self._seen: dict[str, list[_Stamp]] = {}
 
     def steps(self, mode: Mode | None = None) -> Records:
         """`StepRecord`s in the order of their start, of one mode or of all: `STEP_DTYPE`."""
@@ -93,33 +99,33 @@ class Worker:
         if self._changed("facts.json"):
             self.facts = Facts.from_json(_read_json(self.folder / "facts.json"))
             new = True
-        if self._changed("spans-*.jsonl"):
-            lines = _read_lines(self.folder, "spans-*.jsonl")
-            self.spans = tuple(sorted((Span(**one) for one in lines), key=lambda one: one.start_us))
+        spans = self._spans.new_entries(lambda one: known_entry(Span, one))
+        if spans:
+            self.spans = tuple(sorted((*self.spans, *spans), key=lambda one: one.start_us))
             new = True
-        if self._changed("operators-*.json"):
-            found = [_read_json(path) for path in sorted(self.folder.glob("operators-*.json"))]
-            self.operators = tuple(_operators(one) for one in found)
-            new = True
-        if self._changed("functions-*.json"):
-            found = [_read_json(path) for path in sorted(self.folder.glob("functions-*.json"))]
-            self.functions = tuple(_functions(one) for one in found)
-            new = True
-        if self._changed("failures.jsonl"):
-            self.failures = tuple(
-                str(one.get("text", "")) for one in _read_lines(self.folder, "failures.jsonl")
-            )
-            new = True
-        return new
+        for pattern, take in (
+            ("operators-*.json", self._take_operators),
+            ("functions-*.json", self._take_functions),
+        ):
+            if self._changed(pattern):
+                take(sorted(self.folder.glob(pattern)))
+                new = True
+        failures = self._failures.new_entries(lambda one: str(one.get("text", "")))
+        self.failures += tuple(failures)
+        return new or bool(failures)
+
+    def _take_operators(self, paths: list[Path]) -> None:
+        self.operators = tuple(_operators(path) for path in paths)
+
+    def _take_functions(self, paths: list[Path]) -> None:
+        self.functions = tuple(_functions(path) for path in paths)
 
     def _changed(self, pattern: str) -> bool:
-        stats = [path.stat() for path in self.folder.glob(pattern)]
-        seen = (
-            sum(one.st_size for one in stats),
-            max((one.st_mtime_ns for one in stats), default=0),
-        )
-        changed = bool(stats) and self._seen.get(pattern) != seen
-        self._seen[pattern] = seen
+        """Whether there are other files than at the last call; each is replaced as a whole."""
+        found = [(path.name, path.stat()) for path in sorted(self.folder.glob(pattern))]
+        stamps = [(name, one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found]
+        changed = bool(stamps) and self._seen.get(pattern) != stamps
+        self._seen[pattern] = stamps
         return changed
 
 
@@ -149,55 +155,12 @@ class Timeline:
         """
         if self._folder.is_dir():
             for folder in self._folder.iterdir():
-                if folder.is_dir() and folder.name not in self._workers:
+                if folder.name.startswith(".") or not folder.is_dir():
+                    continue
+                if folder.name not in self._workers:
                     self._workers[folder.name] = Worker(folder)
         news = [worker.refresh() for worker in self._workers.values()]
         return any(news)
-
-
-class _Files:
-    """Files of fixed records that only grow; a record that is not whole yet is left out."""
-
-    def __init__(self, folder: Path, pattern: str, magic: bytes, dtype: np.dtype[Any]) -> None:
-        self._folder = folder
-        self._pattern = pattern
-        self._magic = magic
-        self._dtype = dtype
-        self._parts: dict[str, tuple[int, Records]] = {}
-        self.records: Records = np.empty(0, dtype)
-
-    def refresh(self) -> bool:
-        new = False
-        for path in sorted(self._folder.glob(self._pattern)):
-            read, records = self._parts.get(path.name, (0, np.empty(0, self._dtype)))
-            size = path.stat().st_size
-            if size <= max(read, len(self._magic)):
-                continue
-            with path.open("rb") as file:
-                if not read:
-                    self._check(path, file.read(len(self._magic)))
-                    read = len(self._magic)
-                file.seek(read)
-                content = file.read()
-            whole = len(content) // self._dtype.itemsize * self._dtype.itemsize
-            if whole:
-                more = np.frombuffer(content[:whole], self._dtype)
-                self._parts[path.name] = (read + whole, np.concatenate([records, more]))
-                new = True
-        if new:
-            together = np.concatenate([self._parts[name][1] for name in sorted(self._parts)])
-            self.records = together[np.argsort(together["start_us"], kind="stable")]
-        return new
-
-    def _check(self, path: Path, magic: bytes) -> None:
-        if magic == self._magic:
-            return
-        if magic[:12] == self._magic[:12] and magic[12:].isdigit():
-            raise FormatError(
-                f"{path} is of version {int(magic[12:])}, this Clary reads up to "
-                f"{int(self._magic[12:])}: update Clary"
-            )
-        raise FormatError(f"{path} is damaged: it does not begin as a file of a timeline does")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -210,26 +173,28 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_lines(folder: Path, pattern: str) -> list[dict[str, Any]]:
-    """Whole lines of all files; one that a kill has cut off is left out."""
-    lines = []
-    for path in sorted(folder.glob(pattern)):
-        for line in path.read_bytes().split(b"\n"):
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-    return lines
+def _operators(path: Path) -> Operators:
+    content = _read_json(path)
+    operators = tuple(known_entry(Operator, one) for one in content.get("operators", ()))
+    return known_entry(Operators, {**_window(content, path), "operators": operators})
 
 
-def _operators(content: dict[str, Any]) -> Operators:
-    operators = tuple(Operator(**one) for one in content["operators"])
-    return Operators(**{**content, "operators": operators, "mode": Mode(content["mode"])})
+def _functions(path: Path) -> Functions:
+    content = _read_json(path)
+    functions = tuple(known_entry(Function, one) for one in content.get("functions", ()))
+    return known_entry(Functions, {**_window(content, path), "functions": functions})
 
 
-def _functions(content: dict[str, Any]) -> Functions:
-    functions = tuple(Function(**one) for one in content["functions"])
-    return Functions(**{**content, "functions": functions, "mode": Mode(content["mode"])})
+def _window(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    version, mode = content.get("version", VERSION), content.get("mode")
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError(
+            f"{path} is of version {version}, this Clary reads up to {VERSION}: update Clary"
+        )
+    try:
+        return {**content, "mode": Mode(mode)}
+    except ValueError as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
 
 
 assert LOAD_DTYPE.itemsize == LoadRecord.LAYOUT.size

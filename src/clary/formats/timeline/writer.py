@@ -6,6 +6,7 @@ in S3 is made anew only of what still grows. What a kill cuts off is the record 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -28,6 +29,7 @@ STEPS_MAGIC = b"clary-steps-0001"
 LOADS_MAGIC = b"clary-loads-0001"
 ROTATE_S = 60.0
 ROTATE_BYTES = 256 << 10
+_RESERVE_BYTES = 8192
 
 
 def worker_folder(profiler: Path, worker: str) -> Path:
@@ -55,6 +57,10 @@ class TimelineWriter:
         self.folder = worker_folder(profiler, worker)
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+        # Given back when a failure is told, so that a full disk has room for the sentence.
+        self._reserve = self.folder / ".reserve"
+        with suppress(OSError):
+            self._reserve.write_bytes(os.urandom(_RESERVE_BYTES))
         self._steps = _Growing(self.folder, "steps", "bin", STEPS_MAGIC)
         self._spans = _Growing(self.folder, "spans", "jsonl", b"")
 
@@ -62,7 +68,7 @@ class TimelineWriter:
         """Add steps, in the order in which they began.
 
         Raises:
-            StorageError: they cannot be written.
+            StorageError: they cannot be written; none of them is.
         """
         if records:
             self._steps.append(b"".join(record.pack() for record in records))
@@ -101,14 +107,20 @@ class TimelineWriter:
 
     def record_failure(self, text: str) -> None:
         """Say what went wrong with the watching itself; never raises."""
-        line = json.dumps({"at_us": time.time_ns() // 1000, "text": text}).encode() + b"\n"
-        with suppress(OSError), (self.folder / "failures.jsonl").open("ab") as file:
-            file.write(line)
+        # The newline before it parts it from a line that a full disk has cut off.
+        line = "\n" + json.dumps({"at_us": time.time_ns() // 1000, "text": text}) + "\n"
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / "failures.jsonl").open("ab") as file:
+                file.write(line.encode())
 
     def close(self) -> None:
         """Leave the files; a second time does nothing."""
         self._steps.close()
         self._spans.close()
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def _write_window(self, what: str, window: Operators | Functions) -> None:
         name = f"{what}-{window.first:08}-{window.last:08}.json"
@@ -141,6 +153,10 @@ class LoadWriter:
         """
         self._file.append(record.pack())
 
+    def close(self) -> None:
+        """Leave the file; a second time does nothing."""
+        self._file.close()
+
 
 class _Growing:
     """A file that is followed by another one when it is old or large."""
@@ -151,40 +167,68 @@ class _Growing:
         self._suffix = suffix
         self._magic = magic
         self._number = len(list(folder.glob(f"{stem}-*.{suffix}")))
+        self._process = os.getpid()
         self._handle: int | None = None
         self._size = 0
         self._opened = 0.0
 
     def append(self, content: bytes) -> None:
         now = time.monotonic()
-        if self._handle is not None and (
-            self._size >= ROTATE_BYTES or now - self._opened >= ROTATE_S
-        ):
+        # A forked child would cut off what its parent writes: it begins a file of its own.
+        forked = self._process != os.getpid()
+        if forked or self._size >= ROTATE_BYTES or now - self._opened >= ROTATE_S:
             self.close()
+        self._process = os.getpid()
         with storage_errors(self._folder):
             if self._handle is None:
                 self._open(now)
             assert self._handle is not None
-            written = 0
+            if not os.fstat(self._handle).st_nlink:
+                self.close()
+                raise FileNotFoundError(errno.ENOENT, "it was deleted while it was written")
             try:
-                while written < len(content):
-                    written += os.write(self._handle, content[written:])
+                _write_whole(self._handle, content)
             except OSError:
-                # Records are found by counting bytes: a half one would hide what follows.
-                os.ftruncate(self._handle, self._size)
+                self._cut_off()
                 raise
             self._size += len(content)
 
     def _open(self, now: float) -> None:
-        self._number += 1
-        path = self._folder / f"{self._stem}-{self._number:06}.{self._suffix}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle, path = self._begin_file()
+        try:
+            _write_whole(handle, self._magic)
+        except OSError:
+            os.close(handle)
+            path.unlink(missing_ok=True)
+            raise
+        self._handle, self._opened, self._size = handle, now, len(self._magic)
+
+    def _begin_file(self) -> tuple[int, Path]:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._handle = os.open(path, flags, 0o644)
-        self._opened, self._size = now, len(self._magic)
-        if self._magic:
-            os.write(self._handle, self._magic)
+        while True:
+            self._number += 1
+            path = self._folder / f"{self._stem}-{self._number:06}.{self._suffix}"
+            try:
+                return os.open(path, flags, 0o644), path
+            except FileExistsError:
+                continue  # of an earlier process, or of another one beside this
+
+    def _cut_off(self) -> None:
+        """Records are found by counting bytes: a half one would hide what follows."""
+        assert self._handle is not None
+        try:
+            os.ftruncate(self._handle, self._size)
+        except OSError:
+            self.close()  # what follows goes into another file
 
     def close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _write_whole(handle: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.write(handle, content[written:])
