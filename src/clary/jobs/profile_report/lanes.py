@@ -1,0 +1,230 @@
+"""The job over time: curves above each other that share one axis, so that causes can be seen.
+
+Shapes are drawn into a field of 1000 × 100 that the page stretches; texts are the page's own, so
+that they stay readable at any width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from clary.formats.timeline import PHASES, Mode
+from clary.jobs.pages.drawing import ticks
+from clary.jobs.pages.wording import brief, duration
+from clary.jobs.profile_report.envelopes import BINS, Envelope, Floats, Window, envelope
+from clary.jobs.profile_report.material import Material
+from clary.jobs.profile_report.resources import Resource, Unit, in_unit
+from clary.jobs.profile_report.wording import PHASE_WORDS
+
+WIDTH, HEIGHT = 1000.0, 100.0
+MOST_HOSTS = 4
+_GPU_TONES = 4
+# Traffic below this is nothing to draw.
+_SILENCE_BYTES = 20e3
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A position on an axis as a share of it, and what stands there."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line with its extremes around it, or a filled layer; `value` stands in the legend."""
+
+    label: str
+    tone: str
+    value: str
+    line: str = ""
+    area: str = ""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A figure over the job's time. `pointed` are the texts that the pointer shows, by curve: one
+    for each of `BINS` stretches of time, None where nothing was measured.
+    """
+
+    title: str
+    curves: tuple[Curve, ...]
+    ticks: tuple[Tick, ...]
+    pointed: tuple[tuple[str | None, ...], ...]
+    note: str = ""
+    kind: str = "resource"
+
+
+@dataclass(frozen=True)
+class HostLanes:
+    """The lanes of a host."""
+
+    host: str
+    lanes: tuple[Lane, ...] = field(default_factory=tuple)
+
+
+def step_lane(material: Material, window: Window) -> Lane | None:
+    """What a step is made of over time, as layers; None where no step was seen."""
+    steps = material.profile.steps(Mode.TRAIN)
+    if not len(steps):
+        return None
+    merged = np.maximum(steps["merged"], 1).astype(np.float64)
+    phases = np.nan_to_num(steps["phases_s"].astype(np.float64))
+    seconds = steps["seconds"].astype(np.float64)
+    parts = np.column_stack([phases, np.maximum(seconds - phases.sum(axis=1), 0.0)])
+    times = steps["start_us"] / 1e6 + seconds / 2
+    layers = [
+        envelope(times, parts[:, k] / merged, window, weights=merged) for k in range(parts.shape[1])
+    ]
+    whole = layers[0]
+    if not len(whole):
+        return None
+    heights = np.stack([layer.mean for layer in layers])
+    total = heights.sum(axis=0)
+    high = min(float(total.max()), 3 * float(np.quantile(total, 0.9))) * 1.05 or 1.0
+    names = (*PHASES, "other")
+    below = np.zeros(len(whole))
+    curves, pointed = [], []
+    for key, height in zip(names, heights, strict=True):
+        if height.max() <= 0:
+            continue
+        mean = float(np.average(height))
+        area = _area(whole, below, below + height, high)
+        curves.append(Curve(PHASE_WORDS[key], key, brief(mean), area=area))
+        pointed.append(_texts(whole, [brief(one) for one in height]))
+        below = below + height
+    return Lane(
+        title="A training step",
+        curves=tuple(curves),
+        ticks=_ticks(high, "seconds"),
+        pointed=tuple(pointed),
+        note=f"cut off at {brief(high)}" if total.max() > high else "",
+        kind="steps",
+    )
+
+
+def host_lanes(measured: Sequence[Resource], window: Window) -> tuple[HostLanes, ...]:
+    """The machine's curves, of the first `MOST_HOSTS` hosts."""
+    hosts = list(dict.fromkeys(one.host for one in measured))[:MOST_HOSTS]
+    return tuple(
+        HostLanes(host, tuple(_lanes({r.key: r for r in measured if r.host == host}, window)))
+        for host in hosts
+    )
+
+
+def time_ticks(window: Window, most: int = 6) -> tuple[Tick, ...]:
+    """Round moments since the start."""
+    unit = 1.0 if window.seconds < 180 else 60.0 if window.seconds < 3 * 3600 else 3600.0
+    moments = [one * unit for one in ticks(0.0, window.seconds / unit, most)]
+    return tuple(Tick(one / window.seconds, _moment(one)) for one in moments)
+
+
+def _moment(seconds: float) -> str:
+    return "0" if not seconds else f"{seconds:g} s" if seconds < 60 else duration(seconds)
+
+
+def _lanes(held: dict[str, Resource], window: Window) -> list[Lane]:
+    gpus = [key for key in held if key.startswith("gpu:")]
+    memories = [key for key in held if key.startswith("gpu_memory:")]
+    groups: list[tuple[str, list[tuple[str, str, str]]]] = [
+        ("GPU", [(key, _gpu(held[key]), f"gpu{n % _GPU_TONES}") for n, key in enumerate(gpus)]),
+        ("GPU memory", [
+            (key, _gpu(held[key]), f"gpu{n % _GPU_TONES}") for n, key in enumerate(memories)
+        ]),
+        ("CPU", [
+            ("cpu", "machine", "machine"), ("job_cpu", "this job", "job"),
+            ("io", "waiting for disks", "io"),
+        ]),
+        ("Memory", [("memory", "machine", "machine")]),
+        ("Memory of this job", [("job_memory", "resident", "job")]),
+        ("Disk", [("disk_read", "read", "job"), ("disk_written", "written", "io")]),
+        ("Network", [("received", "received", "job"), ("sent", "sent", "io")]),
+    ]  # fmt: skip
+    found = []
+    for title, wanted in groups:
+        shown = [(held[key], label, tone) for key, label, tone in wanted if key in held]
+        lane = _lane(title, shown, window) if shown else None
+        if lane is not None:
+            found.append(lane)
+    return found
+
+
+def _gpu(resource: Resource) -> str:
+    return resource.label.removesuffix(" memory")
+
+
+def _lane(title: str, shown: list[tuple[Resource, str, str]], window: Window) -> Lane | None:
+    unit = shown[0][0].unit
+    envelopes = [envelope(one.times_s, one.values, window) for one, _, _ in shown]
+    highest = max((float(one.high.max()) for one in envelopes if len(one)), default=0.0)
+    if not any(len(one) for one in envelopes):
+        return None
+    if unit == "bytes a second" and highest < _SILENCE_BYTES:
+        return None
+    high = 100.0 if unit == "percent" else highest * 1.08 or 1.0
+    curves, pointed = [], []
+    for (resource, label, tone), drawn in zip(shown, envelopes, strict=True):
+        value = resource.text(float(np.mean(resource.values)))
+        area = _area(drawn, drawn.low, drawn.high, high)
+        curves.append(Curve(label, tone, value, _line(drawn, high), area))
+        pointed.append(_texts(drawn, [_pair(resource.unit, *pair) for pair in _pairs(drawn)]))
+    return Lane(title, tuple(curves), _ticks(high, unit), tuple(pointed))
+
+
+def _pairs(drawn: Envelope) -> list[tuple[float, float]]:
+    return list(zip(drawn.mean.tolist(), drawn.high.tolist(), strict=True))
+
+
+def _pair(unit: Unit, mean: float, high: float) -> str:
+    """The mean of a stretch, and its highest where that says more."""
+    text, most = in_unit(mean, unit), in_unit(high, unit)
+    return text if text == most or high < 1.1 * mean else f"{text} ↑{most}"
+
+
+def _texts(drawn: Envelope, texts: Sequence[str]) -> tuple[str | None, ...]:
+    found: list[str | None] = [None] * BINS
+    for place, text in zip(drawn.bins.tolist(), texts, strict=True):
+        found[place] = text
+    return tuple(found)
+
+
+def _ticks(high: float, unit: Any) -> tuple[Tick, ...]:
+    if unit == "percent":
+        return (Tick(0.0, "100 %"), Tick(0.5, "50"), Tick(1.0, "0"))
+    values = [one for one in ticks(0.0, high, 2) if one > 0][-2:]
+    text = brief if unit == "seconds" else lambda one: in_unit(one, unit)
+    return (*(Tick(1 - one / high, text(one)) for one in reversed(values)), Tick(1.0, "0"))
+
+
+def _line(drawn: Envelope, high: float) -> str:
+    parts = []
+    for at, value, broken in zip(drawn.at, drawn.mean, drawn.breaks, strict=True):
+        parts.append(f"{'L' if parts and not broken else 'M'}{_x(at)} {_y(value, high)}")
+    return "".join(parts)
+
+
+def _area(drawn: Envelope, low: Floats, top: Floats, high: float) -> str:
+    parts = []
+    edges = [0, *np.flatnonzero(drawn.breaks).tolist(), len(drawn)]
+    for begin, end in pairwise(edges):
+        if end <= begin:
+            continue
+        there = [f"{_x(drawn.at[k])} {_y(top[k], high)}" for k in range(begin, end)]
+        back = [f"{_x(drawn.at[k])} {_y(low[k], high)}" for k in range(end - 1, begin - 1, -1)]
+        parts.append(f"M{'L'.join([*there, *back])}Z")
+    return "".join(parts)
+
+
+def _x(share: float) -> str:
+    return f"{WIDTH * share:.0f}"
+
+
+def _y(value: float, high: float) -> str:
+    share = min(max(value / high, 0.0), 1.0)
+    return f"{HEIGHT * (1 - share):.1f}".removesuffix(".0")

@@ -1,0 +1,77 @@
+"""What all parts of the report are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clary.formats.rule_parameter_types import RuleParameters
+from clary.profiler.breakdown import Breakdown, break_down
+from clary.profiler.diagnosis import Diagnosis, diagnose, verdict
+from clary.profiler.profile import Profile
+from clary.profiler.rules.rule import Judgement
+
+
+@dataclass(frozen=True)
+class Material:
+    """A job as the report sees it.
+
+    `started_s` and `ended_s` are the bounds of all figures over time, in seconds since 1970; None
+    where nothing is known of the job. `sentences` are the verdict's three.
+    """
+
+    profile: Profile
+    name: str
+    started_s: float | None
+    ended_s: float | None
+    breakdown: Breakdown
+    diagnoses: tuple[Diagnosis, ...]
+    sentences: tuple[str, ...]
+    judgements: Mapping[str, Judgement]
+    parameters: Mapping[str, RuleParameters] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended."""
+        return self.profile.job.ended_s is not None
+
+    @property
+    def seconds(self) -> float:
+        """How much time the figures cover."""
+        if self.started_s is None or self.ended_s is None:
+            return 0.0
+        return self.ended_s - self.started_s
+
+
+def gather(
+    profile: Profile,
+    judgements: Mapping[str, Judgement],
+    *,
+    name: str = "",
+    parameters: Mapping[str, RuleParameters] | None = None,
+) -> Material:
+    """Put together what is known of a job.
+
+    Args:
+        profile: what was recorded; it is not refreshed.
+        judgements: what each rule says of it, by the rule's name.
+        name: the job's, where the profile does not know it.
+        parameters: those of rules that were not judged by the defaults.
+    """
+    bounds = profile.bounds
+    started, ended = (None, None) if bounds is None else bounds
+    if profile.job.started_s is not None:
+        started = profile.job.started_s
+    if profile.job.ended_s is not None and started is not None:
+        ended = max(profile.job.ended_s, started)
+    return Material(
+        profile=profile,
+        name=profile.job.name or name or "profile",
+        started_s=started,
+        ended_s=ended,
+        breakdown=break_down(profile),
+        diagnoses=diagnose(profile),
+        sentences=tuple(verdict(profile)),
+        judgements=dict(judgements),
+        parameters=dict(parameters or {}),
+    )

@@ -1,0 +1,87 @@
+"""The headline, the tiles and the advice: what a reader takes along who reads no further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clary.jobs.pages.wording import brief, duration, percent
+from clary.jobs.profile_report.material import Material
+from clary.profiler.diagnosis import Cause, Diagnosis
+
+# A gain below this is no headline.
+_WORTH_SAYING = 1.05
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One cause: what to change, what was seen, and how many times faster the loop would be."""
+
+    change: str
+    evidence: str
+    gain: float | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What it is, and what is within reach."""
+
+    text: str
+    gain: float | None = None
+
+
+def headline(material: Material) -> Headline:
+    """The page's title."""
+    if not material.breakdown.steps:
+        words = "No training step was seen" + ("" if material.over else " so far")
+        return Headline(words)
+    if not material.diagnoses:
+        return Headline("Nothing holds this training back")
+    first = material.diagnoses[0]
+    gain = first.gain if first.gain is not None and first.gain >= _WORTH_SAYING else None
+    return Headline(_HEADLINES[first.cause](first, material), gain)
+
+
+def advice(material: Material) -> tuple[Advice, ...]:
+    """All causes, the most gain first."""
+    return tuple(Advice(one.change, one.evidence, one.gain, one.rule) for one in material.diagnoses)
+
+
+def tiles(material: Material) -> tuple[tuple[str, str], ...]:
+    """Figures at a glance: a number and what it is."""
+    broken = material.breakdown
+    found = []
+    if broken.pictures_per_s:
+        found.append((f"{broken.pictures_per_s:,.0f}", "pictures a second, in the loop"))
+    if broken.steps:
+        found.append((brief(broken.step_s), "a training step, in the middle"))
+        found.append((f"{broken.steps:,}", "training steps"))
+        waiting = broken.phases_s.get("data", 0.0) + broken.phases_s.get("transfer", 0.0)
+        if broken.steps_s and "data" in broken.phases_s:
+            found.append((percent(waiting / broken.steps_s, 0), "of a step waits for its data"))
+    if material.seconds:
+        word = "from start to end" if material.over else "so far"
+        found.append((duration(material.seconds), word))
+    return tuple(found)
+
+
+def _share(words: str) -> Callable[[Diagnosis, Material], str]:
+    return lambda found, _: words.format(percent(found.share, 0))
+
+
+def _beginning(_: Diagnosis, material: Material) -> str:
+    return f"It took {duration(material.breakdown.initialization_s)} until the first step"
+
+
+_HEADLINES: dict[Cause, Callable[[Diagnosis, Material], str]] = {
+    "data_loading": _share("{} of the training waits for data"),
+    "small_batches": _share("Small batches cost {} of the training"),
+    "memory_leak": lambda _, material: "It uses more and more memory",
+    "evaluation": _share("Evaluation takes {} of the training"),
+    "checkpoints": _share("Checkpoints take {} of the training"),
+    "own_code": _share("The script’s own code takes {} of the training"),
+    "initialization": _beginning,
+    "outliers": lambda _, material: "Some steps take far longer than the others",
+    "device_idle": _share("The accelerator is idle for {} of the training"),
+}
