@@ -5,11 +5,9 @@ Its own process is best: where the training keeps Python's lock busy, a thread b
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from clary.formats.profiler_configuration import DEFAULT_INTERVAL_MS, ProfilerCo
 from clary.formats.system_metrics import Metric, append_snapshot, record_failure
 from clary.profiler.machine import Machine
 from clary.profiler.process_tree import ProcessTree
+from clary.profiler.telling import say
 
 if TYPE_CHECKING:
     from clary.profiler.gpus import Gpus
@@ -196,9 +195,3 @@ class SystemSampler:
             self._told.add(text)
             record_failure(self._folder, text)
             self._tell(text)
-
-
-def say(text: str) -> None:
-    """One line for the person who trains; a closed stderr is no reason to stop."""
-    with suppress(OSError, ValueError):
-        print(f"clary profiler: {text}", file=sys.stderr, flush=True)
