@@ -2,37 +2,135 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
-Cause = Literal[
-    "data_loading",
-    "small_batches",
-    "memory_leak",
-    "evaluation",
-    "checkpoints",
-    "own_code",
-    "initialization",
-    "outliers",
-    "device_idle",
-]
+from clary.profiler.breakdown import Breakdown
+from clary.profiler.causes.between_steps import checkpoints, evaluation
+from clary.profiler.causes.data_loading import data_loading
+from clary.profiler.causes.idle import device_idle, initialization
+from clary.profiler.causes.memory_leak import memory_leak
+from clary.profiler.causes.outliers import outliers
+from clary.profiler.causes.own_code import own_code
+from clary.profiler.causes.situation import LEAST_LOOP_S, LEAST_STEPS, Cause, Diagnosis, Situation
+from clary.profiler.causes.small_batches import small_batches
+from clary.profiler.profile import Profile
+from clary.profiler.wording import brief, counted, number, percent, times
+
+__all__ = ["Cause", "Diagnosis", "diagnose", "verdict"]
+
+_CAUSES: Sequence[Callable[[Situation], Diagnosis | None]] = (
+    data_loading,
+    small_batches,
+    evaluation,
+    checkpoints,
+    own_code,
+    outliers,
+    memory_leak,
+    initialization,
+)
+# A job that will run out of memory matters more than one that could be a third faster.
+_WEIGHT = {"memory_leak": 1.3, "initialization": 1.02}
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """One cause, in the order of what a change would bring.
+def diagnose(profile: Profile) -> tuple[Diagnosis, ...]:
+    """What holds a training back, what brings most first; nothing where it is well built.
 
-    `share` is the part of the training loop that it takes (0 to 1). `gain` is by how much the
-    training loop would be faster after `change`, as its time now over its time then; None where
-    it cannot be predicted.
+    Gains are each change's own: two changes that save the same time do not add up.
     """
+    return _diagnose(Situation(profile))
 
-    cause: Cause
-    evidence: str
-    """One sentence with the numbers: what was seen."""
-    change: str
-    """One sentence: what to do, such as which option to set."""
-    share: float
-    gain: float | None = None
-    rule: str = ""
-    """The rule of SageMaker that judges it, such as `Dataloader`."""
+
+def verdict(profile: Profile) -> tuple[str, str, str]:
+    """Three sentences: what the job did and how fast, what holds it back, what to change."""
+    situation = Situation(profile)
+    parts = situation.breakdown
+    found = _diagnose(situation)
+    first = _what_it_did(situation)
+    if found:
+        cause = found[0]
+        others = f"; {_also(found[1:])}" if len(found) > 1 else ""
+        gain = cause.gain
+        brings = f": the training loop would be about {times(gain)} as fast" if gain else ""
+        return (
+            first,
+            f"{_upper(cause.evidence)}.",
+            f"{_upper(cause.change)}{brings}{others}.",
+        )
+    if not situation.is_enough:
+        return (
+            first,
+            f"That is too little to judge: it takes {LEAST_STEPS} training steps and "
+            f"{LEAST_LOOP_S:.0f} s of them.",
+            "Let it run longer, or look at what the machine did meanwhile.",
+        )
+    return (first, _where_the_time_goes(parts), "It is well built: nothing stands out to change.")
+
+
+def _diagnose(situation: Situation) -> tuple[Diagnosis, ...]:
+    found = [one for one in (cause(situation) for cause in _CAUSES) if one is not None]
+    if not any(one.gain for one in found):
+        idle = device_idle(situation)
+        found += [idle] if idle is not None else []
+    return tuple(sorted(found, key=lambda one: -(one.gain or _WEIGHT.get(one.cause, 1.0))))
+
+
+def _what_it_did(situation: Situation) -> str:
+    parts, facts = situation.breakdown, situation.facts
+    if not parts.steps:
+        seconds = parts.job_s
+        lasted = f"The job ran for {brief(seconds)}" if seconds else "Nothing was recorded yet"
+        evaluated = f", {brief(parts.evaluation_s)} of it evaluating" if parts.evaluation_s else ""
+        return f"{lasted}{evaluated}, and no training step was seen."
+    device = "" if facts is None or not facts.device else f" on {_device(situation)}"
+    rate = parts.pictures_per_s
+    speed = f", {number(rate)} pictures a second" if rate else ""
+    size = situation.batch_size
+    of = f" of {number(size)} pictures" if size else ""
+    return (
+        f"In {brief(parts.job_s)} it took {counted(parts.steps, 'training step')}{of}{device}: "
+        f"{brief(parts.step_s)} a step{speed}."
+    )
+
+
+def _device(situation: Situation) -> str:
+    facts = situation.facts
+    assert facts is not None
+    if facts.device == "cpu":
+        return counted(situation.cores, "core")
+    return facts.device.partition(" ")[2] or facts.device
+
+
+def _where_the_time_goes(parts: Breakdown) -> str:
+    computing = sum(parts.phases_s.get(name, 0.0) for name in ("forward", "backward", "optimizer"))
+    loop = parts.loop_s or 1.0
+    waiting = parts.phases_s.get("data", 0.0)
+    return (
+        f"Forward, backward and optimizer take {percent(computing / loop)} of the training loop, "
+        f"waiting for data {percent(waiting / loop)}, evaluating "
+        f"{percent(parts.evaluation_s / loop)}, checkpoints {percent(parts.checkpoint_s / loop)}."
+    )
+
+
+def _also(others: Sequence[Diagnosis]) -> str:
+    names = [
+        f"{_NAMES[one.cause]} ({times(one.gain)})" if one.gain else _NAMES[one.cause]
+        for one in others
+    ]
+    return f"look at {', '.join(names)} too"
+
+
+_NAMES = {
+    "data_loading": "its data loading",
+    "small_batches": "its small batches",
+    "memory_leak": "its growing memory",
+    "evaluation": "its evaluations",
+    "checkpoints": "its checkpoints",
+    "own_code": "its own code",
+    "initialization": "its long start",
+    "outliers": "its long steps",
+    "device_idle": "its idle device",
+}
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,136 @@
+"""What all causes look at, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from clary.formats.timeline.entries import Facts, Loading
+from clary.profiler import readings
+from clary.profiler.breakdown import Breakdown, break_down
+from clary.profiler.profile import Host, Profile
+from clary.profiler.step_times import StepTimes, step_times
+
+Cause = Literal[
+    "data_loading",
+    "small_batches",
+    "memory_leak",
+    "evaluation",
+    "checkpoints",
+    "own_code",
+    "initialization",
+    "outliers",
+    "device_idle",
+]
+
+LEAST_STEPS = 5
+LEAST_LOOP_S = 3.0
+"""Less than so many steps or seconds say nothing."""
+LEAST_GAIN = 1.05
+"""What a change must bring to be worth a word."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One cause, in the order of what a change would bring.
+
+    `share` is the part of the training loop that it takes (0 to 1). `gain` is by how much the
+    training loop would be faster after `change`, as its time now over its time then; None where
+    it cannot be predicted.
+    """
+
+    cause: Cause
+    evidence: str
+    """One sentence with the numbers: what was seen."""
+    change: str
+    """One sentence: what to do, such as which option to set."""
+    share: float
+    gain: float | None = None
+    rule: str = ""
+    """The rule of SageMaker that judges it, such as `Dataloader`."""
+
+
+class Situation:
+    """A profile, and what is computed of it once for all causes. One thread uses it."""
+
+    def __init__(self, profile: Profile) -> None:
+        """As the profile stands; it is not refreshed meanwhile."""
+        self.profile = profile
+        self.breakdown: Breakdown = break_down(profile)
+        self.train: StepTimes = step_times(profile)
+
+    @property
+    def facts(self) -> Facts | None:
+        """What the first process says of itself."""
+        return self.profile.facts
+
+    @property
+    def host(self) -> Host | None:
+        """The machine of the first process."""
+        return next((one for one in self.profile.hosts if one.workers), None) or next(
+            iter(self.profile.hosts), None
+        )
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there is enough of a training loop to speak of."""
+        return self.train.steps >= LEAST_STEPS and self.breakdown.loop_s >= LEAST_LOOP_S
+
+    @cached_property
+    def steady(self) -> StepTimes:
+        """The training steps without the first record: it warms up."""
+        return self.train.after(1) if len(self.train.seconds) > LEAST_STEPS else self.train
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """When the training loop began and ended, in seconds since 1970."""
+        return self.breakdown.loop_bounds or readings.FOREVER
+
+    @property
+    def cores(self) -> int:
+        """Of the machine, for the job; 1 where it is not known."""
+        if self.facts is not None and self.facts.cores:
+            return self.facts.cores
+        known = 0 if self.host is None else len(self.host.system.of("CPUUtilization"))
+        return max(1, known)
+
+    @cached_property
+    def cores_used(self) -> float | None:
+        """How many cores the job kept busy during the loop, on average."""
+        if self.host is None:
+            return None
+        used = readings.cores_used(self.host, self.stretch)
+        return None if used is None else min(used, float(self.cores))
+
+    @property
+    def loading(self) -> Loading | None:
+        """How pictures come to the training steps."""
+        return None if self.facts is None else self.facts.train_loading
+
+    @property
+    def is_clary(self) -> bool:
+        """Whether Clary's own loop trains, so that its options are what can be changed."""
+        return self.loading is not None and self.loading.kind == "clary"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the steps compute on an accelerator."""
+        return self.facts is not None and self.facts.device.startswith(("cuda", "mps", "xpu"))
+
+    @property
+    def batch_size(self) -> float:
+        """Pictures a training step; 0 where it is not known."""
+        if self.train.pictures.any():
+            return float(self.train.pictures.sum()) / self.train.steps
+        known = None if self.facts is None else self.facts.batch_size
+        return float(known or 0)
+
+    def gain(self, saved_s: float) -> float:
+        """The loop's time now over its time without so many seconds of it."""
+        loop = self.breakdown.loop_s
+        return loop / max(loop - saved_s, 0.02 * loop) if loop else 1.0
+
+    def share(self, seconds: float) -> float:
+        """Of the training loop."""
+        return min(1.0, seconds / self.breakdown.loop_s) if self.breakdown.loop_s else 0.0

@@ -1,0 +1,44 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+
+def brief(seconds: float) -> str:
+    """A short time in two or three figures: `41 µs`, `4.1 ms`, `310 ms`, `1.2 s`, `3 min 20 s`."""
+    if seconds >= 3600:
+        return f"{round(seconds) // 3600} h {round(seconds) % 3600 // 60} min"
+    if seconds >= 99.5:
+        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
+        value = seconds * factor
+        if value >= 0.995 or unit == "µs":
+            return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def percent(share: float) -> str:
+    """`61 %`, `4.2 %`."""
+    return f"{100 * share:.0f} %" if share >= 0.0995 or not share else f"{100 * share:.1f} %"
+
+
+def times(factor: float) -> str:
+    """`1.9 ×`, `12 ×`."""
+    return f"{factor:.0f} ×" if factor >= 9.95 else f"{factor:.1f} ×"
+
+
+def number(value: float) -> str:
+    """`12,300`, `187`, `4.2`."""
+    return f"{value:,.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
+
+
+def size(value: float) -> str:
+    """Bytes in the largest fitting unit, of 1,000 each: `640 B`, `1.2 MB`, `24 GB`."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= 0.995 * factor:
+            return f"{number(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def counted(count: float, noun: str, plural: str | None = None) -> str:
+    """`1 step`, `12,300 steps`."""
+    return f"{count:,.0f} {noun if count == 1 else plural or noun + 's'}"
