@@ -11,6 +11,7 @@ from clary.formats.files import write_text
 from clary.formats.findings import Finding
 from clary.formats.timeline import Mode
 from clary.jobs.pages.rendering import page_environment
+from clary.jobs.profile_report.comparison import Comparison, compare
 from clary.jobs.profile_report.cores import CoresPicture, cores_picture
 from clary.jobs.profile_report.job_bar import JobBar, job_bar, job_window
 from clary.jobs.profile_report.job_facts import fact_rows, time_rows
@@ -45,7 +46,7 @@ from clary.jobs.profile_report.step_times import (
 )
 from clary.jobs.profile_report.usage import UsageRow, usage_rows
 from clary.jobs.profile_report.verdict import Advice, Headline, advice, headline, tiles
-from clary.jobs.profile_report.wording import PART_WORDS
+from clary.jobs.profile_report.wording import PART_WORDS, PHASE_WORDS
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,19 @@ class Drawn:
         return (*steps, *(lane for host in self.hosts for lane in host.lanes))
 
 
-def write_page(material: Material, path: Path) -> Path:
+def write_page(material: Material, path: Path, *, against: Material | None = None) -> Path:
     """Write everything known of a job's time on one HTML page that needs no network.
+
+    Args:
+        material: the job.
+        path: the file.
+        against: a job to compare it with.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    write_text(path, render(material, draw(material)))
+    compared = None if against is None else compare(material, against)
+    write_text(path, render(material, draw(material), compared))
     return path
 
 
@@ -126,13 +133,15 @@ def draw(material: Material) -> Drawn:
     )
 
 
-def render(material: Material, drawn: Drawn) -> str:
+def render(material: Material, drawn: Drawn, compared: Comparison | None = None) -> str:
     """The page as HTML."""
     environment = page_environment("clary.jobs.profile_report")
     values: Mapping[str, Any] = {
         "material": material,
         "drawn": drawn,
         "quantiles": [name for name, _ in QUANTILES],
+        "compared": compared,
         "part_words": PART_WORDS,
+        "phase_words": PHASE_WORDS,
     }
     return environment.get_template("profile.html").render(values)

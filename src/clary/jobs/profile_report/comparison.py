@@ -1,0 +1,223 @@
+"""Two jobs beside each other: which is faster, by how much, and where the difference lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from clary.jobs.pages.wording import brief, duration, percent, times
+from clary.jobs.profile_report.job_bar import Part, job_bar
+from clary.jobs.profile_report.material import Material
+from clary.jobs.profile_report.resources import Resource, resources
+from clary.jobs.profile_report.step_bar import StepBar, step_bar
+from clary.jobs.profile_report.wording import PHASE_WORDS
+
+# Differences below this are noise of any machine.
+_SAME = 0.03
+_NONE = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of both jobs; `factor` is the second's over the first's, `better` whether that is
+    good; None where it is neither, or hardly differs.
+    """
+
+    label: str
+    first: str
+    second: str
+    factor: str = ""
+    better: bool | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """A job as its bars: each `scale` is its length as a part of the longer one's."""
+
+    name: str
+    parts: tuple[Part, ...]
+    job_scale: float
+    step: StepBar | None
+    step_scale: float
+    pictures: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both jobs, in figures and in what differs of their settings."""
+
+    sentences: tuple[str, ...]
+    sides: tuple[Side, Side]
+    rows: tuple[Row, ...]
+    settings: tuple[Row, ...]
+
+
+def compare(first: Material, second: Material) -> Comparison:
+    """Compare a job with another one.
+
+    Args:
+        first: the job that is looked at.
+        second: what it is compared with.
+    """
+    return Comparison(
+        sentences=tuple(_sentences(first, second)),
+        sides=_sides(first, second),
+        rows=tuple(_rows(first, second)),
+        settings=tuple(_settings(first, second)),
+    )
+
+
+def _sentences(first: Material, second: Material) -> Iterator[str]:
+    speeds = _speed(first), _speed(second)
+    if speeds[0] is None or speeds[1] is None:
+        yield "One of them has no training step, so that their speeds cannot be compared."
+        return
+    factor = speeds[1] / speeds[0]
+    names = (first.name, second.name) if factor < 1 else (second.name, first.name)
+    much = max(factor, 1 / factor)
+    if much < 1 + _SAME:
+        yield f"{first.name} and {second.name} train equally fast, within {percent(_SAME, 0)}."
+    else:
+        what = "pictures a second" if _per_picture(first, second) else "steps a second"
+        yield (
+            f"{names[0]} trains {times(much)} as fast as {names[1]}: {max(speeds):,.3g} {what} "
+            f"against {min(speeds):,.3g}."
+        )
+    parts = _phase_seconds(first), _phase_seconds(second)
+    key = max(PHASE_WORDS, key=lambda one: abs(parts[1].get(one, 0.0) - parts[0].get(one, 0.0)))
+    before, after = parts[0].get(key, 0.0), parts[1].get(key, 0.0)
+    if max(before, after) > 0 and abs(before - after) > _SAME * max(before, after):
+        unit = "a picture" if _per_picture(first, second) else "a step"
+        yield (
+            f"Most of the difference is {PHASE_WORDS[key]}: {brief(before)} {unit} in "
+            f"{first.name}, {brief(after)} in {second.name}."
+        )
+
+
+def _per_picture(first: Material, second: Material) -> bool:
+    return bool(first.breakdown.pictures_per_s and second.breakdown.pictures_per_s)
+
+
+def _speed(one: Material) -> float | None:
+    if one.breakdown.pictures_per_s:
+        return one.breakdown.pictures_per_s
+    return 1 / one.breakdown.step_s if one.breakdown.step_s > 0 else None
+
+
+def _phase_seconds(one: Material) -> dict[str, float]:
+    """Seconds of each phase a picture, or a step where pictures were not counted."""
+    broken = one.breakdown
+    if not broken.steps:
+        return {}
+    pictures = (broken.pictures_per_s or 0.0) * broken.steps_s
+    return {key: value / (pictures or broken.steps) for key, value in broken.phases_s.items()}
+
+
+def _sides(first: Material, second: Material) -> tuple[Side, Side]:
+    jobs = [one.breakdown.job_s for one in (first, second)]
+    steps = [step_bar(one.breakdown) for one in (first, second)]
+    longest_job = max(*jobs, 1e-9)
+    longest_step = max(*(0.0 if one is None else one.seconds for one in steps), 1e-9)
+    made = []
+    for material, job_s, step in zip((first, second), jobs, steps, strict=True):
+        bar = job_bar(material)
+        broken = material.breakdown
+        seen = (broken.pictures_per_s or 0.0) * broken.steps_s
+        made.append(
+            Side(
+                name=material.name,
+                parts=() if bar is None else bar.parts,
+                job_scale=job_s / longest_job,
+                step=step,
+                step_scale=0.0 if step is None else step.seconds / longest_step,
+                pictures=seen / broken.steps if broken.steps and seen else None,
+            )
+        )
+    return made[0], made[1]
+
+
+def _rows(first: Material, second: Material) -> Iterator[Row]:
+    def row(
+        label: str,
+        value: Callable[[Material], float | None],
+        text: Callable[[float], str],
+        good: int = 0,
+    ) -> Iterator[Row]:
+        values = value(first), value(second)
+        if any(values):
+            yield _row(label, values, text, good)
+
+    yield from row("pictures a second", lambda m: m.breakdown.pictures_per_s, "{:,.0f}".format, 1)
+    yield from row("a training step, in the middle", lambda m: m.breakdown.step_s, brief, -1)
+    for key, label in PHASE_WORDS.items():
+        yield from row(f"  {label}", lambda m, key=key: _of_step(m, key), brief, -1)  # type: ignore[misc]
+    yield from row("training steps", lambda m: m.breakdown.steps, "{:,.0f}".format)
+    yield from row("from start to end", lambda m: m.breakdown.job_s, duration, -1)
+    yield from row("initialization", lambda m: m.breakdown.initialization_s, brief, -1)
+    yield from row("evaluation", lambda m: m.breakdown.evaluation_s, brief, -1)
+    yield from row("checkpoints", lambda m: m.breakdown.checkpoint_s, brief, -1)
+    held = [{f"{one.host} {one.key}": one for one in resources(m.profile)} for m in (first, second)]
+    for key in dict.fromkeys([*held[0], *held[1]]):
+        pair = held[0].get(key), held[1].get(key)
+        if key.split(" ")[1].split(":")[0] in {"cpu", "gpu", "job_memory", "gpu_memory"}:
+            yield _resource_row(*pair)
+
+
+def _of_step(material: Material, key: str) -> float | None:
+    broken = material.breakdown
+    if not broken.steps or key not in broken.phases_s:
+        return None
+    return broken.phases_s[key] / broken.steps
+
+
+def _row(
+    label: str,
+    values: tuple[float | None, float | None],
+    text: Callable[[float], str],
+    good: int,
+) -> Row:
+    texts = [_NONE if value is None else text(value) for value in values]
+    first, second = values
+    if not first or not second:
+        return Row(label, *texts)
+    factor = second / first
+    better = None if not good or abs(factor - 1) < _SAME else (factor > 1) == (good > 0)
+    return Row(label, *texts, factor=times(factor), better=better)
+
+
+def _resource_row(first: Resource | None, second: Resource | None) -> Row:
+    known = first or second
+    assert known is not None
+    peak = known.unit == "bytes"
+    values = [
+        None if one is None else float(one.values.max() if peak else np.median(one.values))
+        for one in (first, second)
+    ]
+    label = f"{known.label}, {'at its peak' if peak else 'in the middle'}"
+    host = "" if known.host == "algo-1" else f"{known.host}: "
+    return _row(f"{host}{label}", (values[0], values[1]), known.text, 0)
+
+
+def _settings(first: Material, second: Material) -> Iterator[Row]:
+    rows = [dict(_flat(one)) for one in (first, second)]
+    for key in dict.fromkeys([*rows[0], *rows[1]]):
+        left, right = rows[0].get(key, _NONE), rows[1].get(key, _NONE)
+        if left != right:
+            yield Row(key, left, right)
+
+
+def _flat(material: Material) -> Iterator[tuple[str, str]]:
+    """Settings of a job as names and texts."""
+    facts = material.profile.facts
+    if facts is None:
+        return
+    for key in ("program", "device", "framework", "precision", "threads", "batch_size", "epochs"):
+        value = getattr(facts, key)
+        if value not in (None, "", 0):
+            yield key.replace("_", " "), str(value)
+    if facts.train_loading is not None:
+        for key, value in asdict(facts.train_loading).items():
+            if value not in (None, "") and key != "decode_s":
+                yield f"loader: {key.replace('_', ' ')}", str(value)

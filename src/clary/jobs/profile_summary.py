@@ -1,0 +1,265 @@
+"""A profile on the terminal: the verdict, the job and a step as bars, the machine, what to change.
+
+In colours where there are any; the parts of a bar can be told apart without them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from clary.formats.finding_sentences import sentence
+from clary.jobs.pages.wording import brief, duration, percent, times
+from clary.jobs.profile_report.comparison import Comparison, compare
+from clary.jobs.profile_report.job_bar import job_bar
+from clary.jobs.profile_report.material import Material
+from clary.jobs.profile_report.resources import Resource, resources
+from clary.jobs.profile_report.rules_table import rule_rows
+from clary.jobs.profile_report.step_bar import step_bar
+from clary.jobs.profile_report.verdict import headline
+from clary.jobs.profile_report.wording import PART_WORDS
+
+_MOST_WIDTH = 100
+_NAME_WIDTH = 9
+_MOST_RESOURCES = 14
+_STYLES = {
+    "data": "red", "transfer": "yellow", "forward": "cyan", "backward": "blue",
+    "optimizer": "magenta", "other": "bright_black",
+    "initialization": "bright_black", "training": "cyan", "evaluation": "magenta",
+    "checkpoint": "red", "features": "green", "finalization": "bright_black",
+}  # fmt: skip
+_FULL = "█"
+_SHADES = "█▒▓░▚▞"
+_LETTERS = "#=+-o."
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of a bar; `share` is of the bar's length."""
+
+    key: str
+    label: str
+    value: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar with its legend below, as wide as the terminal, a hundred columns at most."""
+
+    name: str
+    total: str
+    slices: Sequence[Slice]
+    scale: float = 1.0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines."""
+        width = min(options.max_width, _MOST_WIDTH)
+        room = max(width - _NAME_WIDTH - len(self.total) - 2, 10)
+        marks = _marks(console, options)
+        line = Text(f"{self.name:<{_NAME_WIDTH}}", "bold")
+        cells = _cells([one.share for one in self.slices], max(round(room * self.scale), 1))
+        for number, (one, count) in enumerate(zip(self.slices, cells, strict=True)):
+            line.append(marks[number % len(marks)] * count, _STYLES[one.key])
+        line.append(f" {self.total}", "bold")
+        yield line
+        yield from self._legend(marks, width)
+
+    def _legend(self, marks: str, width: int) -> Iterator[Text]:
+        line = Text(" " * _NAME_WIDTH)
+        for number, one in enumerate(self.slices):
+            entry = Text.assemble(
+                (marks[number % len(marks)], _STYLES[one.key]),
+                f" {one.label} ",
+                (one.value, "bold"),
+                (f" {percent(one.share, 0)}", "dim"),
+            )
+            begun = len(line) > _NAME_WIDTH
+            if begun and len(line) + 3 + len(entry) > width:
+                yield line
+                line, begun = Text(" " * _NAME_WIDTH), False
+            line.append("   " if begun else "")
+            line.append_text(entry)
+        if len(line) > _NAME_WIDTH:
+            yield line
+
+
+def print_summary(console: Console, material: Material, against: Material | None = None) -> None:
+    """Print what a reader takes along.
+
+    Args:
+        console: to print on.
+        material: the job.
+        against: a job to compare it with.
+    """
+    width = min(console.width, _MOST_WIDTH)
+    _print(console, _title(material))
+    _print(console, _headline(material))
+    _print(console, Text())
+    for line in _wrapped(" ".join(material.sentences), width):
+        _print(console, line)
+    for failure in material.profile.failures:
+        last = failure.strip().rpartition("\n")[2]
+        _print(console, Text(f"the watching failed: {last}", "magenta"))
+    _print(console, Text())
+    if against is None:
+        for bar in _bars(material):
+            console.print(bar)
+    else:
+        _print_comparison(console, compare(material, against), width)
+    for block in (_machine(material), _advice(material, width), _rules(material, width)):
+        lines = list(block)
+        if lines:
+            _print(console, Text())
+        for line in lines:
+            _print(console, line)
+    _print(console, Text())
+
+
+def print_page(console: Console, page: Path) -> None:
+    """Say where the page is."""
+    _print(console, Text.assemble(("page: ", "bold"), str(page)))
+
+
+def _print(console: Console, line: Text) -> None:
+    console.print(line, soft_wrap=True)
+
+
+def _title(material: Material) -> Text:
+    facts = material.profile.facts
+    parts = [
+        "" if facts is None else facts.device,
+        "" if not material.seconds else duration(material.seconds),
+        "" if material.over else "still running",
+    ]
+    about = " · ".join(part for part in parts if part)
+    return Text.assemble((material.name, "bold"), (f"  {about}" if about else "", "dim"))
+
+
+def _headline(material: Material) -> Text:
+    head = headline(material)
+    healthy = not material.diagnoses and bool(material.breakdown.steps)
+    text = Text(head.text, "bold green" if healthy else "bold yellow")
+    if head.gain:
+        text.append(f": {times(head.gain)} faster is within reach", "bold cyan")
+    return text
+
+
+def _bars(material: Material) -> Iterator[Bar]:
+    job, step = job_bar(material), step_bar(material.breakdown)
+    if job is not None and job.parts:
+        slices = []
+        for part in job.parts:
+            count = f" ({part.count} ×)" if part.count and part.count > 1 else ""
+            label = f"{PART_WORDS[part.kind]}{count}"
+            slices.append(Slice(part.kind, label, brief(part.seconds), part.share))
+        yield Bar("the job", brief(material.breakdown.job_s), slices)
+    if step is not None:
+        slices = [Slice(p.key, p.label, brief(p.seconds), p.share) for p in step.phases]
+        yield Bar("a step", brief(step.seconds), slices)
+
+
+def _print_comparison(console: Console, compared: Comparison, width: int) -> None:
+    for line in _wrapped(" ".join(compared.sentences), width):
+        _print(console, line)
+    _print(console, Text())
+    for side in compared.sides:
+        _print(console, Text(side.name, "bold"))
+        if side.step is not None:
+            phases = side.step.phases
+            slices = [Slice(p.key, p.label, brief(p.seconds), p.share) for p in phases]
+            console.print(Bar("a step", brief(side.step.seconds), slices, side.step_scale))
+    rows = [*compared.rows, *compared.settings]
+    if not rows:
+        return
+    names = max(len(row.label) for row in rows)
+    first = max(len(text) for text in ("", *(row.first for row in compared.rows)))
+    second = max(len(text) for text in ("", *(row.second for row in compared.rows)))
+    _print(console, Text())
+    for row in compared.rows:
+        style = "" if row.better is None else "green" if row.better else "red"
+        line = Text(f"{row.label:<{names}}  {row.first:>{first}}  {row.second:>{second}}  ")
+        line.append(row.factor, style)
+        _print(console, line)
+    for row in compared.settings:
+        _print(console, Text(f"{row.label:<{names}}  {row.first} → {row.second}", "dim"))
+
+
+def _machine(material: Material) -> Iterator[Text]:
+    held = resources(material.profile)[:_MOST_RESOURCES]
+    if not held:
+        return
+    several = len(material.profile.hosts) > 1
+    labels = [f"{one.host} {one.label}" if several else one.label for one in held]
+    name = max(len(label) for label in labels)
+    heads = ("p50", "p95", "max")
+    columns = [[one.text(one.quantile(share)) for one in held] for share in (0.5, 0.95, 1.0)]
+    widths = [max(len(text) for text in (*column, head)) for column, head in
+              zip(columns, heads, strict=True)]  # fmt: skip
+    cells = "   ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+    yield Text.assemble((f"{'the machine':<{name}}", "bold"), (f"   {cells}", "dim"))
+    for row, (label, one) in enumerate(zip(labels, held, strict=True)):
+        texts = (f"{column[row]:>{width}}" for column, width in zip(columns, widths, strict=True))
+        line = Text(f"{label:<{name}}   {'   '.join(texts)}")
+        if _is_full(one):
+            line.stylize("yellow")
+        yield line
+
+
+def _is_full(one: Resource) -> bool:
+    return one.unit == "percent" and one.whole and one.quantile(0.5) > 90
+
+
+def _advice(material: Material, width: int) -> Iterator[Text]:
+    if not material.diagnoses:
+        return
+    yield Text("what to change", "bold")
+    gains = [f"{times(one.gain)} faster" if one.gain else "" for one in material.diagnoses]
+    left = max(len(gain) for gain in gains)
+    for one, gain in zip(material.diagnoses, gains, strict=True):
+        room = max(width - left - 4, 20)
+        lines = [
+            *(Text(text) for text in textwrap.wrap(sentence(one.change), room)),
+            *(Text(text, "dim") for text in textwrap.wrap(sentence(one.evidence), room)),
+        ]
+        for number, line in enumerate(lines):
+            head = Text(f"  {gain if not number else '':<{left}}", "cyan")
+            yield Text.assemble(head, "  " if left else "", line)
+
+
+def _rules(material: Material, width: int) -> Iterator[Text]:
+    rows = rule_rows(material)
+    fired = [row.name for row in rows if row.triggered]
+    said = f"{len(fired)} of {len(rows)} fired: {', '.join(fired)}" if fired else "none fired"
+    for number, line in enumerate(textwrap.wrap(said, width - 7)):
+        yield Text.assemble(("rules: " if not number else " " * 7, "bold"), line)
+
+
+def _wrapped(text: str, width: int) -> Iterator[Text]:
+    for line in textwrap.wrap(text, width):
+        yield Text(line)
+
+
+def _marks(console: Console, options: ConsoleOptions) -> str:
+    if options.ascii_only:
+        return _LETTERS
+    return _SHADES if console.no_color or console.color_system is None else _FULL
+
+
+def _cells(shares: Sequence[float], room: int) -> list[int]:
+    """How many columns each share gets: all of them together, and one for the smallest."""
+    whole = sum(shares) or 1.0
+    exact = [share / whole * room for share in shares]
+    cells = [max(int(one), 1 if one > 0 else 0) for one in exact]
+    while sum(cells) < room and exact:
+        place = max(range(len(exact)), key=lambda k: exact[k] - cells[k])
+        cells[place] += 1
+    while sum(cells) > room and max(cells) > 1:
+        place = max(range(len(exact)), key=lambda k: cells[k] - exact[k] if cells[k] > 1 else -1e9)
+        cells[place] -= 1
+    return cells
