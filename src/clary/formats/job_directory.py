@@ -3,6 +3,7 @@
     input/config/hyperparameters.json     str → str
     input/config/inputdataconfig.json     channel → its mode, and where its data lies
     input/config/resourceconfig.json      the hosts
+    input/config/profilerconfig.json      what the profiler records, where it does
     input/data/<channel>                  the pictures: a folder, a file or a link to one
     code/                                 the user's scripts
     model/                                what becomes model.tar.gz
@@ -12,7 +13,10 @@
     output/data/                          what the program leaves beside the model
     output/model.tar.gz                   made from model/ when the program has ended
     output/tensors/                       what the debugger saw: `clary.formats.tensor_log`
+    output/profiler/                      what the profiler saw: `clary.formats.timeline`
+    output/profiler/                      where the time went: `clary.formats.timeline`
     rules/<rule>/                         what a rule found: `clary.formats.findings`
+    rules.profiler/<rule>/                what a rule of the profiler found, and its report
 
 What a host's process is told and tells stands beside it: `clary.formats.launch`. Format version 1;
 see `docs/formats/job_directory.md`.
@@ -71,6 +75,16 @@ class JobDirectory:
     def progress_file(self) -> Path:
         """How far the program is right now: `clary.formats.run_progress`."""
         return self.root / "output" / "progress.json"
+
+    @property
+    def profiler(self) -> Path:
+        """What the profiler saw of this host: its machine, and where the steps' time went."""
+        return self.root / "output" / "profiler"
+
+    @property
+    def profiler_configuration(self) -> Path:
+        """SageMaker's `ProfilerConfig`, where the job is profiled; replaced while it runs."""
+        return self.config / "profilerconfig.json"
 
     @property
     def hyperparameters_file(self) -> Path:

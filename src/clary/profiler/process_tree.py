@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clary.formats.system_metrics import Metric
+from clary.profiler.proc_files import content_of
 
 # A process has many threads, of which hardly one begins a process; so often all are asked.
 _SECONDS_BETWEEN_THREADS = 2.0
@@ -144,7 +145,7 @@ class ProcWalk:
 
     def _use(self, pid: int) -> tuple[float, ProcessUse]:
         # The name in parentheses may hold anything: count the fields after it.
-        fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        fields = content_of(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         began, parent = float(fields[19]), int(fields[1])
         waited = (int(fields[13]) + int(fields[14])) * self._tick_s
         if pid == self._own:
@@ -158,7 +159,7 @@ class ProcWalk:
 def _transfers(pid: int) -> tuple[int | None, int | None]:
     """Bytes that a process has read and written; none where the kernel does not count them."""
     try:
-        content = _content(f"/proc/{pid}/io")
+        content = content_of(f"/proc/{pid}/io")
     except OSError:
         return None, None
     figures = dict(line.split(b": ") for line in content.splitlines())
@@ -172,8 +173,8 @@ def _children(pid: int, *, all_threads: bool) -> list[int]:
     children: list[int] = []
     for thread in threads:
         try:
-            children += map(int, _content(f"/proc/{pid}/task/{thread}/children").split())
-        except FileNotFoundError:
+            children += map(int, content_of(f"/proc/{pid}/task/{thread}/children").split())
+        except OSError:
             if not Path(f"/proc/{pid}/task/{thread}").exists():
                 continue  # it has ended
             return _children_by_parent(pid)
@@ -186,15 +187,10 @@ def _children_by_parent(pid: int) -> list[int]:
     for entry in os.listdir("/proc"):  # noqa: PTH208 - many times a second
         if entry.isdigit():
             with suppress(OSError):
-                fields = _content(f"/proc/{entry}/stat").rpartition(b")")[2].split()
+                fields = content_of(f"/proc/{entry}/stat").rpartition(b")")[2].split()
                 if int(fields[1]) == pid:
                     children.append(int(entry))
     return children
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - many times a second
-        return file.readall()
 
 
 class PsutilWalk:

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,7 @@ from clary.jobs.host.failures import (
     written_failure,
 )
 from clary.jobs.host.log_writer import LogWriter
+from clary.jobs.host.machine_watch import MachineWatch
 from clary.jobs.host.pipes import feed_pipes, make_first_pipes
 from clary.jobs.host.user_code import run_user_code
 
@@ -90,6 +91,33 @@ class _Child:
         return code if code >= 0 else 128 - code
 
 
+class _Said:
+    """What other threads say to the one that follows the child, which is woken by it."""
+
+    def __init__(self, wake: int) -> None:
+        self._wake = wake
+        self._notes: deque[str] = deque()
+        self.broken: list[str] = []
+
+    def fail(self, sentence: str) -> None:
+        """The child is to be ended, for this reason."""
+        self.broken.append(sentence)
+        self._wake_up()
+
+    def note(self, sentence: str) -> None:
+        """A line for the log, of the profiler."""
+        self._notes.append(f"clary profiler: {sentence}")
+        self._wake_up()
+
+    def log_notes(self, log: LogWriter) -> None:
+        while self._notes:
+            log.say(self._notes.popleft())
+
+    def _wake_up(self) -> None:
+        with suppress(BlockingIOError):  # what is in the pipe will do
+            os.write(self._wake, b"\0")
+
+
 def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     """Run the host.
 
@@ -141,17 +169,16 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
 
     reading, wake_reading, wake_writing = _start_child(launch, child, here=may_run_here)
     started = HostStarted(os.getpid(), child.pid, _now_ms())
-    broken: list[str] = []
-
-    def fail(sentence: str) -> None:
-        broken.append(sentence)
-        os.write(wake_writing, b"\0")
-
-    feed_pipes(launch.pipes, fail)
-    _follow(child, started, broken, (reading, wake_reading), log)
-    if broken:
-        log.say(f"clary: {broken[0]}")
-        ended = HostEnded(child.exit_code or 1, f"ClientError: {broken[0]}", _now_ms())
+    said = _Said(wake_writing)
+    watch = MachineWatch(launch, said.note)
+    watch.start()
+    feed_pipes(launch.pipes, said.fail)
+    _follow(child, started, said, (reading, wake_reading), log)
+    watch.stop()
+    said.log_notes(log)
+    if said.broken:
+        log.say(f"clary: {said.broken[0]}")
+        ended = HostEnded(child.exit_code or 1, f"ClientError: {said.broken[0]}", _now_ms())
     else:
         failure = _failure(launch, child, log)
         ended = HostEnded(child.exit_code, failure, _now_ms())
@@ -187,7 +214,7 @@ def _start_child(launch: Launch, child: _Child, *, here: bool) -> tuple[int, int
 def _follow(
     child: _Child,
     started: HostStarted,
-    broken: Sequence[str],
+    said: _Said,
     handles: tuple[int, int],
     log: LogWriter,
 ) -> None:
@@ -196,7 +223,7 @@ def _follow(
     Args:
         child: whose output it is.
         started: is written as soon as the disk takes it; the log does not wait for that.
-        broken: when there is anything in it, the child is ended.
+        said: what other threads say.
         handles: the child's output, and what wakes this process.
         log: takes the lines.
     """
@@ -205,13 +232,14 @@ def _follow(
     told = False
     while child.status is None:
         told = told or _is_told(started, child.files)
-        if broken:
+        if said.broken:
             _signal_group(child.pid, signal.SIGKILL)
         ready, _, _ = select.select(watched, [], [], _PATIENCE_S if told else _RETRY_S)
         if reading in ready and not _read(reading, log):
             watched.remove(reading)
         if wake in ready:
             os.read(wake, 4096)
+        said.log_notes(log)
         child.reap()
     _end_what_is_left(child)
     deadline = time.monotonic() + _DRAIN_S
