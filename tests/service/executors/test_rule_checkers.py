@@ -222,7 +222,7 @@ def test_results_that_cannot_be_stored_are_told_and_the_others_are_stored(
     log.parent.mkdir()
     executor.checkers.collect(job)
     assert bench.store.info("bench", "out/stored/rule-output/other/log")
-    assert "clary: what the debugger saw is not all in S3:" in log.read_text()
+    assert "clary: what the rules found is not all in S3:" in log.read_text()
 
 
 def test_a_file_that_is_not_there_is_told(bench: Bench, executor: LocalProcesses) -> None:

@@ -61,7 +61,7 @@ def test_a_job_s_description_from_its_creation_to_its_end(
     assert done["ModelArtifacts"]["S3ModelArtifacts"].endswith("told/output/model.tar.gz")
     assert done["TrainingTimeInSeconds"] == done["BillableTimeInSeconds"] == 1
     assert done["CreationTime"] <= done["TrainingStartTime"] <= done["TrainingEndTime"]
-    assert done["ProfilingStatus"] == "Disabled"
+    assert done["ProfilingStatus"] == "Enabled"
     assert "Tags" not in done
     tags = sagemaker.list_tags(ResourceArn=ARN + "told")["Tags"]
     assert tags == [{"Key": "team", "Value": "vision"}]
@@ -323,6 +323,11 @@ def test_everything_that_a_request_may_hold_is_echoed_and_found(
         "RuleEvaluatorImage": "sagemaker-debugger-rules:latest",
         "RuleParameters": {"rule_to_invoke": "VanishingGradient"},
     }
+    of_profiler = {
+        **rule,
+        "RuleConfigurationName": "report",
+        "RuleParameters": {"rule_to_invoke": "ProfilerReport"},
+    }
     request = {
         "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
         "DebugHookConfig": {"S3OutputPath": "s3://bucket/debug"},
@@ -330,7 +335,7 @@ def test_everything_that_a_request_may_hold_is_echoed_and_found(
         "TensorBoardOutputConfig": {"S3OutputPath": "s3://bucket/board"},
         "ExperimentConfig": {"ExperimentName": "e"},
         "ProfilerConfig": {"S3OutputPath": "s3://bucket/profile"},
-        "ProfilerRuleConfigurations": [rule],
+        "ProfilerRuleConfigurations": [of_profiler],
         "RetryStrategy": {"MaximumRetryAttempts": 2},
         "RemoteDebugConfig": {"EnableRemoteDebug": True},
         "InfraCheckConfig": {"EnableInfraCheck": True},

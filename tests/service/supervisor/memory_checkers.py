@@ -11,7 +11,7 @@ from clary.errors import ClaryError
 from clary.formats.findings import Finding, RuleStatus, append_findings
 from clary.formats.rule_request import mark_ended
 from clary.service.executors.executor import Message, TrainingJobSpec
-from clary.service.executors.rule_configurations import Checker, checkers_of
+from clary.service.executors.rule_configurations import Checker
 
 
 @dataclass
@@ -120,7 +120,7 @@ class MemoryCheckers:
 
     def training_ended(self, job: TrainingJobSpec) -> None:
         self.before("training_ended")
-        for checker in checkers_of(job.request, job.directory.root):
+        for checker in job.checkers:
             checker.folder.mkdir(parents=True, exist_ok=True)
             mark_ended(checker.folder)
             if self.of(checker).lives:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from clary.errors import ClaryError, StorageError
 from clary.formats.log_file import encode_events
@@ -47,6 +48,7 @@ class MemoryExecutor:
         self.collects: dict[str, ClaryError] = {}
         self.refuse_launch: set[str] = set()
         self.discarded: list[str] = []
+        self.configured: list[Mapping[str, Any]] = []
         self.checkers = MemoryCheckers()
         self.before: Callable[[str], None] = lambda method: None
         self.after: Callable[[str], None] = lambda method: None
@@ -98,6 +100,11 @@ class MemoryExecutor:
         self.before("look")
         hosts = self.of(job.name)
         return hosts.observation if hosts.launches else Waiting()
+
+    def configure(self, job: TrainingJobSpec) -> None:
+        self.before("configure")
+        self.configured.append(job.in_effect)
+        self.after("configure")
 
     def logs(self, job: TrainingJobSpec) -> tuple[HostLog, ...]:
         self.before_logs()

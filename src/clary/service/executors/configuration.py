@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from clary.formats.files import write_json
+from clary.errors import FormatError
+from clary.formats.files import read_json, write_json
+from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import HostPlace
+from clary.service.executors.updates import PROFILER
 
 _DEFAULT_GROUP = "homogeneousCluster"
 _WHERE_CONFIGURED = {
     "debughookconfig.json": "DebugHookConfig",
     "tensorboardoutputconfig.json": "TensorBoardOutputConfig",
     "checkpointconfig.json": "CheckpointConfig",
-    "profilerconfig.json": "ProfilerConfig",
 }
+PROFILER_FILE = "profilerconfig.json"
 
 
 def resource_configuration(job: TrainingJobSpec, host: HostPlace) -> dict[str, Any]:
@@ -69,3 +73,24 @@ def write_configuration(
     for file, member in _WHERE_CONFIGURED.items():
         if job.request.get(member):
             write_json(directory.config / file, job.request[member])
+    write_profiler_configuration(job, directory)
+
+
+def write_profiler_configuration(job: TrainingJobSpec, directory: JobDirectory) -> None:
+    """Tell one host what is to be profiled, as it is in effect; who profiles reads it again.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    config = job.in_effect.get(PROFILER)
+    path = directory.config / PROFILER_FILE
+    if config is None or (path.exists() and _content(path) == config):
+        return
+    write_json(path, config)
+
+
+def _content(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except FormatError:
+        return None  # the job has replaced it, and gets it anew

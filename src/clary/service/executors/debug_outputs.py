@@ -2,30 +2,23 @@
 
 output/tensors of each host       <DebugHookConfig.S3OutputPath>/<job>/debug-output/
 output/tensorboard of each host   <TensorBoardOutputConfig.S3OutputPath>/<job>/tensorboard-output/
-rules/<configuration name>        <the rule's S3OutputPath, or the job's>/<job>/rule-output/<…>/
 """
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 from clary.errors import ClaryError
 from clary.formats.files import write_json
-from clary.formats.launch import FIRST_HOST, host_log, host_root
-from clary.formats.log_file import encode_events
+from clary.formats.launch import host_root
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored, folder_inside
-from clary.service.executors.rule_configurations import result_folder, rules_folder, rules_of
 from clary.service.executors.surroundings import inherited_environment
-
-logger = logging.getLogger(__name__)
 
 PERIOD_S = 2.0
 
@@ -51,19 +44,6 @@ def tensor_folders(job: TrainingJobSpec) -> tuple[Path, ...]:
 def output_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
     """What the job's own processes write for the debugger."""
     return (*_tensors(job), *_tensorboard(job))
-
-
-def result_mirrors(job: TrainingJobSpec) -> tuple[Mirrored, ...]:
-    """What the job's rules have found."""
-    folder = rules_folder(job.directory.root)
-    return tuple(
-        Mirrored(
-            result_folder(job.directory.root, rule.configuration),
-            rule.output,
-            folder / f".stored-{place}.json",
-        )
-        for place, rule in enumerate(rules_of(job.request))
-    )
 
 
 def complete_tensors(job: TrainingJobSpec) -> None:
@@ -118,23 +98,6 @@ def _export(tensors: Path, board: Path) -> None:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ClaryError(f"TensorBoard's files cannot be written: {said}")
-
-
-def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None]) -> None:
-    """Do a part of the storing; where it fails, the job's log says so, and the job is no worse.
-
-    Args:
-        job: one that has ended: its log has no other writer any more.
-        store: what is to be done.
-    """
-    try:
-        store(job)
-    except (ClaryError, OSError) as error:
-        said = f"clary: what the debugger saw is not all in S3: {error}"
-        logger.warning("%s: %s", job.name, said)
-        log = host_log(job.directory.root, FIRST_HOST)
-        with suppress(OSError), log.open("ab") as file:
-            file.write(encode_events([(int(time.time() * 1000), said)]))
 
 
 def _seal(folder: Path) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from clary.formats.job_directory import JobDirectory
-from clary.service.executors.rule_configurations import Checker
+from clary.service.executors.rule_configurations import Checker, RuleSpec, checkers_of, rules_of
+from clary.service.executors.updates import merged
 
 
 @dataclass(frozen=True)
 class TrainingJobSpec:
     """A training job as its executor needs it. `request` is CreateTrainingJob's, verbatim.
 
+    `updates` is what UpdateTrainingJob has changed of it since (`clary.service.executors.updates`).
     `directory` is the job's own, `jobs/<name>` of the home. `environment` is what Clary adds to
     the job's environment: endpoint, region and credentials. `created_ms`, when the job was created,
     tells it from an earlier one of the same name. `tuning_job` is the name of the tuning job whose
@@ -29,6 +31,22 @@ class TrainingJobSpec:
     environment: Mapping[str, str]
     created_ms: int = 0
     tuning_job: str | None = None
+    updates: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_effect(self) -> Mapping[str, Any]:
+        """The request with what was changed of it."""
+        return merged(self.request, self.updates)
+
+    @property
+    def rules(self) -> tuple[RuleSpec, ...]:
+        """Its rules, of all kinds."""
+        return rules_of(self.request, self.updates)
+
+    @property
+    def checkers(self) -> tuple[Checker, ...]:
+        """The processes that check its rules."""
+        return checkers_of(self.request, self.directory.root, self.updates)
 
     @property
     def identity(self) -> str:
@@ -145,7 +163,7 @@ class Checkers(Protocol):
         """
 
     def training_ended(self, job: TrainingJobSpec) -> None:
-        """Tell all checkers of a job that no more tensors will come.
+        """Tell all checkers of a job that nothing more will come to judge.
 
         Raises:
             StorageError: they cannot be told.
@@ -191,6 +209,13 @@ class Executor(Protocol):
 
         Raises:
             ClaryError: no process can be started.
+        """
+
+    def configure(self, job: TrainingJobSpec) -> None:
+        """Let the hosts of a job that runs read what was changed of its request.
+
+        Raises:
+            StorageError: they cannot be told.
         """
 
     def look(self, job: TrainingJobSpec) -> Observation:

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clary.formats.launch import BASE, FIRST_HOST, Launch
+from clary.formats.profiler_configuration import (
+    CONFIGURATION_VARIABLE,
+    FOLDER_VARIABLE,
+    NODE_VARIABLE,
+)
 from clary.service.executors.channels import HostChannels
-from clary.service.executors.configuration import resource_configuration
+from clary.service.executors.configuration import PROFILER_FILE, resource_configuration
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.gpus import is_gpu_type
 from clary.service.executors.places import HostPlace
+from clary.service.executors.profile_outputs import FOLDER
 from clary.service.executors.programs import (
     Kind,
     Machine,
@@ -23,6 +29,7 @@ from clary.service.executors.programs import (
 )
 from clary.service.executors.script_mode import decoded_hyperparameters, variables
 from clary.service.executors.surroundings import job_environment, wants_fresh_interpreter
+from clary.service.executors.updates import PROFILER
 
 
 def make_launch(
@@ -58,6 +65,9 @@ def make_launch(
         (machine.cores, machine.gpus),
     )
     told["CLARY_LAUNCH"] = token
+    if kind != "built-in" and job.in_effect.get(PROFILER) is not None:
+        # A disabled one too: it may be turned on while the job runs.
+        told |= _of_the_profiler(host)
     if host.isolation == "none":
         told["SAGEMAKER_BASE_DIR"] = str(host.base)
     environment = job_environment(job, python, told)
@@ -99,6 +109,15 @@ def _program(
     if kind == "entry point":
         return entry_point_program(job)
     return script_program(job, host, machine, python)
+
+
+def _of_the_profiler(host: HostPlace) -> dict[str, str]:
+    """What lets a script that knows nothing of it be watched; Clary's own program asks itself."""
+    return {
+        FOLDER_VARIABLE: str(host.base / FOLDER),
+        CONFIGURATION_VARIABLE: str(host.seen.config / PROFILER_FILE),
+        NODE_VARIABLE: host.name,
+    }
 
 
 def _notes(

@@ -29,11 +29,11 @@ from clary.formats.files import storage_errors
 from clary.formats.launch import HostEnded, HostStarted, Isolation, launched_marker
 from clary.service.executors.channels import CHANGES
 from clary.service.executors.checkpoints import PERIOD_S, Checkpoints
+from clary.service.executors.configuration import write_profiler_configuration
 from clary.service.executors.debug_outputs import PERIOD_S as DEBUG_PERIOD_S
 from clary.service.executors.debug_outputs import (
     complete_tensors,
     output_mirrors,
-    store_at_end,
     write_board,
 )
 from clary.service.executors.executor import (
@@ -53,8 +53,11 @@ from clary.service.executors.ownership import move_aside, owns_folder
 from clary.service.executors.places import HostPlace, host_places
 from clary.service.executors.preparation import Preparation
 from clary.service.executors.process_groups import kill_hosts, stop_hosts
+from clary.service.executors.profile_outputs import PERIOD_S as PROFILE_PERIOD_S
+from clary.service.executors.profile_outputs import profile_mirrors, write_framework_events
 from clary.service.executors.requirements import Requirements
 from clary.service.executors.rule_checkers import RuleCheckers
+from clary.service.executors.storing import store_at_end
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
 from clary.settings import Settings
@@ -76,6 +79,7 @@ class LocalProcesses:
         isolation: how /opt/ml is made; found out by trying when None.
         checkpoint_period_s: how often the checkpoints of running jobs are uploaded.
         debug_period_s: how often what the debugger writes is uploaded.
+        profile_period_s: how often what the profiler writes is uploaded.
     """
 
     def __init__(
@@ -87,11 +91,13 @@ class LocalProcesses:
         isolation: Isolation | None = None,
         checkpoint_period_s: float = PERIOD_S,
         debug_period_s: float = DEBUG_PERIOD_S,
+        profile_period_s: float = PROFILE_PERIOD_S,
     ) -> None:
         self._store = store
         self._debug_outputs = Mirrors(
             store, output_mirrors, period_s=debug_period_s, name="debug-outputs"
         )
+        self._profiles = Mirrors(store, profile_mirrors, period_s=profile_period_s, name="profiles")
         self._checkers = RuleCheckers(settings, store, period_s=debug_period_s)
         self._checkpoints = Checkpoints(store, period_s=checkpoint_period_s)
         self._requirements = Requirements(settings.environments_dir)
@@ -149,6 +155,16 @@ class LocalProcesses:
         for host in _places(job):
             self._start(host, lane)
         self._follow(job)
+
+    def configure(self, job: TrainingJobSpec) -> None:
+        """Let the hosts of a job that runs read what was changed of its request.
+
+        Raises:
+            StorageError: they cannot be told.
+        """
+        if _is_launched(job):
+            for host in _places(job):
+                write_profiler_configuration(job, host.directory)
 
     def look(self, job: TrainingJobSpec) -> Observation:
         """How the job stands."""
@@ -210,15 +226,16 @@ class LocalProcesses:
             kill_hosts([host.files for host in _places(job)], shared=_may_share(job))
 
     def collect(self, job: TrainingJobSpec) -> Artifacts:
-        """Upload checkpoints, what the debugger saw, model and output.
+        """Upload checkpoints, what debugger and profiler saw, model and output.
 
         Raises:
             ClaryError: they cannot be packed or stored.
         """
         self._checkpoints.finish(job)
-        store_at_end(job, complete_tensors)
-        store_at_end(job, write_board)
-        store_at_end(job, self._debug_outputs.finish)
+        for store in (complete_tensors, write_board, self._debug_outputs.finish):
+            store_at_end(job, store, "what the debugger saw")
+        for store in (write_framework_events, self._profiles.finish):
+            store_at_end(job, store, "what the profiler saw")
         return upload_outputs(job, _places(job), self._store)
 
     def discard(self, job: TrainingJobSpec) -> None:
@@ -247,6 +264,7 @@ class LocalProcesses:
         self._asking.shutdown()
         self._checkpoints.close()
         self._debug_outputs.close()
+        self._profiles.close()
         self._checkers.close()
         self._lanes.close()
         if self._warm is not None:
@@ -255,6 +273,7 @@ class LocalProcesses:
     def _follow(self, job: TrainingJobSpec) -> None:
         self._checkpoints.follow(job)
         self._debug_outputs.follow(job)
+        self._profiles.follow(job)
         self._checkers.follow(job)
 
     def _start(self, host: HostPlace, lane: Key | None) -> None:

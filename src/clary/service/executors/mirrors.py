@@ -1,4 +1,4 @@
-"""Folders of running jobs, to S3 while they are written: checkpoints, tensors, what rules found.
+"""Folders of running jobs, to S3 while they are written: checkpoints, tensors, profiles, findings.
 
 A file that is new or has changed is uploaded, the one that was written first before the others. A
 small file in the job's directory remembers what S3 has, so that a new service goes on where the
@@ -38,7 +38,8 @@ class Mirrored:
 
     `uri` ends in a slash. `memory` is the file that remembers what S3 has. With `deletes`, a file
     that was uploaded and is gone is deleted; with `hidden`, files whose names begin with a dot go,
-    too, unless they are temporary.
+    too, unless they are temporary. With `growing`, files are written to at their ends alone, by
+    whole records, and go as they are. `named` gives a file's name there where it has another one.
     """
 
     folder: Path
@@ -46,6 +47,8 @@ class Mirrored:
     memory: Path
     deletes: bool = False
     hidden: bool = False
+    growing: bool = False
+    named: Callable[[str], str] | None = None
 
     def remember(self, synced: Synced) -> None:
         """Say what S3 has, each file by its name with its time and size.
@@ -74,7 +77,8 @@ class Mirrored:
             # One may vanish after it was listed.
             with suppress(FileNotFoundError):
                 if path.is_file():
-                    yield name, path, file_state(path)
+                    stored = name if self.named is None else self.named(name)
+                    yield stored, path, file_state(path)
 
 
 class Mirrors:
@@ -186,7 +190,7 @@ class Mirrors:
         try:
             for state, name, path in found:
                 # One that is changing at this moment keeps its former content in S3.
-                if state != before.get(name) and state[0] <= settled:
+                if state != before.get(name) and (mirrored.growing or state[0] <= settled):
                     self._store.put(bucket, prefix + name, path)
                     now[name] = state
             if mirrored.deletes:

@@ -19,43 +19,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
-from clary.errors import ClaryError, UsageError
-from clary.formats.builtin_algorithm import (
-    TrainingRequest,
-    names_image,
-    starts_pretrained,
-    trains_head_alone,
-)
+from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.launch import HostFiles
-from clary.formats.rule_request import RuleConfiguration, RuleRequest, mark_ended
-from clary.gpus import count_gpus
+from clary.formats.rule_request import RuleConfiguration, ended_marker, mark_ended
 from clary.service.executors.copying import copy_file
-from clary.service.executors.debug_outputs import (
-    PERIOD_S,
-    complete_tensors,
-    result_mirrors,
-    store_at_end,
-    tensor_folders,
-)
+from clary.service.executors.debug_outputs import PERIOD_S, complete_tensors
 from clary.service.executors.executor import Message, TrainingJobSpec
 from clary.service.executors.messages import Messages
 from clary.service.executors.mirrors import Mirrors
 from clary.service.executors.objects import object_file
 from clary.service.executors.places import split_uri
-from clary.service.executors.rule_configurations import (
-    Checker,
-    RuleSpec,
-    checkers_of,
-    result_folder,
-)
+from clary.service.executors.rule_configurations import Checker, RuleSpec, result_folder
+from clary.service.executors.rule_requests import rule_request
+from clary.service.executors.rule_results import result_mirrors
+from clary.service.executors.storing import store_at_end
 from clary.service.executors.surroundings import inherited_environment
 from clary.settings import Settings
 
@@ -159,7 +143,7 @@ class RuleCheckers:
             path.touch()
 
     def training_ended(self, job: TrainingJobSpec) -> None:
-        """Tell all checkers of a job that no more tensors will come.
+        """Tell all checkers of a job that nothing more will come to judge.
 
         What writers that were killed have left is made whole before: the last look of a checker
         sees it.
@@ -172,14 +156,15 @@ class RuleCheckers:
         except (ClaryError, OSError) as error:
             # They judge what can be read; `executor.collect` says it in the job's log.
             logger.warning("The tensors of %s are not whole: %s", job.name, error)
-        for checker in checkers_of(job.request, job.directory.root):
+        for checker in job.checkers:
             with storage_errors(checker.folder):
                 checker.folder.mkdir(parents=True, exist_ok=True)
-            mark_ended(checker.folder)
+            if not ended_marker(checker.folder).exists():  # its time is the end of the training
+                mark_ended(checker.folder)
 
     def collect(self, job: TrainingJobSpec) -> None:
         """Store what the rules of a job have found; where that fails, the job's log says so."""
-        store_at_end(job, self._results.finish)
+        store_at_end(job, self._results.finish, "what the rules found")
 
     def send(self, message: Message) -> str | None:
         """Send a message that was not sent yet.
@@ -198,14 +183,11 @@ class RuleCheckers:
             result = checker.result(rule.configuration)
             with storage_errors(result):
                 result.mkdir(parents=True, exist_ok=True)
-            if checker.custom:
-                _link(result, result_folder(job.directory.root, rule.configuration))
-        RuleRequest(
-            job=job.name,
-            tensors=tensor_folders(job),
-            rules=tuple(self._configuration(job, checker, rule) for rule in checker.rules),
-            learning=_learning(job.request),
-        ).write(checker.folder)
+            if rule.alone:
+                seen = result_folder(job.directory.root, rule.configuration, rule.kind)
+                _link(result, seen)
+        rules = [self._configuration(job, checker, rule) for rule in checker.rules]
+        rule_request(job, checker.kind, rules).write(checker.folder)
 
     def _configuration(
         self, job: TrainingJobSpec, checker: Checker, rule: RuleSpec
@@ -261,7 +243,7 @@ def _popen(
 
 
 def _link(result: Path, seen: Path) -> None:
-    """Let the results of a custom rule be seen beside those of the others."""
+    """Let the results of a rule with a process of its own be seen beside those of the others."""
     with storage_errors(seen):
         if seen.is_symlink():
             return
@@ -269,18 +251,3 @@ def _link(result: Path, seen: Path) -> None:
         if seen.exists():
             shutil.rmtree(seen)
         seen.symlink_to(result)
-
-
-def _learning(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the job says of itself, as far as rules want to know it."""
-    hyperparameters = request.get("HyperParameters") or {}
-    told: dict[str, Any] = {"hyperparameters": dict(hyperparameters)}
-    image = str((request.get("AlgorithmSpecification") or {}).get("TrainingImage") or "")
-    if names_image(image):
-        try:
-            options = TrainingRequest.from_hyperparameters(hyperparameters).options
-        except UsageError:
-            return told  # the job itself says what is wrong with it
-        told["pretrained"] = starts_pretrained(options)
-        told["frozen"] = trains_head_alone(options, count_gpus())
-    return told

@@ -1,11 +1,14 @@
-"""The rules of a training job, read from its request.
+"""The rules of a training job, read from its request and from what was added to it.
 
 Image and parameters say what a rule is:
 
     …/sagemaker-debugger-rules           one of Clary's, named by `rule_to_invoke`
     …/sagemaker-debugger-rule-evaluator  a class of the file at `source_s3_uri`
 
-Registry, region and tag of an image do not matter.
+Registry, region and tag of an image do not matter. Below the directory of the job, results are in
+
+    rules/, rules.profiler/               of all rules of a kind, each in a folder of its name
+    rules.custom/, rules.profiler.added/  of rules with processes of their own, linked there
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from clary.errors import UsageError
@@ -24,11 +28,20 @@ from clary.formats.rule_parameters import (
     other_trials,
     own_parameters,
 )
-from clary.formats.rule_request import results_folder
+from clary.formats.rule_request import RuleKind, results_folder
+
+MEMBERS: Mapping[RuleKind, str] = MappingProxyType(
+    {"debug": "DebugRuleConfigurations", "profiler": "ProfilerRuleConfigurations"}
+)
+"""Where CreateTrainingJob says which rules there are."""
 
 BUILT_IN_IMAGES = ("sagemaker-debugger-rules", "DEFAULT_RULE_EVALUATOR_IMAGE")
 CUSTOM_IMAGE = "sagemaker-debugger-rule-evaluator"
 
+_FOLDERS: Mapping[RuleKind, str] = MappingProxyType(
+    {"debug": "rules", "profiler": "rules.profiler"}
+)
+_UNCHANGED: Mapping[str, Any] = MappingProxyType({})
 _STALLED = "StalledTrainingRule"
 _STOP = "stoptraining"
 
@@ -49,10 +62,13 @@ class Action:
 class RuleSpec:
     """One rule of a job.
 
+    `position` is its place among the rules of its kind, `asked` its configuration as it was given.
     `source` is the S3 URI of a custom rule's file, None for a built-in rule. `output` is the S3
-    folder that gets its results, with its slash.
+    folder that gets its results, with its slash. `added` says that it came while the job ran.
     """
 
+    kind: RuleKind
+    position: int
     configuration: str
     rule: str
     parameters: Mapping[str, str]
@@ -60,17 +76,29 @@ class RuleSpec:
     others: tuple[str, ...]
     actions: tuple[Action, ...]
     output: str
+    asked: Mapping[str, Any]
+    added: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it has a process of its own."""
+        return self.added or self.source is not None
 
 
 @dataclass(frozen=True)
 class Checker:
-    """One process that checks rules of a job: all built-in ones, or a custom one.
+    """One process that checks rules of a job: the built-in ones of a kind, or one alone.
 
     `folder` is what the process gets (`clary.formats.rule_request`).
     """
 
     folder: Path
     rules: tuple[RuleSpec, ...]
+
+    @property
+    def kind(self) -> RuleKind:
+        """What its rules judge."""
+        return self.rules[0].kind
 
     @property
     def custom(self) -> bool:
@@ -82,21 +110,47 @@ class Checker:
         return results_folder(self.folder, configuration)
 
 
-def checkers_of(request: Mapping[str, Any], root: Path) -> tuple[Checker, ...]:
+def checkers_of(
+    request: Mapping[str, Any], root: Path, updates: Mapping[str, Any] = _UNCHANGED
+) -> tuple[Checker, ...]:
     """The processes that check the rules of a job, whose directory is `root`."""
-    rules = rules_of(request)
-    built_in = tuple(rule for rule in rules if rule.source is None)
-    custom = (
-        Checker(results_folder(root / "rules.custom", rule.configuration), (rule,))
-        for rule in rules
-        if rule.source is not None
-    )
-    return (*((Checker(rules_folder(root), built_in),) if built_in else ()), *custom)
+    rules = rules_of(request, updates)
+    found: list[Checker] = []
+    for kind in MEMBERS:
+        together = tuple(rule for rule in rules if rule.kind == kind and not rule.alone)
+        if together:
+            found.append(Checker(rules_folder(root, kind), together))
+    for rule in rules:
+        if rule.alone:
+            why = "custom" if rule.source is not None else "added"
+            folder = root / f"{_FOLDERS[rule.kind]}.{why}"
+            found.append(Checker(results_folder(folder, rule.configuration), (rule,)))
+    return tuple(found)
 
 
-def rules_of(request: Mapping[str, Any]) -> tuple[RuleSpec, ...]:
-    """The rules of a checked CreateTrainingJob, in its order."""
-    return tuple(_rule(request, one) for one in request.get("DebugRuleConfigurations") or ())
+def rules_of(
+    request: Mapping[str, Any], updates: Mapping[str, Any] = _UNCHANGED
+) -> tuple[RuleSpec, ...]:
+    """The rules of a checked CreateTrainingJob, in its order, the debugger's first.
+
+    Args:
+        request: CreateTrainingJob's.
+        updates: what UpdateTrainingJob has changed since; rules of its come after those of a kind.
+    """
+    found: list[RuleSpec] = []
+    for kind, member in MEMBERS.items():
+        created, added = (list(source.get(member) or ()) for source in (request, updates))
+        for place, asked in enumerate(created + added):
+            found.append(_rule(request, kind, place, asked, added=place >= len(created)))
+    return tuple(found)
+
+
+def rule_of(
+    request: Mapping[str, Any], updates: Mapping[str, Any], kind: RuleKind, position: int
+) -> RuleSpec:
+    """The rule of a kind at a place of which there is one."""
+    rules = rules_of(request, updates)
+    return next(rule for rule in rules if (rule.kind, rule.position) == (kind, position))
 
 
 def image_name(image: str) -> str:
@@ -115,37 +169,49 @@ def read_actions(text: str) -> tuple[Action, ...]:
     return tuple(_action(one) for one in listed)
 
 
-def rules_folder(root: Path) -> Path:
-    """Where the results of a job's rules are, each in `results_folder` of it."""
-    return root / "rules"
+def rules_folder(root: Path, kind: RuleKind = "debug") -> Path:
+    """Where the results of a job's rules of a kind are, each in `results_folder` of it."""
+    return root / _FOLDERS[kind]
 
 
-def result_folder(root: Path, configuration: str) -> Path:
+def result_folder(root: Path, configuration: str, kind: RuleKind = "debug") -> Path:
     """Where the results of one rule of a job are."""
-    return results_folder(rules_folder(root), configuration)
+    return results_folder(rules_folder(root, kind), configuration)
 
 
-def _rule(request: Mapping[str, Any], configuration: Mapping[str, Any]) -> RuleSpec:
-    given: Mapping[str, str] = configuration.get("RuleParameters") or {}
-    name = configuration["RuleConfigurationName"]
-    store = configuration.get("S3OutputPath") or request["OutputDataConfig"]["S3OutputPath"]
+def _rule(
+    request: Mapping[str, Any],
+    kind: RuleKind,
+    position: int,
+    asked: Mapping[str, Any],
+    *,
+    added: bool,
+) -> RuleSpec:
+    given: Mapping[str, str] = asked.get("RuleParameters") or {}
+    name = asked["RuleConfigurationName"]
+    store = asked.get("S3OutputPath") or request["OutputDataConfig"]["S3OutputPath"]
     job = request["TrainingJobName"]
-    custom = image_name(configuration["RuleEvaluatorImage"]) == CUSTOM_IMAGE
+    custom = image_name(asked["RuleEvaluatorImage"]) == CUSTOM_IMAGE
     return RuleSpec(
+        kind=kind,
+        position=position,
         configuration=name,
-        rule=given[RULE_KEY],
+        # Jobs of an earlier Clary have rules of the profiler that nobody has looked at.
+        rule=given.get(RULE_KEY, ""),
         parameters=own_parameters(given),
-        source=given[SOURCE_KEY] if custom else None,
+        source=given.get(SOURCE_KEY) if custom else None,
         others=other_trials(given),
         actions=_actions(given),
         output=f"{str(store).rstrip('/')}/{job}/rule-output/{name}/",
+        asked=asked,
+        added=added,
     )
 
 
 def _actions(given: Mapping[str, str]) -> tuple[Action, ...]:
     actions = read_actions(given[ACTIONS_KEY]) if given.get(ACTIONS_KEY) else ()
     # SageMaker's older way to say it, of one rule alone.
-    if given[RULE_KEY] == _STALLED and given.get("stop_training_on_fire", "").lower() == "true":
+    if given.get(RULE_KEY) == _STALLED and given.get("stop_training_on_fire", "").lower() == "true":
         return (*actions, Action(_STOP, given.get("training_job_name_prefix") or None))
     return actions
 

@@ -17,6 +17,7 @@ from clary.service.executors.executor import TrainingJobSpec
 # Another AWS, another Python or another job must not shine through, nor the service's secrets.
 _NOT_PASSED_ON = (
     "AWS_",
+    "CLARY_PROFILER_",
     "CLARY_RULE_",
     "SAGEMAKER_",
     "SM_",

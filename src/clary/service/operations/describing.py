@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clary.formats.rule_request import RuleKind
+from clary.service.executors.updates import is_profiled, merged
 from clary.service.operations.times import timestamp
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import JobSummary, TrainingJob, Transition
@@ -15,6 +17,10 @@ _DEFAULTS: Mapping[str, Any] = {
     "EnableNetworkIsolation": False,
     "EnableInterContainerTrafficEncryption": False,
     "EnableManagedSpotTraining": False,
+}
+_STATUSES: Mapping[RuleKind, str] = {
+    "debug": "DebugRuleEvaluationStatuses",
+    "profiler": "ProfilerRuleEvaluationStatuses",
 }
 _CHANNEL_DEFAULTS = {"CompressionType": "None", "RecordWrapperType": "None"}
 _OUTPUT_DEFAULTS = {"KmsKeyId": "", "CompressionType": "GZIP"}
@@ -27,7 +33,7 @@ def description(job: TrainingJob, rules: Sequence[RuleEvaluation] = ()) -> dict[
         job: the job.
         rules: how its rules stand.
     """
-    request = job.request
+    request = merged(job.request, job.updates)
     described: dict[str, Any] = {
         **_DEFAULTS,
         **{name: value for name, value in request.items() if name not in _NOT_SHOWN},
@@ -64,13 +70,11 @@ def description(job: TrainingJob, rules: Sequence[RuleEvaluation] = ()) -> dict[
             }
             for name, metric in job.final_metrics.items()
         ]
-    debugged = [_rule_status(one) for one in rules if one.kind == "debug"]
-    if debugged:
-        described["DebugRuleEvaluationStatuses"] = debugged
-    described.update(_updated(described, job.updates))
-    if "ProfilerConfig" in described:
-        # The configuration is kept, and nothing is profiled.
-        described["ProfilingStatus"] = "Disabled"
+    for kind, member in _STATUSES.items():
+        stand = [_rule_status(one) for one in rules if one.kind == kind]
+        if stand:
+            described[member] = stand
+    described["ProfilingStatus"] = "Enabled" if is_profiled(request) else "Disabled"
     return described
 
 
@@ -110,10 +114,3 @@ def _rule_status(one: RuleEvaluation) -> dict[str, Any]:
     if one.details:
         shown["StatusDetails"] = one.details
     return shown
-
-
-def _updated(described: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {**described.get(name, {}), **value} if isinstance(value, Mapping) else value
-        for name, value in updates.items()
-    }

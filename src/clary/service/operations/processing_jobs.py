@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary.formats.rule_request import RuleKind
 from clary.service.call import Call
-from clary.service.executors.rule_configurations import rules_of
+from clary.service.executors.rule_configurations import rule_of
+from clary.service.executors.updates import PROFILER, merged
 from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
@@ -28,6 +30,10 @@ STATUSES: Mapping[str, str] = {
 }
 
 _INSIDE = "/opt/ml/processing"
+_INPUTS: Mapping[RuleKind, tuple[str, str, str]] = {
+    "debug": ("DebugHookConfig", "tensors", "debug-output"),
+    "profiler": (PROFILER, "profiler", "profiler-output"),
+}
 _ORDERS: Mapping[str, Any] = {
     "Name": lambda one: (one.name, one.number),
     "CreationTime": lambda one: (one.created_ms, one.number),
@@ -91,8 +97,8 @@ def _summary(one: RuleEvaluation) -> dict[str, Any]:
 
 def _description(one: RuleEvaluation, job: TrainingJob) -> dict[str, Any]:
     request = job.request
-    asked = request["DebugRuleConfigurations"][one.position]
-    rule = rules_of(request)[one.position]
+    rule = rule_of(request, job.updates, one.kind, one.position)
+    asked = rule.asked
     resources: dict[str, Any] = {
         "InstanceCount": 1,
         "InstanceType": asked.get("InstanceType") or "ml.t3.medium",
@@ -106,7 +112,7 @@ def _description(one: RuleEvaluation, job: TrainingJob) -> dict[str, Any]:
         "StoppingCondition": {
             "MaxRuntimeInSeconds": request["StoppingCondition"]["MaxRuntimeInSeconds"]
         },
-        "ProcessingInputs": _inputs(job),
+        "ProcessingInputs": _inputs(job, one.kind),
         "ProcessingOutputConfig": {
             "Outputs": [_output("rule-output", rule.output, asked.get("LocalPath"))]
         },
@@ -118,17 +124,18 @@ def _description(one: RuleEvaluation, job: TrainingJob) -> dict[str, Any]:
     return shown
 
 
-def _inputs(job: TrainingJob) -> list[dict[str, Any]]:
-    hook = job.request.get("DebugHookConfig")
-    if not hook:
+def _inputs(job: TrainingJob, kind: RuleKind) -> list[dict[str, Any]]:
+    member, name, folder = _INPUTS[kind]
+    config = merged(job.request, job.updates).get(member)
+    if not config:
         return []
     return [
         {
-            "InputName": "tensors",
+            "InputName": name,
             "AppManaged": False,
             "S3Input": {
-                "S3Uri": f"{hook['S3OutputPath'].rstrip('/')}/{job.name}/debug-output",
-                "LocalPath": f"{_INSIDE}/input/tensors",
+                "S3Uri": f"{config['S3OutputPath'].rstrip('/')}/{job.name}/{folder}",
+                "LocalPath": f"{_INSIDE}/input/{name}",
                 "S3DataType": "S3Prefix",
                 "S3InputMode": "File",
                 "S3DataDistributionType": "FullyReplicated",

@@ -68,6 +68,7 @@ _KINDS: Mapping[str, _Kind] = {
                 "InfraCheckConfig",
                 "MlflowConfig",
                 "ProfilerRuleConfigurations",
+                "ProfilerRuleEvaluationStatuses",
                 "ProfilingStatus",
                 "RemoteDebugConfig",
             }

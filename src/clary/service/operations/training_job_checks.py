@@ -9,6 +9,8 @@ from typing import Any
 from clary.formats.metric_pattern import compile_pattern
 from clary.service.faults import validation
 from clary.service.operations.debugger_checks import debugger_problems
+from clary.service.operations.profiler_checks import profiler_problems
+from clary.service.operations.rule_checks import rule_problems
 
 # Hosts share this machine: each is a process, with a share of its cores.
 HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))
@@ -33,6 +35,8 @@ def problems(request: Mapping[str, Any]) -> Iterator[str]:
     yield from _stopping(request)
     yield from _channels(request)
     yield from debugger_problems(request)
+    yield from profiler_problems(request)
+    yield from rule_problems(request)
 
 
 def _not_offered(request: Mapping[str, Any]) -> Iterator[str]:

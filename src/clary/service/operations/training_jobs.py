@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from clary.service.call import Call
+from clary.service.executors.updates import with_profiler_defaults
 from clary.service.faults import Fault, not_found, resource_in_use, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.describing import description
 from clary.service.operations.patience import patience_s
 from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_request
-from clary.service.state.training_jobs import TrainingJob
+from clary.service.operations.training_job_updates import closed_by_update, updated
 from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
-from clary.service.supervisor.rules.evaluations import evaluations_of
+from clary.service.supervisor.rules.evaluations import evaluations_added, evaluations_of
 from clary.service.supervisor.transitions import submitted
-
-_UPDATABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "ResourceConfig", "RemoteDebugConfig")
 
 
 def create_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     """Check a job, store it and tell the supervisor."""
-    request = dict(call.parameters)
+    request = with_profiler_defaults(call.parameters)
     check_request(request)
     condition = {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_S, **request.get("StoppingCondition", {})}
     request["StoppingCondition"] = condition
@@ -74,23 +72,15 @@ def stop_training_job(office: Office, call: Call) -> Mapping[str, Any]:
 def update_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     """Change what may be changed while a job runs."""
     name = call.parameters["TrainingJobName"]
-    changes = {key: call.parameters[key] for key in _UPDATABLE if key in call.parameters}
-
-    def update(job: TrainingJob) -> TrainingJob:
-        if job.status != "InProgress":
-            raise validation(
-                "Invalid UpdateTrainingJob request: the training job must be InProgress, and "
-                f"{name} is {job.status}."
-            )
-        merged = {
-            key: {**job.updates.get(key, {}), **value} if isinstance(value, Mapping) else value
-            for key, value in changes.items()
-        }
-        return replace(job, updates={**job.updates, **merged}, modified_ms=now_ms())
-
-    job = office.state.training_jobs.change(name, update)
+    job = office.state.update_training_job(
+        name,
+        lambda job: updated(job, call.parameters, now_ms()),
+        evaluations_added,
+        closed_by_update,
+    )
     if job is None:
         raise _no_such_job(name)
+    office.supervisor.submit(name)
     return {"TrainingJobArn": job.arn}
 
 

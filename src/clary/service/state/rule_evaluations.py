@@ -6,15 +6,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from clary.formats.rule_request import RuleKind
 from clary.service.state.database import Database
 from clary.service.state.tables import rule_evaluations
 from clary.service.state.training_jobs import TrainingJob
-
-Kind = Literal["debug", "profiler"]
 
 # The statuses of evaluations that go on.
 OPEN = ("InProgress", "Stopping")
@@ -33,7 +32,7 @@ class RuleEvaluation:
     name: str
     arn: str
     training_job: str
-    kind: Kind
+    kind: RuleKind
     position: int
     configuration: str
     rule: str
@@ -70,7 +69,7 @@ class RuleEvaluations:
             row = connection.execute(query).one_or_none()
         return None if row is None else _evaluation(row)
 
-    def of_job(self, job: int, kind: Kind | None = None) -> list[RuleEvaluation]:
+    def of_job(self, job: int, kind: RuleKind | None = None) -> list[RuleEvaluation]:
         """The evaluations of a training job, in the order of its request.
 
         Args:
@@ -132,7 +131,7 @@ def add_within(
 
 
 def of_job_within(
-    connection: Connection, job: int, kind: Kind | None = None
+    connection: Connection, job: int, kind: RuleKind | None = None
 ) -> list[RuleEvaluation]:
     """`RuleEvaluations.of_job` as a part of a transaction."""
     columns = rule_evaluations.c

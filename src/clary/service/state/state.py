@@ -71,6 +71,42 @@ class State:
 
         return self.training_jobs.add(job, also)
 
+    def update_training_job(
+        self,
+        name: str,
+        change: Callable[[TrainingJob], TrainingJob],
+        added: Callable[[TrainingJob, TrainingJob], Sequence[RuleEvaluation]],
+        close: Callable[[RuleEvaluation, TrainingJob], RuleEvaluation | None],
+    ) -> TrainingJob | None:
+        """Change what a job is asked for, and its rules with it, at once.
+
+        Args:
+            name: the job's.
+            change: gives the job as it is to be; what it raises leaves everything as it was.
+            added: gives the evaluations that the job gets, from what it is and what it was.
+            close: gives an evaluation as it is to be of the changed job; None where it stays.
+
+        Returns:
+            The changed job; None where there is none of that name.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        was: list[TrainingJob] = []
+
+        def note(job: TrainingJob) -> TrainingJob:
+            was.append(job)
+            return change(job)
+
+        with self._database.writing() as connection:
+            job = training_jobs.change_within(connection, name, note)
+            if job is None:
+                return None
+            for one in rule_evaluations.of_job_within(connection, job.number):
+                rule_evaluations.change_within(connection, one.number, lambda now: close(now, job))
+            rule_evaluations.add_within(connection, job, added(job, was[0]))
+            return job
+
     def change_training_job(
         self,
         name: str,

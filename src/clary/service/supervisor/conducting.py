@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from dataclasses import replace
@@ -105,6 +105,9 @@ class Conductor:
         self._terminated = False
         self._killed_at: float | None = None
         self._unseen_since: float | None = None
+        # What its hosts have read when they began is found again by them, and not written anew.
+        self._configured: Mapping[str, Any] = {}
+        self._configure_at = float("-inf")
 
     def step(self, job: TrainingJob) -> None:
         """Do what the job's state asks for; nothing when it has ended or is queued.
@@ -112,6 +115,9 @@ class Conductor:
         Raises:
             StorageError: the database cannot be written.
         """
+        if job.updates != self._spec.updates:
+            self._spec = replace(self._spec, updates=job.updates)
+            self._rules.renew(self._spec)
         here = state_of(job)
         limit = exceeded(job, _now_ms())
         if limit is not None and limit in TABLE.get(here, {}) and self.tell(limit):
@@ -188,11 +194,27 @@ class Conductor:
             return
         self._watcher.watch(running=isinstance(observation, Running))
         if isinstance(observation, Running):
+            self._configure()
             self._rules.watch()
             if job.running_ms is None:
                 self.tell(Event.RUNNING, at_ms=int(observation.since.timestamp() * 1000))
         elif isinstance(observation, Ended | Gone) and self._watcher.drained():
             self.tell(Event.HOSTS_ENDED, failure=_failure_told_by(observation))
+
+    def _configure(self) -> None:
+        """Let a running job's hosts read what was changed; what fails is tried again."""
+        now = time.monotonic()
+        if self._spec.updates == self._configured or now < self._configure_at:
+            return
+        try:
+            self._executor.configure(self._spec)
+        except (ClaryError, OSError) as error:
+            if self._configure_at == float("-inf"):
+                logger.warning("%s does not know what was changed: %s", self._spec.name, error)
+            self._configure_at = now + self._timing.retry_s
+        else:
+            self._configured = self._spec.updates
+            self._configure_at = float("-inf")
 
     def _stop(self, job: TrainingJob) -> None:
         now = time.monotonic()

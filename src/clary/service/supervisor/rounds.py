@@ -192,6 +192,7 @@ class Rounds:
             environment=self._job_environment(),
             created_ms=job.created_ms,
             tuning_job=None if job.trial is None else job.trial.tuning_job,
+            updates=job.updates,
         )
 
     def _pause(self, others: Sequence[JobSummary], queued: Sequence[JobSummary]) -> float | None:

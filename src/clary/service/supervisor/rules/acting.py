@@ -114,7 +114,8 @@ class Actions:
         return outcome
 
     def _content(self, evaluation: RuleEvaluation, action: Action) -> Mapping[str, Any]:
-        found = read_findings(result_folder(self._job.directory.root, evaluation.configuration))
+        root = self._job.directory.root
+        found = read_findings(result_folder(root, evaluation.configuration, evaluation.kind))
         issues = [one.model_dump(mode="json") for one in found if one.kind == "issue"]
         return {
             "subject": f"SMDebugRule:{evaluation.rule} fired",

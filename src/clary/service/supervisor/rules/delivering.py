@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 
 from clary.service.executors.executor import Checkers, TrainingJobSpec
-from clary.service.executors.rule_configurations import rules_of
+from clary.service.executors.rule_configurations import rule_of
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
@@ -66,7 +66,7 @@ class Deliveries:
         job = self._state.training_jobs.find(evaluation.training_job)
         if job is None or job.number != evaluation.job:
             return True
-        rule = rules_of(job.request)[evaluation.position]
+        rule = rule_of(job.request, job.updates, evaluation.kind, evaluation.position)
         try:
             return Actions(self._state, self._checkers, self._spec_of(job)).ask(evaluation, rule)
         except Exception as error:

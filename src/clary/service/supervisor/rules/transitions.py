@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from clary.formats.rule_request import RuleKind
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
 
@@ -26,9 +27,11 @@ TABLE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 _NOTHING_TRAINED = (
-    "the training job has {status} before its tensors could be judged: see why in its "
+    "the training job has {status} before its {judged} could be judged: see why in its "
     "FailureReason or status message"
 )
+_JUDGED: Mapping[RuleKind, str] = {"debug": "tensors", "profiler": "profile"}
+_TURNED_OFF = "stopped by UpdateTrainingJob, which has turned the profiler off"
 
 
 def advance(
@@ -66,8 +69,16 @@ def stopped(evaluation: RuleEvaluation, at_ms: int) -> RuleEvaluation | None:
     return advance(evaluation, "Stopping", at_ms)
 
 
+def turned_off(evaluation: RuleEvaluation, at_ms: int) -> RuleEvaluation | None:
+    """An evaluation of a job that is profiled no more; None where that changes nothing."""
+    if evaluation.kind != "profiler":
+        return None
+    status = "Stopped" if evaluation.started_ms is None else "Stopping"
+    return advance(evaluation, status, at_ms, evaluation.details or _TURNED_OFF)
+
+
 def closed(evaluation: RuleEvaluation, job: TrainingJob) -> RuleEvaluation | None:
     """An evaluation that its training job has left behind when it ended."""
     status = job.status.lower()
-    details = _NOTHING_TRAINED.format(status=status)
+    details = _NOTHING_TRAINED.format(status=status, judged=_JUDGED[evaluation.kind])
     return advance(evaluation, "Stopped", job.modified_ms, evaluation.details or details)

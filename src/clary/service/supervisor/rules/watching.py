@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
 from clary.errors import ClaryError
-from clary.formats.rule_request import LOG_FILE
+from clary.formats.rule_request import LOG_FILE, RuleKind
 from clary.service.executors.executor import Checkers, TrainingJobSpec
-from clary.service.executors.rule_configurations import Checker, RuleSpec, checkers_of
+from clary.service.executors.rule_configurations import Checker, RuleSpec
 from clary.service.state.log_streams import LogStream
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
@@ -49,24 +49,36 @@ class RuleWatcher:
         self._spec = spec
         self._timing = timing
         self._wake = wake
-        self._conductors = [
-            CheckerConductor(state, checkers, spec, checker, timing)
-            for checker in checkers_of(spec.request, spec.directory.root)
-        ]
+        self._conductors: tuple[CheckerConductor, ...] = ()
         self._actions = Actions(state, checkers, spec)
         self._known: set[str] = set()
         self._work: Future[None] | None = None
         self._began_at: float | None = None
         self._due_at = float("-inf")
         self._ended_at: float | None = None
-        self._told_of_end = False
-        self._settled = not self._conductors
+        # Which job was told, and which conductors have nothing left to do: others may come.
+        self._told_of_end: TrainingJobSpec | None = None
+        self._settled: tuple[CheckerConductor, ...] = ()
         self._trouble = ""
+        self.renew(spec)
+
+    def renew(self, spec: TrainingJobSpec) -> None:
+        """Take up rules that were added to the job."""
+        self._spec = spec
+        known = {conductor.checker.folder for conductor in self._conductors}
+        added = [
+            CheckerConductor(self._state, self._checkers, spec, checker, self._timing)
+            for checker in spec.checkers
+            if checker.folder not in known
+        ]
+        if added:
+            self._conductors = (*self._conductors, *added)
+            self._due_at = float("-inf")
 
     def watch(self) -> None:
         """Take a look when it is time to; called from when the user's code runs."""
         now = time.monotonic()
-        if self._settled or now < self._due_at or (self._work and not self._work.done()):
+        if self._is_settled or now < self._due_at or (self._work and not self._work.done()):
             return
         self._began_at = self._began_at or now
         self._due_at = now + self._pause_s(now - self._began_at)
@@ -77,7 +89,7 @@ class RuleWatcher:
 
         Call it again until they have, or time is up.
         """
-        if self._settled:
+        if self._is_settled:
             return True
         now = time.monotonic()
         if self._ended_at is None:
@@ -85,14 +97,18 @@ class RuleWatcher:
             self._due_at = now
         if self._overdue_s(now) > 2 * self._timing.rule_settle_s:
             logger.warning("The rules of %s are left behind: %s", self._spec.name, self._trouble)
-            self._settled = True
+            self._settled = self._conductors
         self.watch()
-        return self._settled
+        return self._is_settled
 
     def abandon(self) -> None:
         """End the checkers of a job that failed while they ran."""
         for conductor in self._conductors:
             self._checkers.end(conductor.checker)
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._settled == self._conductors
 
     def _pause_s(self, age_s: float) -> float:
         if self._ended_at is not None:
@@ -107,14 +123,15 @@ class RuleWatcher:
 
     def _look(self) -> None:
         ended = self._ended_at is not None
+        spec, conductors = self._spec, self._conductors
         try:
-            if ended and not self._told_of_end:
-                self._checkers.training_ended(self._spec)
-                self._told_of_end = True
-            done = self._step_all()
+            if ended and self._told_of_end is not spec:
+                self._checkers.training_ended(spec)
+                self._told_of_end = spec
+            done = self._step_all(conductors)
             if ended and done:
-                self._checkers.collect(self._spec)
-                self._settled = True
+                self._checkers.collect(spec)
+                self._settled = conductors
                 self._wake()
         except Exception as error:
             self._due_at = time.monotonic() + self._timing.retry_s
@@ -125,41 +142,45 @@ class RuleWatcher:
                 else:
                     logger.exception("Watching the rules of %s failed", self._spec.name)
 
-    def _step_all(self) -> bool:
+    def _step_all(self, conductors: Sequence[CheckerConductor]) -> bool:
         """Take every checker a step further; whether nothing is left to wait for."""
         overdue_s = self._overdue_s(time.monotonic())
         known = self._evaluations()
-        for conductor in self._conductors:
-            names = [rule.configuration for rule in conductor.checker.rules]
-            own = [known[name] for name in names if name in known]
+        for conductor in conductors:
+            places = [(rule.kind, rule.position) for rule in conductor.checker.rules]
+            own = [known[place] for place in places if place in known]
             conductor.step(own, overdue_s=None if overdue_s < 0 else overdue_s)
-        for checker, rule, evaluation in self._rules():
+        for checker, rule, evaluation in self._rules(conductors):
             if overdue_s >= 0:
                 self._actions.give_up(evaluation, rule)
             elif self._actions.perform(evaluation, rule):
                 self._wake()
             self._register_log(checker, evaluation)
         return not (
-            any(self._checkers.lives(conductor.checker) for conductor in self._conductors)
-            or any(one.open or Actions.missing(one, rule) for _, rule, one in self._rules())
+            any(self._checkers.lives(conductor.checker) for conductor in conductors)
+            or any(
+                one.open or Actions.missing(one, rule) for _, rule, one in self._rules(conductors)
+            )
         )
 
-    def _rules(self) -> list[tuple[Checker, RuleSpec, RuleEvaluation]]:
+    def _rules(
+        self, conductors: Sequence[CheckerConductor]
+    ) -> list[tuple[Checker, RuleSpec, RuleEvaluation]]:
         known = self._evaluations()
         return [
-            (conductor.checker, rule, known[rule.configuration])
-            for conductor in self._conductors
+            (conductor.checker, rule, known[rule.kind, rule.position])
+            for conductor in conductors
             for rule in conductor.checker.rules
-            if rule.configuration in known
+            if (rule.kind, rule.position) in known
         ]
 
-    def _evaluations(self) -> dict[str, RuleEvaluation]:
-        """By their configurations; none where the job is gone, or another one of its name."""
+    def _evaluations(self) -> dict[tuple[RuleKind, int], RuleEvaluation]:
+        """By kind and place; none where the job is gone, or another one of its name."""
         job = self._state.training_jobs.find(self._spec.name)
         if job is None or job.created_ms != self._spec.created_ms:
             return {}
-        found = self._state.rule_evaluations.of_job(job.number, "debug")
-        return {one.configuration: one for one in found}
+        found = self._state.rule_evaluations.of_job(job.number)
+        return {(one.kind, one.position): one for one in found}
 
     def _register_log(self, checker: Checker, evaluation: RuleEvaluation) -> None:
         path = checker.result(evaluation.configuration) / LOG_FILE

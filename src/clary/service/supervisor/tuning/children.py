@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from clary.service.executors.updates import with_profiler_defaults
 from clary.service.state.training_jobs import TrainingJob, TrialOf
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.transitions import submitted
@@ -74,7 +75,7 @@ def trial_request(
     request.update({WATCHED[variable]: json.loads(text) for variable, text in watched.items()})
     if environment:
         request["Environment"] = environment
-    return request
+    return with_profiler_defaults(request)
 
 
 def split_watched(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
