@@ -13,9 +13,12 @@ import pytest
 from clary.sdk.processes import run_job_program, run_program
 
 # The parent as the command line is one: it runs the child below and ends with its code.
+# Under nohup it would inherit an ignored SIGHUP.
 PARENT = """
-import sys
+import signal, sys
 from clary.sdk.processes import run_program
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 end = run_program([sys.executable, "-c", sys.argv[1]])
 print(end.exit_code, end.killed_by, end.stopped, flush=True)
 sys.exit(end.exit_code)
