@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clary.formats.finding_sentences import sentence
-from clary.jobs.pages.wording import brief, duration, percent, times
+from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.comparison import Comparison, compare
 from clary.jobs.profile_report.job_bar import job_bar
 from clary.jobs.profile_report.material import Material
@@ -22,7 +22,8 @@ from clary.jobs.profile_report.resources import Resource, resources
 from clary.jobs.profile_report.rules_table import rule_rows
 from clary.jobs.profile_report.step_bar import step_bar
 from clary.jobs.profile_report.verdict import headline
-from clary.jobs.profile_report.wording import PART_WORDS
+from clary.jobs.profile_report.words import PART_WORDS
+from clary.profiler.wording import brief, times
 
 _MOST_WIDTH = 100
 _NAME_WIDTH = 9

@@ -38,30 +38,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def brief(seconds: float) -> str:
-    """A short time in three figures: `41 µs`, `4.1 ms`, `310 ms`, `1.24 s`; then as `duration`."""
-    if seconds >= 60:
-        return duration(seconds)
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if seconds >= 0.9995 / factor:
-            return f"{_three_figures(seconds * factor)} {unit}"
-    return "0 s" if seconds <= 0 else f"{seconds * 1e6:.2f} µs"
-
-
-def size(number: float) -> str:
-    """Bytes in the largest fitting unit, of 1,000 each: `640 B`, `1.2 MB`, `24 GB`."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if abs(number) >= 0.9995 * factor:
-            return f"{_three_figures(number / factor)} {unit}"
-    return f"{number:.0f} B"
-
-
-def times(factor: float) -> str:
-    """How many times as much: `1.9 ×`, `12 ×`, `1.04 ×`."""
-    digits = 0 if factor >= 9.95 else 2 if 0.9 < factor < 1.095 else 1
-    return f"{factor:.{digits}f}\u202f×"
-
-
 def listed(names: Sequence[str], most: int = 4) -> str:
     """Names in a sentence: `a, b and c`, or `a, b and 7 more`."""
     shown = list(names[:most])
@@ -73,10 +49,3 @@ def listed(names: Sequence[str], most: int = 4) -> str:
 def readable(name: str) -> str:
     """A class name without what folders need: underscores for blanks, a number such as `007.`."""
     return _NUMBER.sub("", name).replace("_", " ").strip() or name
-
-
-def _three_figures(value: float) -> str:
-    """Three figures at most, without zeros at the end."""
-    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -5,7 +5,7 @@ verdict        the headline, the tiles and the advice
 envelopes      long series in few points, without losing what was lowest and highest
 resources      what the machine did, as series and in figures
 job_bar, lanes, cores    the job over time: its phases, and the machine's curves below them
-step_bar, step_times     what a step is made of, and how long steps take
+step_bar, step_lengths   what a step is made of, and how long steps take
 operators, loading, memory, rules_table    what stands in the sections of these names
 comparison     two jobs beside each other
 page           puts it together with the templates

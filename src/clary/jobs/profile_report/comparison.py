@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clary.jobs.pages.wording import brief, duration, percent, times
+from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.job_bar import Part, job_bar
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
-from clary.jobs.profile_report.wording import PHASE_WORDS
+from clary.jobs.profile_report.words import PHASE_WORDS
+from clary.profiler.wording import brief, times
 
 # Differences below this are noise of any machine.
 _SAME = 0.03
@@ -184,7 +185,11 @@ def _row(
         return Row(label, *texts)
     factor = second / first
     better = None if not good or abs(factor - 1) < _SAME else (factor > 1) == (good > 0)
-    return Row(label, *texts, factor=times(factor), better=better)
+    return Row(label, *texts, factor=_as_much(factor), better=better)
+
+
+def _as_much(factor: float) -> str:
+    return f"{factor:.2f} ×" if factor < 0.995 else times(factor)
 
 
 def _resource_row(first: Resource | None, second: Resource | None) -> Row:

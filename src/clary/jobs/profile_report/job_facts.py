@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from clary.jobs.pages.wording import brief, counted, duration, percent
+from clary.jobs.pages.wording import counted, duration, percent
 from clary.jobs.profile_report.material import Material
+from clary.profiler.wording import brief
 
 Row = tuple[str, str]
 

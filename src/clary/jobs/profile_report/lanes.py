@@ -15,11 +15,12 @@ import numpy as np
 
 from clary.formats.timeline import PHASES, Mode
 from clary.jobs.pages.drawing import ticks
-from clary.jobs.pages.wording import brief, duration
+from clary.jobs.pages.wording import duration
 from clary.jobs.profile_report.envelopes import BINS, Envelope, Floats, Window, envelope
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, Unit, in_unit
-from clary.jobs.profile_report.wording import PHASE_WORDS
+from clary.jobs.profile_report.words import PHASE_WORDS
+from clary.profiler.wording import brief
 
 WIDTH, HEIGHT = 1000.0, 100.0
 MOST_HOSTS = 4

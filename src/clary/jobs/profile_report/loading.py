@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.formats.timeline import Loading
-from clary.jobs.pages.wording import brief, counted
+from clary.jobs.pages.wording import counted
 from clary.jobs.profile_report.material import Material
-from clary.jobs.profile_report.step_times import BARS, Histogram
+from clary.jobs.profile_report.step_lengths import Histogram, histogram
+from clary.profiler.wording import brief
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,7 @@ def _processes(loads: npt.NDArray[Any]) -> tuple[LoaderProcess, ...]:
 def _times(loads: npt.NDArray[Any]) -> Histogram | None:
     if not len(loads):
         return None
-    seconds = loads["seconds"].astype(np.float64)
-    low, middle, high = (float(one) for one in np.quantile(seconds, (0.0, 0.5, 0.99)))
-    high = max(high, middle * 1.2, low + 1e-6)
-    counts, _ = np.histogram(seconds, BARS, (low, high))
-    beyond = int((seconds > high).sum())
-    return Histogram(low, high, tuple(int(one) for one in counts), beyond, middle)
+    return histogram(loads["seconds"].astype(np.float64), np.ones(len(loads)))
 
 
 def _supply(material: Material, loads: npt.NDArray[Any]) -> Supply | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from clary.formats.files import write_text
 from clary.formats.findings import Finding
-from clary.formats.timeline import Mode
 from clary.jobs.pages.rendering import page_environment
 from clary.jobs.profile_report.comparison import Comparison, compare
 from clary.jobs.profile_report.cores import CoresPicture, cores_picture
@@ -36,17 +35,18 @@ from clary.jobs.profile_report.operators import (
 from clary.jobs.profile_report.resources import QUANTILES, Resource, resources
 from clary.jobs.profile_report.rules_table import RuleRow, findings, rule_rows
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
-from clary.jobs.profile_report.step_times import (
+from clary.jobs.profile_report.step_lengths import (
     Histogram,
     Outliers,
-    StepTimes,
-    histogram,
+    StepRow,
     outliers,
-    step_times,
+    step_histograms,
+    step_rows,
 )
 from clary.jobs.profile_report.usage import UsageRow, usage_rows
 from clary.jobs.profile_report.verdict import Advice, Headline, advice, headline, tiles
-from clary.jobs.profile_report.wording import PART_WORDS, PHASE_WORDS
+from clary.jobs.profile_report.words import PART_WORDS, PHASE_WORDS
+from clary.profiler.wording import brief, size, times
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Drawn:
     resources: tuple[Resource, ...]
     usage: tuple[UsageRow, ...]
     step: StepBar | None
-    step_times: tuple[StepTimes, ...]
+    step_rows: tuple[StepRow, ...]
     histograms: tuple[tuple[str, Histogram], ...]
     outliers: Outliers | None
     loading: DataLoading
@@ -104,8 +104,6 @@ def draw(material: Material) -> Drawn:
     profile, window = material.profile, job_window(material)
     measured = resources(profile)
     main = profile.main
-    kinds = (("training", Mode.TRAIN), ("evaluation", Mode.EVAL))
-    drawn = [(name, histogram(profile.steps(mode))) for name, mode in kinds]
     pictures = [] if window is None else [cores_picture(host, window) for host in profile.hosts]
     return Drawn(
         headline=headline(material),
@@ -121,8 +119,8 @@ def draw(material: Material) -> Drawn:
         resources=measured,
         usage=usage_rows(measured),
         step=step_bar(material.breakdown),
-        step_times=step_times(material),
-        histograms=tuple((name, one) for name, one in drawn if one is not None),
+        step_rows=step_rows(material),
+        histograms=step_histograms(material),
         outliers=outliers(material),
         loading=data_loading(material),
         memory=memory_rows(measured),
@@ -136,6 +134,11 @@ def draw(material: Material) -> Drawn:
 def render(material: Material, drawn: Drawn, compared: Comparison | None = None) -> str:
     """The page as HTML."""
     environment = page_environment("clary.jobs.profile_report")
+    environment.filters.update(
+        brief=lambda seconds: _together(brief(seconds)),
+        size=lambda number: _together(size(number)),
+        times=times,
+    )
     values: Mapping[str, Any] = {
         "material": material,
         "drawn": drawn,
@@ -145,3 +148,8 @@ def render(material: Material, drawn: Drawn, compared: Comparison | None = None)
         "phase_words": PHASE_WORDS,
     }
     return environment.get_template("profile.html").render(values)
+
+
+def _together(text: str) -> str:
+    """With blanks at which no line is broken."""
+    return text.replace(" ", "\u00a0")

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from clary.formats.system_metrics import SystemMetrics
-from clary.jobs.pages.wording import size
 from clary.jobs.profile_report.envelopes import Floats
 from clary.profiler.profile import Host, Profile
+from clary.profiler.wording import size
 
 Unit = Literal["percent", "bytes", "bytes a second", "watts", "degrees"]
 Series = tuple[Floats, Floats]

@@ -33,7 +33,7 @@ def rule_data(material: Material, drawn: Drawn) -> Mapping[str, Any]:
                     "mean_s": one.mean_s,
                     **dict(zip((name for name, _ in QUANTILES), one.quantiles_s, strict=True)),
                 }
-                for one in drawn.step_times
+                for one in drawn.step_rows
             ],
             "histograms": {name: asdict(one) for name, one in drawn.histograms},
             "outliers": None if drawn.outliers is None else asdict(drawn.outliers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clary.jobs.profile_report.wording import PHASE_MEANINGS, PHASE_WORDS
+from clary.jobs.profile_report.words import PHASE_MEANINGS, PHASE_WORDS
 from clary.profiler.breakdown import Breakdown
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clary.jobs.pages.wording import brief, duration, percent
+from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
 from clary.profiler.diagnosis import Cause, Diagnosis
+from clary.profiler.wording import brief
 
 # A gain below this is no headline.
 _WORTH_SAYING = 1.05
