@@ -6,6 +6,7 @@
     s3fs         fsspec's S3, on aiobotocore
     smart_open   S3 as open files
     tensorboard  what event files are read with
+    notebook     version 2 of the SDK, a kernel, tables and charts
 
 Each is made once, in `.clients/` of the checkout, and kept.
 """
@@ -29,6 +30,13 @@ REQUIREMENTS = {
     "s3fs": ("s3fs>=2025",),
     "smart_open": ("smart_open[s3]>=7",),
     "tensorboard": ("tensorboard>=2.18",),
+    "notebook": (
+        "sagemaker==2.257.*",
+        "ipykernel>=6",
+        "nbclient>=0.10",
+        "pandas",
+        "matplotlib>=3.6",
+    ),
 }
 # What uv says when it is the network that fails, and not what was asked for.
 UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Could not connect")
@@ -108,3 +116,9 @@ def s3fs() -> ClientEnvironment:
 def smart_open() -> ClientEnvironment:
     """S3 as open files."""
     return client_environment("smart_open")
+
+
+@pytest.fixture(scope="session")
+def notebook() -> ClientEnvironment:
+    """What people's notebooks run in: the SDK, version 2, with tables and charts."""
+    return client_environment("notebook")

@@ -6,7 +6,7 @@ somebody asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,12 +37,16 @@ class Mirror:
         client: an S3 client of boto3's.
         uri: `s3://bucket/prefix` of the log.
         folder: where the copy goes; what an earlier mirror of the same log left is kept.
+        wanted: the folders at the top of the place that come over with each update: by default
+            those of a tensor log that are small.
 
     Raises:
         UsageError: the URI is none of S3's.
     """
 
-    def __init__(self, client: Any, uri: str, folder: Path) -> None:
+    def __init__(
+        self, client: Any, uri: str, folder: Path, wanted: Collection[str] = _SMALL
+    ) -> None:
         parts = urlsplit(uri)
         if parts.scheme != "s3" or not parts.netloc:
             raise UsageError(f"{uri!r} is no place on S3: give s3://BUCKET/PREFIX")
@@ -50,6 +54,7 @@ class Mirror:
         self._bucket = parts.netloc
         self._prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
         self._folder = folder
+        self._wanted = wanted
         self._seen: dict[str, str] = {}
 
     def update(self) -> bool:
@@ -112,7 +117,7 @@ class Mirror:
                 yield path, held["ETag"], held["Size"]
             more = page["IsTruncated"]
             folder, inside, _ = path.partition("/")
-            if inside and folder not in _SMALL:
+            if inside and folder not in self._wanted:
                 # Keys are in order: this one is behind all of the folder's.
                 path = folder + _BEHIND_SLASH
             place["StartAfter"] = self._prefix + path
@@ -121,7 +126,7 @@ class Mirror:
         parts = PurePosixPath(path).parts
         hidden = any(part.startswith(".") for part in parts)
         return path == TRAINING_END or (
-            len(parts) > 1 and parts[0] in _SMALL and not hidden and not path.endswith("/")
+            len(parts) > 1 and parts[0] in self._wanted and not hidden and not path.endswith("/")
         )
 
     def _is_here(self, path: str, tag: str, size: int) -> bool:
