@@ -1,0 +1,414 @@
+"""Watches a script that knows nothing of it, through what it asks of torch.
+
+`watch_script` changes a few functions of torch: those that fetch batches, compute gradients, copy
+to a device and save; optimizers have hooks of their own. No module gets a hook. What is called
+there takes some microseconds and raises nothing; on a failure of its own the watching lets go.
+
+    CLARY_PROFILER_FOLDER   the host's folder of the profiler: arms through `clary.shims`
+    CLARY_PROFILER_CONFIG   SageMaker's profilerconfig.json
+    CLARY_PROFILER_NODE     such as algo-1
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+from collections.abc import Callable, Mapping
+from multiprocessing import parent_process, util
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import torch
+from torch.optim import optimizer as optimizers
+from torch.utils.data import get_worker_info
+
+from clary.errors import ClaryError
+from clary.formats.profiler_configuration import (
+    CONFIGURATION_VARIABLE,
+    FOLDER_VARIABLE,
+    NODE_VARIABLE,
+    ProfilerConfiguration,
+)
+from clary.formats.timeline import Loading, Mode, SpanKind
+from clary.profiler.loader_watch import (
+    MAIN_PROCESS,
+    LoaderEvents,
+    WorkersLoads,
+    pictures_of,
+    watch_loaders,
+)
+from clary.profiler.patching import Patches
+from clary.profiler.process import (
+    device_name,
+    precision_of,
+    process_facts,
+    started_ns,
+    worker_name,
+)
+from clary.profiler.script_steps import ScriptSteps
+from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.timeline_thread import say
+
+# Set for processes that a loader of this one starts.
+WORKER_VARIABLE = "CLARY_PROFILER_WORKER"
+LEAST_SPAN_NS = 1_000_000
+# From one thread that trains to another; threads that take turns are not told apart.
+MOST_TAKEOVERS = 3
+
+_Function = Callable[..., Any]
+
+_watch: ScriptWatch | None = None
+
+
+def watch_script(
+    folder: Path,
+    configuration: ProfilerConfiguration | None = None,
+    *,
+    configuration_file: Path | None = None,
+    node: str = "algo-1",
+    importing_ns: tuple[int, int] | None = None,
+) -> None:
+    """Watch the training of this process from now on; a second time does nothing.
+
+    Args:
+        folder: the host's folder of the profiler.
+        configuration: what is recorded beside times.
+        configuration_file: takes its place, and is looked at every two seconds.
+        node: of the host.
+        importing_ns: when torch's import began and ended, of `time.perf_counter_ns`.
+    """
+    global _watch  # noqa: PLW0603 - torch is one for the whole process
+    if _watch is None:
+        _watch = ScriptWatch(Path(folder), configuration, configuration_file, node, importing_ns)
+
+
+def stop_watching() -> None:
+    """Write the rest and let torch be as it was; nothing where nobody watches."""
+    global _watch  # noqa: PLW0603
+    if _watch is not None:
+        _watch.close()
+        _watch = None
+
+
+def watch_from_environment(
+    environment: Mapping[str, str] | None = None,
+    importing_ns: tuple[int, int] | None = None,
+) -> None:
+    """Watch this process where the environment asks for it."""
+    given = os.environ if environment is None else environment
+    folder = given.get(FOLDER_VARIABLE)
+    if folder:
+        file = given.get(CONFIGURATION_VARIABLE)
+        watch_script(
+            Path(folder),
+            configuration_file=Path(file) if file else None,
+            node=given.get(NODE_VARIABLE) or "algo-1",
+            importing_ns=importing_ns,
+        )
+
+
+class ScriptWatch(LoaderEvents):
+    """Tells `ScriptSteps` what torch is asked for; of a process and, from anew, of its forks."""
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: ProfilerConfiguration | None,
+        configuration_file: Path | None,
+        node: str,
+        importing_ns: tuple[int, int] | None,
+    ) -> None:
+        self._folder = folder
+        self._configuration = configuration or _initially(configuration_file)
+        self._file = configuration_file
+        self._node = node
+        self._importing_ns = importing_ns
+        self._armed_ns = perf_counter_ns()
+        self._patches = Patches()
+        self._handles: list[Any] = []
+        self._off = False
+        self._worker = os.environ.get(WORKER_VARIABLE, "")
+        self._start()
+        self._arm()
+        os.register_at_fork(after_in_child=self._start)
+        atexit.register(self.close)
+
+    def _start(self) -> None:
+        """Of this process nothing is known yet."""
+        self._process = os.getpid()
+        self._loads: WorkersLoads | None = None
+        self._loaders: dict[int, tuple[Loading, int | None]] = {}
+        self._takeovers = 0
+        self._facts_wanted = True
+        self._steps: ScriptSteps | None = None
+        if not self._off:
+            self._steps = ScriptSteps(self._make_recorder, self._describe)
+
+    def _arm(self) -> None:
+        watch_loaders(self._patches, lambda: None if self._off else self)
+        wrap = self._patches.wrap
+        wrap(torch.autograd, "backward", self._around_backward)
+        wrap(torch.amp.GradScaler, "step", self._around_update)
+        wrap(torch.serialization, "save", self._around_saving)
+        wrap(torch, "save", lambda _: torch.serialization.save)
+        if torch.version.cuda or torch.version.hip:
+            for name in ("to", "cuda"):
+                wrap(torch.Tensor, name, self._around_transfer)
+        self._handles = [
+            optimizers.register_optimizer_step_pre_hook(_hook(self._update_begins)),
+            optimizers.register_optimizer_step_post_hook(_hook(self._update_ends)),
+        ]
+
+    def close(self) -> None:
+        """Write the rest and let torch be as it was; a second time does nothing."""
+        if not self._off:
+            self._off = True
+            self._patches.undo()
+            for handle in self._handles:
+                handle.remove()
+            atexit.unregister(self.close)
+        if self._steps is not None and self._process == os.getpid():
+            self._steps.close()
+        self._steps = None
+
+    # Of loaders: see `LoaderEvents`.
+
+    def fetch_begins(self, loader: int, *, first: bool) -> bool:
+        """A batch is waited for; False where not the thread that trains waits."""
+        steps = self._steps
+        if steps is None or not steps.is_mine():
+            return False
+        self._tell(steps.fetch_begins, loader, first)
+        return True
+
+    def fetch_ends(self, batch: Any) -> None:
+        """The batch is there."""
+        if self._steps is not None:
+            self._tell(self._steps.fetch_ends, pictures_of(batch))
+
+    def fetch_fails(self) -> None:
+        """There is no further batch, or the loader has failed."""
+        if self._steps is not None:
+            self._tell(self._steps.fetch_fails)
+
+    def loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
+        """This process has loaded a batch."""
+        self._tell(self._loaded, start_ns, cpu_s, pictures)
+
+    def _loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
+        if self._steps is not None and self._steps.started:
+            seconds = (perf_counter_ns() - start_ns) / 1e9
+            self._steps.recorder.add_load(start_ns, seconds, pictures, MAIN_PROCESS, cpu_s)
+        elif get_worker_info() is not None:
+            if self._loads is None:
+                self._loads = WorkersLoads(self._folder, self._worker or worker_name())
+            self._loads.write(start_ns, cpu_s, pictures)
+
+    def workers_start(self) -> None:
+        """Processes of a loader are to know whose they are."""
+        self._worker = os.environ[WORKER_VARIABLE] = worker_name()
+
+    def workers_started(self, start_ns: int, loading: Loading) -> None:
+        """Processes of a loader have been started."""
+        self._add_span("loader_start", start_ns, f"{loading.workers} workers")
+
+    def loader_seen(self, loader: int, loading: Loading, batches: int | None) -> None:
+        """A loader begins an epoch."""
+        self._loaders[loader] = loading, batches
+
+    # Of torch itself.
+
+    def _around_backward(self, original: _Function) -> _Function:
+        @functools.wraps(original)
+        def backward(*args: Any, **kwargs: Any) -> Any:
+            steps = self._training(take_over=True)
+            if steps is None:
+                return original(*args, **kwargs)
+            if self._facts_wanted and steps.recorder.steps():
+                self._tell(self._learn_precision, args, kwargs)
+            self._tell(steps.backward_begins)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._tell(steps.backward_ends)
+
+        return backward
+
+    def _around_update(self, original: _Function) -> _Function:
+        @functools.wraps(original)
+        def update(*args: Any, **kwargs: Any) -> Any:
+            steps = self._training()
+            if steps is None:
+                return original(*args, **kwargs)
+            self._tell(steps.update_begins)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._tell(steps.update_ends)
+
+        return update
+
+    def _update_begins(self, optimizer: Any) -> None:
+        steps = self._training()
+        if steps is not None:
+            self._tell(steps.update_begins)
+
+    def _update_ends(self, optimizer: Any) -> None:
+        steps = self._training()
+        if steps is not None:
+            if self._facts_wanted:
+                self._facts_wanted = False
+                self._tell(self._learn_device, optimizer)
+            self._tell(steps.update_ends)
+
+    def _around_saving(self, original: _Function) -> _Function:
+        @functools.wraps(original)
+        def save(*args: Any, **kwargs: Any) -> Any:
+            began = perf_counter_ns()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._tell(self._saved, began, args[1] if len(args) > 1 else kwargs.get("f"))
+
+        return save
+
+    def _around_transfer(self, original: _Function) -> _Function:
+        @functools.wraps(original)
+        def transfer(*args: Any, **kwargs: Any) -> Any:
+            steps = self._steps
+            if (
+                steps is None
+                or not steps.awaits_transfer
+                or args[0].is_cuda
+                or not _goes_to_device(original.__name__, args[1:], kwargs)
+                or not steps.is_mine()
+            ):
+                return original(*args, **kwargs)
+            self._tell(steps.transfer_begins)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._tell(steps.transfer_ends)
+
+        return transfer
+
+    def _training(self, *, take_over: bool = False) -> ScriptSteps | None:
+        """Whom to tell of what the calling thread does; None where that concerns nobody."""
+        steps = self._steps
+        if steps is None or self._off or get_worker_info() is not None:
+            return None
+        if steps.is_mine():
+            return steps
+        # Within a backward pass another thread computes a part of it again.
+        if not take_over or steps.in_backward or self._takeovers >= MOST_TAKEOVERS:
+            return None
+        self._takeovers += 1
+        self._tell(steps.take_over)
+        return steps
+
+    def _saved(self, began_ns: int, target: Any) -> None:
+        label = ""
+        if isinstance(target, (str, os.PathLike)):
+            path = Path(target)
+            label = f"{path.name}, {path.stat().st_size / 1e6:.1f} MB" if path.exists() else ""
+        self._add_span("checkpoint", began_ns, label)
+
+    def _add_span(self, kind: SpanKind, began_ns: int, label: str) -> None:
+        now = perf_counter_ns()
+        steps = self._steps
+        # What comes before the first step belongs to the initialization.
+        if steps is None or not steps.started or now - began_ns < LEAST_SPAN_NS:
+            return
+        if steps.is_mine():
+            steps.recorder.add_span(kind, began_ns, now, label)
+
+    # Of the process.
+
+    def _make_recorder(self) -> StepRecorder:
+        recorder = StepRecorder(
+            self._folder,
+            worker_name(),
+            self._configuration,
+            configuration_file=self._file,
+            node=self._node,
+            **process_facts(),
+        )
+        began = started_ns() or self._armed_ns
+        recorder.add_span("initialization", began, perf_counter_ns())
+        if self._importing_ns is not None:
+            recorder.add_span("other", *self._importing_ns, "importing torch")
+        if parent_process() is not None:
+            # Such a process ends without what `atexit` has registered.
+            util.Finalize(None, self.close, exitpriority=100)
+        return recorder
+
+    def _describe(self, mode: Mode, loader: int) -> None:
+        loading, batches = self._loaders.get(loader, (None, None))
+        if loading is None or self._steps is None:
+            return
+        recorder = self._steps.recorder
+        if mode == Mode.TRAIN:
+            recorder.facts(
+                train_loading=loading, batch_size=loading.batch_size, steps_per_epoch=batches
+            )
+        else:
+            recorder.facts(valid_loading=loading)
+
+    def _learn_precision(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        assert self._steps is not None
+        losses = args[0] if args else kwargs.get("tensors")
+        loss = losses if isinstance(losses, torch.Tensor) else next(iter(losses or ()), None)
+        self._steps.recorder.facts(precision=precision_of(loss))
+
+    def _learn_device(self, optimizer: Any) -> None:
+        assert self._steps is not None
+        device = optimizer.param_groups[0]["params"][0].device
+        self._steps.recorder.facts(device=device_name(device), threads=torch.get_num_threads())
+
+    def _tell(self, told: Callable[..., None], *args: Any) -> None:
+        """Do something of the watching's own; let go for good when it fails."""
+        if self._off:
+            return
+        try:
+            told(*args)
+        except Exception as error:  # noqa: BLE001 - the training goes on unwatched
+            self._off = True
+            text = f"watching the script has failed: {type(error).__name__}: {error}"
+            say(f"{text}; the training goes on unwatched")
+            if self._steps is not None and self._steps.started:
+                self._steps.recorder.note(text)
+
+
+def _hook(told: Callable[[Any], None]) -> Callable[..., None]:
+    """As torch wants it: what it gives must be None."""
+
+    def hook(optimizer: Any, args: Any, kwargs: Any) -> None:
+        told(optimizer)
+
+    hook._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return hook
+
+
+def _goes_to_device(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of `Tensor.to` or `Tensor.cuda` copies to a GPU."""
+    if method == "cuda":
+        return True
+    target = kwargs.get("device", args[0] if args else kwargs.get("other"))
+    if isinstance(target, torch.Tensor):
+        return target.is_cuda
+    if isinstance(target, torch.device):
+        return target.type == "cuda"
+    return isinstance(target, int) or (isinstance(target, str) and target.startswith("cuda"))
+
+
+def _initially(file: Path | None) -> ProfilerConfiguration:
+    """What the file says; where it cannot be used, times are recorded nevertheless."""
+    if file is None or not file.exists():
+        return ProfilerConfiguration()
+    try:
+        return ProfilerConfiguration.read(file)
+    except ClaryError as error:
+        say(f"{error}; steps are recorded as if nothing were configured")
+        return ProfilerConfiguration()

@@ -1,0 +1,195 @@
+"""The thread that writes a timeline: the training gives away what it saw, and goes on.
+
+What cannot be written is kept and tried again, as a full disk may be freed; it is said once. A
+fork has no such thread, and writes nothing of what its parent has seen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from clary.errors import StorageError
+from clary.formats.files import read_json
+from clary.formats.timeline import Facts, LoadRecord, LoadWriter, Span, StepRecord, TimelineWriter
+from clary.formats.timeline.writer import worker_folder
+
+SECONDS_BETWEEN_WRITES = 0.5
+SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_FACTS = 5.0
+SECONDS_BETWEEN_TRIALS = 5.0
+SECONDS_TO_CLOSE = 10.0
+# What is held back while a disk takes nothing: some ten megabytes.
+HELD_RECORDS = 100_000
+
+Work = Callable[[TimelineWriter], None]
+
+
+class TimelineThread:
+    """Writes the timeline of one process. The thread that trains gives, another one writes.
+
+    Args:
+        folder: the host's folder of the profiler.
+        worker: `worker_<rank>`; another living process of that name makes this one take its own.
+        facts: gives what is known of the process now, from the folder of its timeline; called from
+            the thread that writes.
+        look: called every few seconds on the thread that writes.
+    """
+
+    def __init__(
+        self, folder: Path, worker: str, facts: Callable[[Path], Facts], look: Callable[[], None]
+    ) -> None:
+        self.worker = worker
+        self._folder = folder
+        self._facts = facts
+        self._look = look
+        self._steps: deque[StepRecord] = deque()
+        self._loads: deque[LoadRecord] = deque()
+        self._works: deque[Work] = deque()
+        self._ending = threading.Event()
+        self._process = os.getpid()
+        self._facts_due = True
+        self._facts_written = -SECONDS_BETWEEN_FACTS
+        self._tried = -SECONDS_BETWEEN_TRIALS
+        self._failing = False
+        self._dropped = False
+        self._writer: TimelineWriter | None = None
+        self._load_writer: LoadWriter | None = None
+        self._thread = threading.Thread(target=self._run, name="clary-profiler", daemon=True)
+        self._thread.start()
+
+    def step(self, record: StepRecord) -> None:
+        """Give a step away."""
+        self._steps.append(record)
+
+    def load(self, record: LoadRecord) -> None:
+        """Give a batch away that this process has loaded."""
+        self._loads.append(record)
+
+    def span(self, span: Span) -> None:
+        """Give a span away."""
+        self._works.append(lambda writer: writer.write_span(span))
+
+    def do(self, work: Work) -> None:
+        """Let the thread that writes do some work; what it raises is told as a failure."""
+        self._works.append(work)
+
+    def facts_changed(self) -> None:
+        """Facts are to be written anew, soon."""
+        self._facts_due = True
+
+    def fail(self, text: str) -> None:
+        """Put a sentence among the failures."""
+        self._works.append(lambda writer: writer.record_failure(text))
+
+    def close(self) -> bool:
+        """Write what waits, and end; False when that takes too long."""
+        if os.getpid() != self._process:
+            return False
+        self._facts_due = True
+        self._facts_written = -SECONDS_BETWEEN_FACTS
+        self._ending.set()
+        self._thread.join(SECONDS_TO_CLOSE)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while True:
+            ending = self._ending.wait(SECONDS_BETWEEN_WRITES)
+            now = time.monotonic()
+            if now - looked >= SECONDS_BETWEEN_LOOKS:
+                looked = now
+                with suppress(Exception):
+                    self._look()
+            if ending or not self._failing or now - self._tried >= SECONDS_BETWEEN_TRIALS:
+                self._try(now)
+            if ending:
+                if self._writer is not None:
+                    self._writer.close()
+                return
+
+    def _try(self, now: float) -> None:
+        self._tried = now
+        try:
+            self._write(now)
+            self._failing = False
+        except StorageError as error:
+            if not self._failing:
+                say(f"{error}; the training goes on, and what is seen meanwhile may be lost")
+            self._failing = True
+            self._hold_back()
+
+    def _hold_back(self) -> None:
+        for held in (self._steps, self._loads):
+            while len(held) > HELD_RECORDS:
+                held.popleft()
+                self._dropped = True
+
+    def _write(self, now: float) -> None:
+        if self._writer is None:
+            if not (self._steps or self._loads or self._works):
+                return
+            self._writer = self._begin()
+        writer = self._writer
+        if self._dropped:
+            writer.record_failure("steps are missing, because the disk took none for a while")
+            self._dropped = False
+        _write_all(self._steps, writer.write_steps)
+        if self._loads:
+            if self._load_writer is None:
+                self._load_writer = LoadWriter(self._folder, self.worker)
+            while self._loads:
+                self._load_writer.write(self._loads[0])
+                self._loads.popleft()
+        while self._works:
+            self._do(self._works[0], writer)
+            self._works.popleft()
+        if self._facts_due and now - self._facts_written >= SECONDS_BETWEEN_FACTS:
+            self._facts_due = False
+            self._facts_written = now
+            writer.write_facts(self._facts(writer.folder))
+
+    def _do(self, work: Work, writer: TimelineWriter) -> None:
+        try:
+            work(writer)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the training goes on without it
+            writer.record_failure(f"{type(error).__name__}: {error}")
+
+    def _begin(self) -> TimelineWriter:
+        if self._is_taken(self.worker):
+            self.worker = f"{self.worker}-{self._process}"
+        return TimelineWriter(self._folder, self.worker)
+
+    def _is_taken(self, worker: str) -> bool:
+        """Whether another process that lives still writes under this name."""
+        try:
+            pid = int(read_json(worker_folder(self._folder, worker) / "facts.json")["pid"])
+            if pid == self._process:
+                return False
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        except Exception:  # noqa: BLE001 - nobody's, a damaged one, or that of one that ended
+            return False
+        return True
+
+
+def _write_all(held: deque[StepRecord], write: Callable[[list[StepRecord]], None]) -> None:
+    records = list(held)
+    write(records)
+    for _ in records:
+        held.popleft()
+
+
+def say(text: str) -> None:
+    """One line for the person who trains; a closed stderr is no reason to stop."""
+    with suppress(OSError, ValueError):
+        print(f"clary profiler: {text}", file=sys.stderr, flush=True)
