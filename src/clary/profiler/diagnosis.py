@@ -11,7 +11,14 @@ from clary.profiler.causes.idle import device_idle, initialization
 from clary.profiler.causes.memory_leak import memory_leak
 from clary.profiler.causes.outliers import outliers
 from clary.profiler.causes.own_code import own_code
-from clary.profiler.causes.situation import LEAST_LOOP_S, LEAST_STEPS, Cause, Diagnosis, Situation
+from clary.profiler.causes.situation import (
+    LEAST_LOOP_S,
+    LEAST_STEPS,
+    Cause,
+    Diagnosis,
+    Situation,
+    situation_of,
+)
 from clary.profiler.causes.small_batches import small_batches
 from clary.profiler.profile import Profile
 from clary.profiler.wording import brief, counted, number, percent, times
@@ -37,14 +44,14 @@ def diagnose(profile: Profile) -> tuple[Diagnosis, ...]:
 
     Gains are each change's own: two changes that save the same time do not add up.
     """
-    return _diagnose(Situation(profile))
+    return profile.once("diagnoses", lambda one: _diagnose(situation_of(one)))
 
 
 def verdict(profile: Profile) -> tuple[str, str, str]:
     """Three sentences: what the job did and how fast, what holds it back, what to change."""
-    situation = Situation(profile)
+    situation = situation_of(profile)
     parts = situation.breakdown
-    found = _diagnose(situation)
+    found = diagnose(profile)
     first = _what_it_did(situation)
     if found:
         cause = found[0]

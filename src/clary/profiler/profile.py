@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from clary.formats.timeline.entries import Facts, Mode, Span
 from clary.formats.timeline.reader import STEP_DTYPE, Timeline, Worker
 
 Floats = npt.NDArray[np.float64]
+_Computed = TypeVar("_Computed")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Profile:
         """Nothing is read before the first refresh."""
         self.hosts = tuple(hosts)
         self.job = job or JobTimes()
+        self._computed: dict[str, tuple[JobTimes, object]] = {}
 
     @classmethod
     def open(cls, folders: Sequence[Path], job: JobTimes | None = None) -> Profile:
@@ -83,8 +85,16 @@ class Profile:
             FormatError: a file is damaged, or of a later version.
             OSError: a file cannot be read.
         """
+        self._computed.clear()
         news = [host.refresh() for host in self.hosts]
         return any(news)
+
+    def once(self, name: str, compute: Callable[[Profile], _Computed]) -> _Computed:
+        """What is computed of it, once until it changes; several rules ask for the same."""
+        known = self._computed.get(name)
+        if known is None or known[0] is not self.job:
+            known = self._computed[name] = (self.job, compute(self))
+        return cast(_Computed, known[1])
 
     @property
     def workers(self) -> tuple[Worker, ...]:

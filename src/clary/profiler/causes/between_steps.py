@@ -138,5 +138,5 @@ def _nice(steps: float) -> int:
     """A round number of steps, not fewer."""
     if steps <= 10:
         return math.ceil(steps)
-    unit = 10 ** (math.floor(math.log10(steps)) - 1) * 5
+    unit = 5 * int(10 ** (math.floor(math.log10(steps)) - 1))
     return math.ceil(steps / unit) * unit

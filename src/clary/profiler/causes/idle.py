@@ -32,7 +32,7 @@ def initialization(situation: Situation) -> Diagnosis | None:
         "keep what is prepared (downloads, unpacked archives, lists of files) between jobs, and "
         "import less",
         share=0.0,
-        rule="MaxInitializationTime",
+        rule="OverallFrameworkMetrics",
     )
 
 

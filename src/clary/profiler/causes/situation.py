@@ -134,3 +134,8 @@ class Situation:
     def share(self, seconds: float) -> float:
         """Of the training loop."""
         return min(1.0, seconds / self.breakdown.loop_s) if self.breakdown.loop_s else 0.0
+
+
+def situation_of(profile: Profile) -> Situation:
+    """Of a profile as it stands."""
+    return profile.once("situation", Situation)

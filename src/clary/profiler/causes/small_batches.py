@@ -103,7 +103,7 @@ def _by_line(seconds: np.ndarray, times: StepTimes) -> float | None:
         return None
     small, large = kinds[0], kinds[-1]
     taken = [float(np.median(seconds[sizes == one])) for one in (small, large)]
-    return max(0.0, (taken[0] * large - taken[1] * small) / (large - small))
+    return float(max(0.0, (taken[0] * large - taken[1] * small) / (large - small)))
 
 
 def _by_evaluation(situation: Situation, forward: float) -> float | None:
