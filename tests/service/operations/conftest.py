@@ -83,7 +83,7 @@ class Bench:
         job = self.state.training_jobs.find(name)
         assert job is not None
         directory = JobDirectory(self.settings.jobs_dir / name)
-        return TrainingJobSpec(name, job.arn, job.request, directory, {})
+        return TrainingJobSpec(name, job.arn, job.request, directory, {}, updates=job.updates)
 
     def finish(self, name: str, exit_code: int = 0, failure: str | None = None) -> None:
         self.reach(name, "Training")

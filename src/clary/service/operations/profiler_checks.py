@@ -11,8 +11,13 @@ from clary.service.executors.updates import PROFILER, RULES, is_profiled
 from clary.service.operations.rule_checks import uri_problems
 
 
-def profiler_problems(request: Mapping[str, Any]) -> Iterator[str]:
-    """All that is wrong with what a request says of the profiler: a sentence each."""
+def profiler_problems(request: Mapping[str, Any], *, judged: bool) -> Iterator[str]:
+    """All that is wrong with what a request says of the profiler: a sentence each.
+
+    Args:
+        request: as it is in effect.
+        judged: whether rules are asked for, which judge a profile.
+    """
     config = request.get(PROFILER)
     if config is None:
         return
@@ -29,7 +34,7 @@ def profiler_problems(request: Mapping[str, Any]) -> Iterator[str]:
                 f"{PROFILER}: LocalPath is {folder}, and Clary writes profiles to "
                 f"{DEFAULT_FOLDER}: leave it out."
             )
-    if request.get(RULES) and not is_profiled(request):
+    if judged and not is_profiled(request):
         yield (
             f"{RULES} need a profile to judge, and {PROFILER} has DisableProfiler true: set it to "
             "false, or leave the rules out."

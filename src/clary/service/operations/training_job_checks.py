@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clary.formats.metric_pattern import compile_pattern
+from clary.service.executors.updates import RULES
 from clary.service.faults import validation
 from clary.service.operations.debugger_checks import debugger_problems
 from clary.service.operations.profiler_checks import profiler_problems
@@ -35,7 +36,7 @@ def problems(request: Mapping[str, Any]) -> Iterator[str]:
     yield from _stopping(request)
     yield from _channels(request)
     yield from debugger_problems(request)
-    yield from profiler_problems(request)
+    yield from profiler_problems(request, judged=bool(request.get(RULES)))
     yield from rule_problems(request)
 
 

@@ -46,7 +46,8 @@ def updated(job: TrainingJob, asked: Mapping[str, Any], at_ms: int) -> TrainingJ
     changes = {name: asked[name] for name in _UPDATABLE if name in asked}
     if PROFILER in changes or RULES in changes:
         after = with_profiler_defaults(merged(before, changes))
-        _check(job, before, after)
+        # Rules that are there are turned off with the profiler; others are not taken.
+        _check(job, before, after, judged=bool(changes.get(RULES)))
         if PROFILER in after:
             changes[PROFILER] = after[PROFILER]
     return replace(job, updates=merged(job.updates, changes), modified_ms=at_ms)
@@ -59,8 +60,14 @@ def closed_by_update(evaluation: RuleEvaluation, job: TrainingJob) -> RuleEvalua
     return turned_off(evaluation, job.modified_ms)
 
 
-def _check(job: TrainingJob, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    found = [*_problems(job, before, after), *profiler_problems(after), *rule_problems(after)]
+def _check(
+    job: TrainingJob, before: Mapping[str, Any], after: Mapping[str, Any], *, judged: bool
+) -> None:
+    found = [
+        *_problems(job, before, after),
+        *profiler_problems(after, judged=judged),
+        *rule_problems(after),
+    ]
     if found:
         raise validation(" ".join(found))
     rules = len(after.get(RULES) or ())

@@ -32,6 +32,11 @@ def rule(name: str, actions: Sequence[Any] = (), **parameters: str) -> dict[str,
     }
 
 
+def profiler_rule(name: str, invoke: str | None = None, **parameters: str) -> dict[str, Any]:
+    """A rule of the profiler as CreateTrainingJob takes it."""
+    return rule(name, rule_to_invoke=invoke or name, **parameters)
+
+
 def custom_rule(name: str, **parameters: str) -> dict[str, Any]:
     """A rule of one's own."""
     told = {"rule_to_invoke": "Mine", "source_s3_uri": "s3://bucket/mine.py", **parameters}
@@ -50,7 +55,7 @@ def ruled_job(name: str, *rules: dict[str, Any]) -> TrainingJob:
 def checkers(settings: Settings, job: TrainingJob) -> tuple[Checker, ...]:
     """The checkers of a job."""
     root = JobDirectory(settings.jobs_dir / job.name).root
-    return checkers_of(job.request, root)
+    return checkers_of(job.request, root, job.updates)
 
 
 def evaluations(state: State, name: str) -> dict[str, RuleEvaluation]:

@@ -101,7 +101,7 @@ class CheckerConductor:
             if status == "InProgress":
                 return evaluation
             if status != "Error":
-                status, details = "Stopped", details or _STOPPED
+                status, details = "Stopped", details or evaluation.details or _STOPPED
         return self._tell(evaluation, status, details)
 
     def _stop(self, waiting: Sequence[RuleEvaluation], *, lives: bool) -> list[RuleEvaluation]:
