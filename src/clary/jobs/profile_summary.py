@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clary.formats.finding_sentences import sentence
-from clary.jobs.pages.wording import duration, percent
-from clary.jobs.profile_report.comparison import Comparison, compare
+from clary.jobs.profile_report.comparison import Comparison, Row, compare
 from clary.jobs.profile_report.job_bar import job_bar
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
@@ -23,7 +22,7 @@ from clary.jobs.profile_report.rules_table import rule_rows
 from clary.jobs.profile_report.step_bar import step_bar
 from clary.jobs.profile_report.verdict import headline
 from clary.jobs.profile_report.words import PART_WORDS
-from clary.profiler.wording import brief, times
+from clary.profiler.wording import brief, percent, times
 
 _MOST_WIDTH = 100
 _NAME_WIDTH = 9
@@ -78,7 +77,7 @@ class Bar:
                 (marks[number % len(marks)], _STYLES[one.key]),
                 f" {one.label} ",
                 (one.value, "bold"),
-                (f" {percent(one.share, 0)}", "dim"),
+                (f" {percent(one.share)}", "dim"),
             )
             begun = len(line) > _NAME_WIDTH
             if begun and len(line) + 3 + len(entry) > width:
@@ -99,32 +98,28 @@ def print_summary(console: Console, material: Material, against: Material | None
         against: a job to compare it with.
     """
     width = min(console.width, _MOST_WIDTH)
-    _print(console, _title(material))
-    _print(console, _headline(material))
+    if against is not None:
+        _print_comparison(console, material, against, width)
+        return
+    _print_blocks(console, _verdict(material, width))
+    for bar in _bars(material):
+        console.print(bar)
     _print(console, Text())
-    for line in _wrapped(" ".join(material.sentences), width):
-        _print(console, line)
-    for failure in material.profile.failures:
-        last = failure.strip().rpartition("\n")[2]
-        _print(console, Text(f"the watching failed: {last}", "magenta"))
-    _print(console, Text())
-    if against is None:
-        for bar in _bars(material):
-            console.print(bar)
-    else:
-        _print_comparison(console, compare(material, against), width)
-    for block in (_machine(material), _advice(material, width), _rules(material, width)):
-        lines = list(block)
-        if lines:
-            _print(console, Text())
-        for line in lines:
-            _print(console, line)
-    _print(console, Text())
+    advice = _advice(material, width) if len(material.diagnoses) > 1 else iter(())
+    _print_blocks(console, _machine(material), advice, _rules(material, width))
 
 
 def print_page(console: Console, page: Path) -> None:
     """Say where the page is."""
     _print(console, Text.assemble(("page: ", "bold"), str(page)))
+
+
+def _print_blocks(console: Console, *blocks: Iterator[Text]) -> None:
+    """Print lines, blocks that have any with an empty line after them."""
+    for block in blocks:
+        lines = list(block)
+        for line in (*lines, Text()) if lines else ():
+            _print(console, line)
 
 
 def _print(console: Console, line: Text) -> None:
@@ -135,7 +130,7 @@ def _title(material: Material) -> Text:
     facts = material.profile.facts
     parts = [
         "" if facts is None else facts.device,
-        "" if not material.seconds else duration(material.seconds),
+        "" if not material.seconds else brief(material.seconds),
         "" if material.over else "still running",
     ]
     about = " · ".join(part for part in parts if part)
@@ -165,30 +160,47 @@ def _bars(material: Material) -> Iterator[Bar]:
         yield Bar("a step", brief(step.seconds), slices)
 
 
-def _print_comparison(console: Console, compared: Comparison, width: int) -> None:
-    for line in _wrapped(" ".join(compared.sentences), width):
-        _print(console, line)
-    _print(console, Text())
-    for side in compared.sides:
-        _print(console, Text(side.name, "bold"))
-        if side.step is not None:
-            phases = side.step.phases
-            slices = [Slice(p.key, p.label, brief(p.seconds), p.share) for p in phases]
-            console.print(Bar("a step", brief(side.step.seconds), slices, side.step_scale))
-    rows = [*compared.rows, *compared.settings]
-    if not rows:
-        return
-    names = max(len(row.label) for row in rows)
-    first = max(len(text) for text in ("", *(row.first for row in compared.rows)))
-    second = max(len(text) for text in ("", *(row.second for row in compared.rows)))
-    _print(console, Text())
-    for row in compared.rows:
+def _verdict(material: Material, width: int) -> Iterator[Text]:
+    yield _title(material)
+    yield _headline(material)
+    yield Text()
+    yield from _wrapped(" ".join(material.sentences), width)
+    for failure in material.profile.failures:
+        last = failure.strip().rpartition("\n")[2]
+        yield from _wrapped(f"The watching failed, and the training went on: {last}", width)
+
+
+def _print_comparison(console: Console, first: Material, second: Material, width: int) -> None:
+    compared = compare(first, second)
+    for material in (first, second):
+        _print(console, _title(material))
+        _print(console, _headline(material))
+        bars = {bar.name: bar for bar in _bars(material)}
+        side = compared.sides[material is second]
+        if "a step" in bars:
+            console.print(replace(bars["a step"], scale=side.step_scale))
+        _print(console, Text())
+    _print_blocks(console, _wrapped(" ".join(compared.sentences), width), _compared_rows(compared))
+
+
+def _compared_rows(compared: Comparison) -> Iterator[Text]:
+    names = [side.name for side in compared.sides]
+    rows = [Row("", names[0], names[1], factor="as much"), *compared.rows]
+    label = max(len(row.label) for row in (*rows, *compared.settings))
+    first, second = (max(len(getattr(row, side)) for row in rows) for side in ("first", "second"))
+    for number, row in enumerate(rows):
         style = "" if row.better is None else "green" if row.better else "red"
-        line = Text(f"{row.label:<{names}}  {row.first:>{first}}  {row.second:>{second}}  ")
-        line.append(row.factor, style)
-        _print(console, line)
+        line = Text(f"{row.label:<{label}}  {row.first:>{first}}  {row.second:>{second}}  ")
+        line.append(f"{row.factor:>7}", style)
+        if not number:
+            line.stylize("dim")
+        line.rstrip()
+        yield line
+    if compared.settings:
+        yield Text()
+        yield Text("set differently", "bold")
     for row in compared.settings:
-        _print(console, Text(f"{row.label:<{names}}  {row.first} → {row.second}", "dim"))
+        yield Text(f"{row.label:<{label}}  {row.first} → {row.second}")
 
 
 def _machine(material: Material) -> Iterator[Text]:

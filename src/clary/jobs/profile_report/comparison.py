@@ -13,11 +13,11 @@ from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
 from clary.jobs.profile_report.words import PHASE_WORDS
-from clary.profiler.wording import brief, times
+from clary.profiler.wording import brief, number, times
 
 # Differences below this are noise of any machine.
 _SAME = 0.03
-_NONE = "–"
+_UNKNOWN, _NONE = "–", "none"
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def compare(first: Material, second: Material) -> Comparison:
 
 
 def _sentences(first: Material, second: Material) -> Iterator[str]:
-    speeds = _speed(first), _speed(second)
-    if speeds[0] is None or speeds[1] is None:
+    one, other = _speed(first), _speed(second)
+    if one is None or other is None:
         yield "One of them has no training step, so that their speeds cannot be compared."
         return
-    factor = speeds[1] / speeds[0]
+    factor = other / one
     names = (first.name, second.name) if factor < 1 else (second.name, first.name)
     much = max(factor, 1 / factor)
     if much < 1 + _SAME:
@@ -83,8 +83,8 @@ def _sentences(first: Material, second: Material) -> Iterator[str]:
     else:
         what = "pictures a second" if _per_picture(first, second) else "steps a second"
         yield (
-            f"{names[0]} trains {times(much)} as fast as {names[1]}: {max(speeds):,.3g} {what} "
-            f"against {min(speeds):,.3g}."
+            f"{names[0]} trains {times(much)} as fast as {names[1]}: {number(max(one, other))} "
+            f"{what} against {number(min(one, other))}."
         )
     parts = _phase_seconds(first), _phase_seconds(second)
     key = max(PHASE_WORDS, key=lambda one: abs(parts[1].get(one, 0.0) - parts[0].get(one, 0.0)))
@@ -179,8 +179,11 @@ def _row(
     text: Callable[[float], str],
     good: int,
 ) -> Row:
-    texts = [_NONE if value is None else text(value) for value in values]
     first, second = values
+    texts = (
+        _UNKNOWN if first is None else text(first) if first else _NONE,
+        _UNKNOWN if second is None else text(second) if second else _NONE,
+    )
     if not first or not second:
         return Row(label, *texts)
     factor = second / first
@@ -208,7 +211,7 @@ def _resource_row(first: Resource | None, second: Resource | None) -> Row:
 def _settings(first: Material, second: Material) -> Iterator[Row]:
     rows = [dict(_flat(one)) for one in (first, second)]
     for key in dict.fromkeys([*rows[0], *rows[1]]):
-        left, right = rows[0].get(key, _NONE), rows[1].get(key, _NONE)
+        left, right = rows[0].get(key, _UNKNOWN), rows[1].get(key, _UNKNOWN)
         if left != right:
             yield Row(key, left, right)
 
@@ -225,4 +228,6 @@ def _flat(material: Material) -> Iterator[tuple[str, str]]:
     if facts.train_loading is not None:
         for key, value in asdict(facts.train_loading).items():
             if value not in (None, "") and key != "decode_s":
-                yield f"loader: {key.replace('_', ' ')}", str(value)
+                words = {True: "yes", False: "no"}
+                text = words[value] if isinstance(value, bool) else str(value)
+                yield f"loader: {key.replace('_', ' ')}", text

@@ -86,9 +86,10 @@ def step_lane(material: Material, window: Window) -> Lane | None:
     whole = layers[0]
     if not len(whole):
         return None
+    whole_s = envelope(times, seconds / merged, window)
     heights = np.stack([layer.mean for layer in layers])
     total = heights.sum(axis=0)
-    high = min(float(total.max()), 3 * float(np.quantile(total, 0.9))) * 1.05 or 1.0
+    high = min(1.05 * float(total.max()), 1.5 * float(np.quantile(total, 0.95))) or 1.0
     names = (*PHASES, "other")
     below = np.zeros(len(whole))
     curves, pointed = [], []
@@ -105,7 +106,7 @@ def step_lane(material: Material, window: Window) -> Lane | None:
         curves=tuple(curves),
         ticks=_ticks(high, "seconds"),
         pointed=tuple(pointed),
-        note=f"cut off at {brief(high)}" if total.max() > high else "",
+        note=f"up to {brief(float(whole_s.high.max()))}" if total.max() > high else "",
         kind="steps",
     )
 
@@ -175,7 +176,8 @@ def _lane(title: str, shown: list[tuple[Resource, str, str]], window: Window) ->
         area = _area(drawn, drawn.low, drawn.high, high)
         curves.append(Curve(label, tone, value, _line(drawn, high), area))
         pointed.append(_texts(drawn, [_pair(resource.unit, *pair) for pair in _pairs(drawn)]))
-    return Lane(title, tuple(curves), _ticks(high, unit), tuple(pointed))
+    kind = "main" if title in {"CPU", "GPU"} else "resource"
+    return Lane(title, tuple(curves), _ticks(high, unit), tuple(pointed), kind=kind)
 
 
 def _pairs(drawn: Envelope) -> list[tuple[float, float]]:
@@ -204,7 +206,7 @@ def _ticks(high: float, unit: Any) -> tuple[Tick, ...]:
 
 
 def _line(drawn: Envelope, high: float) -> str:
-    parts = []
+    parts: list[str] = []
     for at, value, broken in zip(drawn.at, drawn.mean, drawn.breaks, strict=True):
         parts.append(f"{'L' if parts and not broken else 'M'}{_x(at)} {_y(value, high)}")
     return "".join(parts)

@@ -13,6 +13,8 @@ from clary.jobs.profile_report.resources import Resource
 # The beginning of a job takes memory in any case.
 _WARM_UP = 0.3
 _LEAST_SAMPLES = 20
+# Less than this part of it a minute is none.
+_NOTHING = 0.005
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ def growth_per_minute(times_s: Floats, values: Floats) -> float | None:
     return float(np.median((level[second] - level[first]) / (at[second] - at[first]))) * 60.0
 
 
+def _growth(one: Resource, growth: float) -> str:
+    if abs(growth) < _NOTHING * float(np.median(one.values)):
+        return "none"
+    return f"{'+' if growth > 0 else '−'}{one.text(abs(growth))}"
+
+
 def _row(one: Resource) -> MemoryRow:
     growth = growth_per_minute(one.times_s, one.values)
     return MemoryRow(
@@ -59,5 +67,5 @@ def _row(one: Resource) -> MemoryRow:
         begin=one.text(float(one.values[0])),
         peak=one.text(float(one.values.max())),
         end=one.text(float(one.values[-1])),
-        growth=None if growth is None else f"{'+' if growth > 0 else ''}{one.text(growth)}",
+        growth=None if growth is None else _growth(one, growth),
     )

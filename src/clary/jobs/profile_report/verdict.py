@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
+from clary.jobs.profile_report.resources import resources
 from clary.profiler.diagnosis import Cause, Diagnosis
 from clary.profiler.wording import brief
 
 # A gain below this is no headline.
 _WORTH_SAYING = 1.05
+_MOST_TILES = 6
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def headline(material: Material) -> Headline:
 
 
 def advice(material: Material) -> tuple[Advice, ...]:
-    """All causes, the most gain first."""
+    """All causes, the most gain first; nothing where there is one, which the verdict tells."""
+    if len(material.diagnoses) < 2:
+        return ()
     return tuple(Advice(one.change, one.evidence, one.gain, one.rule) for one in material.diagnoses)
 
 
@@ -57,14 +61,18 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
         found.append((f"{broken.pictures_per_s:,.0f}", "pictures a second, in the loop"))
     if broken.steps:
         found.append((brief(broken.step_s), "a training step, in the middle"))
-        found.append((f"{broken.steps:,}", "training steps"))
-        waiting = broken.phases_s.get("data", 0.0) + broken.phases_s.get("transfer", 0.0)
         if broken.steps_s and "data" in broken.phases_s:
-            found.append((percent(waiting / broken.steps_s, 0), "of a step waits for its data"))
+            waiting = percent(broken.phases_s["data"] / broken.steps_s, 0)
+            found.append((waiting, "of a step waits for its data"))
+    found += [
+        (one.text(one.quantile(0.5)), f"{one.label} busy, in the middle")
+        for one in resources(material.profile)
+        if one.key in {"cpu", "gpu:0"} and one.host == material.profile.hosts[0].name
+    ]
     if material.seconds:
         word = "from start to end" if material.over else "so far"
-        found.append((duration(material.seconds), word))
-    return tuple(found)
+        found.append((brief(material.seconds), word))
+    return tuple(found[:_MOST_TILES])
 
 
 def _share(words: str) -> Callable[[Diagnosis, Material], str]:
