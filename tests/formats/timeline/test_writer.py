@@ -154,7 +154,7 @@ def fill(folder: Path, limit: int, free: Path | None) -> None:
     assert worker.spans[-1].start_us == BEGIN_US + 100_000 * (last - 3)
 
 
-@pytest.mark.parametrize("size", [20, 36, 44])
+@pytest.mark.parametrize("size", [84, 100, 108])
 def test_a_full_disk_is_told_and_left_readable(size: int, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -167,7 +167,7 @@ def test_a_full_disk_is_told_and_left_readable(size: int, tmp_path: Path) -> Non
         pytest.skip("this machine lets nobody mount a small disk")
     try:
         free = disk / "free"
-        free.write_bytes(bytes(8192))
+        free.write_bytes(bytes(64 << 10))
         fill(disk / "profiler", 0, free)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
