@@ -147,9 +147,8 @@ def read_proc() -> MachineCounters:
     for line in content_of("/proc/net/dev").splitlines()[2:]:
         interface, _, rest = line.partition(b":")
         fields = rest.split()
-        name = interface.strip().decode()
-        if name not in _LOOPBACK:
-            network[name] = Traffic(int(fields[0]), int(fields[8]))
+        if (card := interface.strip().decode()) not in _LOOPBACK:
+            network[card] = Traffic(int(fields[0]), int(fields[8]))
     disks = {}
     for line in content_of("/proc/diskstats").splitlines():
         _, _, device, reads, _, read, _, writes, _, written, *_ = line.split()
