@@ -106,15 +106,12 @@ FILLS = textwrap.dedent(
             StepRecord(Mode.TRAIN, number + k, at, 0.1, 0.1) for k, at in enumerate(moments)])
         number += 3
         writer.write_span(Span("checkpoint", moments[0], moments[1]))
-    failed = 0
-    while failed < 3:
-        try:
+    try:
+        while True:
             write()
-        except StorageError as error:
-            failed += 1
-            if failed == 1:
-                writer.record_failure(str(error))
-                print(number, error, flush=True)
+    except StorageError as error:
+        writer.record_failure(str(error))
+        print(number, error, flush=True)
     sys.stdin.readline()
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     write()
