@@ -13,6 +13,7 @@ from rich.console import Console
 from clary.cli.findings_text import say_findings
 from clary.cli.following import follow
 from clary.cli.parser import Switch
+from clary.cli.profile_text import say_where_time_went
 from clary.cli.training_parameters import given_options, with_training_options
 from clary.endings import EXIT_INTERRUPTED
 from clary.errors import UsageError
@@ -23,6 +24,7 @@ from clary.sdk.locations import LATEST, no_such_job, resolve_data
 from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
 from clary.sdk.processes import job_program_output
+from clary.sdk.profiling import Level
 from clary.sdk.rule_evaluations import RULES_FOLDER, evaluations_of, findings_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
@@ -47,6 +49,7 @@ def train(
     debug: Annotated[
         list[str] | None, Parameter(group=JOB, consume_multiple=(0, 1), negative=())
     ] = None,
+    profile: Annotated[Level | None, Parameter(group=JOB)] = None,
     skip_check: Annotated[Switch, Parameter(group=JOB)] = False,
     no_report: Annotated[Switch, Parameter(group=JOB)] = False,
     detach: Annotated[Switch, Parameter(group=JOB)] = False,
@@ -67,6 +70,9 @@ def train(
         debug: What is watched for ills besides the losses: some of weights, biases, gradients and
             activations, or all, which it is without a value; off for nothing. By default what
             costs no time.
+        profile: What is recorded of where the time goes: steps, for the machine and each step with
+            its phases, which is the default and costs next to nothing; full, for torch's operators
+            in ten steps as well; off for nothing.
         skip_check: Do not look at the pictures before training.
         no_report: Do not write the report afterwards.
         detach: Return at once; the job goes on in the background.
@@ -94,6 +100,8 @@ def train(
     }
     if resume is None or debug is not None:
         words["debug"] = parse_debug(debug)
+    if resume is None or profile is not None:
+        words["profile"] = profile or "steps"
     given = given_options(options)
     if resume is not None:
         job = _resume(resume, data, given, settings, words)
@@ -144,6 +152,7 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
         job.download(output)
     console = Console(highlight=False)
     say_findings(console, findings_of(job.session, found.raw), evaluations_of(found.raw), job.name)
+    say_where_time_went(console, evaluations_of(found.raw, "profiler"), job.name)
     if found.status == "Completed":
         print(f"{job.name} is done in {took}: {output or found.model_artifacts}", flush=True)
         return 0

@@ -86,7 +86,7 @@ class Debugging:
         members: dict[str, Any] = {"DebugHookConfig": hook}
         if self.rules:
             members["DebugRuleConfigurations"] = [
-                _rule_request(rule, output_path, sources) for rule in self.rules
+                rule_request(rule, output_path, sources) for rule in self.rules
             ]
         return members
 
@@ -126,7 +126,17 @@ class Debugging:
             raise UsageError(f"two rules are called {twice}: give one of them another name")
 
 
-def _rule_request(rule: Rule, output_path: str, sources: Mapping[Path, str]) -> dict[str, Any]:
+def rule_request(rule: Rule, output_path: str, sources: Mapping[Path, str]) -> dict[str, Any]:
+    """A rule as CreateTrainingJob takes it.
+
+    Args:
+        rule: built in, or of a file of one's own.
+        output_path: where its results go, an S3 URI.
+        sources: where the files of custom rules have been uploaded to.
+
+    Raises:
+        UsageError: a parameter is None or cannot be sent.
+    """
     parameters = {"rule_to_invoke": rule.rule, **_texts(rule.parameters)}
     if rule.source is not None:
         parameters["source_s3_uri"] = sources[rule.source]

@@ -22,6 +22,7 @@ from clary.errors import DataError, ServiceError, UsageError
 from clary.formats.builtin_algorithm import IMAGE, METRICS
 from clary.sdk.debugging import Debugging
 from clary.sdk.linking import link
+from clary.sdk.profiling import Level, Profiling
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.training_job import TrainingJob
 
@@ -35,7 +36,8 @@ class Estimator:
 
     `entry_point` is a script of `source_dir`, or a path of its own. `hyperparameters` may hold any
     JSON value. `metrics` are regular expressions by name, with one group each. `debug` says what
-    is saved of the training and which rules judge it.
+    is saved of the training and which rules judge it, `profile` what is recorded of where its time
+    goes: a level of `clary.sdk.profiling`, or more exactly what.
     """
 
     session: Session
@@ -53,6 +55,7 @@ class Estimator:
     checkpoint_uri: str | None = None
     input_mode: str = "File"
     debug: Debugging | None = None
+    profile: Profiling | Level | None = None
 
     def fit(
         self,
@@ -98,7 +101,8 @@ class Estimator:
         """CreateTrainingJob's parameters; uploads the scripts.
 
         Raises:
-            UsageError: a script is missing, a folder is given to AWS, or two rules have one name.
+            UsageError: a script is missing, a folder is given to AWS, two rules have one name, or
+                there is no such level of profiling.
             DataError: there is no such folder.
             ServiceError: the scripts cannot be uploaded.
         """
@@ -138,6 +142,8 @@ class Estimator:
             request["CheckpointConfig"] = {"S3Uri": self.checkpoint_uri}
         if self.debug is not None:
             request.update(self.debug.request(output, self._rule_sources(name, self.debug)))
+        if self.profile is not None:
+            request.update(Profiling.of(self.profile).request(output))
         return request
 
     def _channel(self, channel: str, place: str | Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.locations import absolute_path, resolve_data, resolve_model
 from clary.sdk.picture_debugging import picture_debugging
+from clary.sdk.profiling import Level, Profiling
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
@@ -50,6 +51,7 @@ class PictureTraining:
     name: str | None = None
     hosts: int = 1
     debug: Debugging | None = None
+    profile: Profiling | None = None
     checkpoint_uri: str | None = None
 
     @classmethod
@@ -62,6 +64,7 @@ class PictureTraining:
         name: str | None = None,
         hosts: int = 1,
         debug: Sequence[str] = (),
+        profile: Level | None = None,
         skip_check: bool = False,
         no_report: bool = False,
     ) -> PictureTraining:
@@ -74,6 +77,7 @@ class PictureTraining:
             name: at most 63 letters, digits and inner hyphens; made up when not given.
             hosts: processes that train together.
             debug: what the training is watched for, as `picture_debugging` takes it.
+            profile: what is recorded of where its time goes; None leaves it to the service.
             skip_check: do not look at the pictures before training.
             no_report: do not write the report afterwards.
 
@@ -91,7 +95,14 @@ class PictureTraining:
         if name is not None and (settings.jobs_dir / name).exists():
             raise UsageError(_taken(name))
         request = TrainingRequest(parsed, skip_check=skip_check, no_report=no_report)
-        return cls(location, request, name, hosts, picture_debugging(debug, parsed))
+        return cls(
+            location,
+            request,
+            name,
+            hosts,
+            picture_debugging(debug, parsed),
+            None if profile is None else Profiling(profile),
+        )
 
     def start(self, session: Session) -> TrainingJob:
         """Ask for the job; a folder is served in place, nothing is copied.
@@ -102,7 +113,9 @@ class PictureTraining:
         """
         name = self.name or made_up_name(self.location)
         kept = self.checkpoint_uri or f"s3://{session.default_bucket}/{name}/checkpoints"
-        estimator = replace(self.estimator(session), checkpoint_uri=kept, debug=self.debug)
+        estimator = replace(
+            self.estimator(session), checkpoint_uri=kept, debug=self.debug, profile=self.profile
+        )
         return start_job(session, estimator.request(self.inputs, name))
 
     @property
@@ -113,7 +126,7 @@ class PictureTraining:
         return {TRAINING_CHANNEL: folder} if linked else None
 
     def estimator(self, session: Session) -> Estimator:
-        """What trains like this, without checkpoints and unwatched."""
+        """What trains like this, without checkpoints, unwatched and unprofiled."""
         request = self.request
         if self.inputs is None:
             request = replace(request, dataset=self.location)
@@ -149,8 +162,9 @@ def resume_training(
         options: what differs from its options.
         settings: whose home is searched for the models that options name.
         data: when given, must be what the earlier job was trained on.
-        words: as for `PictureTraining.prepare`: `name`, `hosts`, `debug`, `skip_check`,
-            `no_report`; without `debug` it is watched as the earlier one was.
+        words: as for `PictureTraining.prepare`: `name`, `hosts`, `debug`, `profile`, `skip_check`,
+            `no_report`; without `debug` it is watched, and without `profile` profiled, as the
+            earlier one was.
 
     Raises:
         UsageError: an option is out of bounds, the data differ, there is no such job, it was not
@@ -174,6 +188,8 @@ def resume_training(
     prepared = PictureTraining.prepare(location, merged, settings, **words)
     if "debug" not in words:
         prepared = replace(prepared, debug=Debugging.of_job(found.raw))
+    if "profile" not in words:
+        prepared = replace(prepared, profile=Profiling.of_job(found.raw))
     return replace(prepared, checkpoint_uri=found.checkpoints).start(session)
 
 

@@ -17,10 +17,17 @@ from botocore.exceptions import ClientError
 
 from clary.formats.finding_sentences import JUDGING
 from clary.formats.findings import FINDINGS_FILE, Finding, Kind, RuleStatus, read_findings
+from clary.formats.rule_request import RuleKind
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
 RULES_FOLDER = "rules"
+PROFILER_RULES_FOLDER = "rules.profiler"
+
+_STATUSES: Mapping[RuleKind, str] = {
+    "debug": "DebugRuleEvaluationStatuses",
+    "profiler": "ProfilerRuleEvaluationStatuses",
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class RuleEvaluation:
         return self.status not in JUDGING
 
 
-def evaluations_of(job: Mapping[str, Any]) -> tuple[RuleEvaluation, ...]:
-    """The rules that DescribeTrainingJob lists, in its order."""
+def evaluations_of(job: Mapping[str, Any], kind: RuleKind = "debug") -> tuple[RuleEvaluation, ...]:
+    """The rules of one kind that DescribeTrainingJob lists, in its order."""
     return tuple(
         RuleEvaluation(
             name=str(row["RuleConfigurationName"]),
@@ -53,7 +60,7 @@ def evaluations_of(job: Mapping[str, Any]) -> tuple[RuleEvaluation, ...]:
             arn=row.get("RuleEvaluationJobArn"),
             modified=row.get("LastModifiedTime"),
         )
-        for row in job.get("DebugRuleEvaluationStatuses") or ()
+        for row in job.get(_STATUSES[kind]) or ()
     )
 
 

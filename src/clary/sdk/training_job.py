@@ -246,6 +246,16 @@ class TrainingJob:
         """
         return evaluations_of(self.description().raw)
 
+    def profiler_rules(self) -> tuple[RuleEvaluation, ...]:
+        """How the rules stand that judge where the job's time goes; the details of ProfilerReport
+        are the verdict, in three lines.
+
+        Raises:
+            UsageError: there is no such job.
+            ServiceError: the service refuses or does not answer.
+        """
+        return evaluations_of(self.description().raw, "profiler")
+
     def findings(self) -> tuple[Finding, ...]:
         """What the job's rules have found so far, rule by rule.
 

@@ -1,0 +1,46 @@
+"""Where a training's time went, in the two lines that it ends with."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from clary.formats.finding_sentences import first_line
+from clary.sdk.profiling import REPORT_RULE
+from clary.sdk.rule_evaluations import RuleEvaluation
+
+_MARGIN = 10
+_MOST_WIDTH = 100
+
+
+def say_where_time_went(console: Console, rules: Sequence[RuleEvaluation], job: str) -> None:
+    """What holds a training back and what to change, as its report says it; nothing where it was
+    not profiled.
+
+    Args:
+        console: to print on.
+        rules: those that judge where the time goes.
+        job: its name.
+    """
+    report = next((rule for rule in rules if rule.name == REPORT_RULE), None)
+    if report is None or not report.details:
+        return
+    lines = [line for line in report.details.splitlines() if line.strip()]
+    if report.status in {"IssuesFound", "NoIssuesFound"}:
+        # The first of three sentences says what was trained and how fast: that is known already.
+        said = " ".join(lines[1:] if len(lines) > 1 else lines)
+    else:
+        said = f"the profile was not judged: {first_line(report.details)}"
+    width = min(console.width, _MOST_WIDTH)
+    lines = textwrap.wrap(
+        said,
+        width,
+        initial_indent=f"{'time':<{_MARGIN}}",
+        subsequent_indent=" " * _MARGIN,
+        break_on_hyphens=False,
+    )
+    for line in (*lines, f"see       clary profile {job}"):
+        console.print(Text(line), soft_wrap=True)
