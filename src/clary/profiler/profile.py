@@ -73,10 +73,20 @@ class Profile:
 
     @classmethod
     def open(cls, folders: Sequence[Path], job: JobTimes | None = None) -> Profile:
-        """Of the folders of a job's hosts, `algo-1` first, read once."""
-        profile = cls([Host(f"algo-{n}", folder) for n, folder in enumerate(folders, 1)], job)
+        """Of the folders of a job's hosts, `algo-1` first, read once.
+
+        Raises:
+            FormatError: a file is damaged, or of a later version.
+            OSError: a file cannot be read.
+        """
+        profile = cls.of(folders, job)
         profile.refresh()
         return profile
+
+    @classmethod
+    def of(cls, folders: Sequence[Path], job: JobTimes | None = None) -> Profile:
+        """Of the folders of a job's hosts, `algo-1` first; nothing is read before a refresh."""
+        return cls([Host(f"algo-{n}", folder) for n, folder in enumerate(folders, 1)], job)
 
     def refresh(self) -> bool:
         """Take in what was written since; True when there is something new.

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
@@ -25,7 +26,8 @@ from clary.formats.rule_request import (
     RuleRequest,
     results_folder,
 )
-from clary.jobs.check_rules.judges import Judge, Tensors, make_judge
+from clary.jobs.check_rules.judges import Judge, Watched, make_judge
+from clary.jobs.check_rules.profiles import ReportJudge, make_profiler_judge
 from clary.rules.runner import Now
 
 STOP_FILE = "stop"
@@ -51,7 +53,7 @@ class Check:
         """
         self.configuration = configuration
         self._folder = results_folder(folder, configuration.name)
-        self._judge: Judge | None = None
+        self._judge: Judge[Any] | None = None
         self._written_at = 0.0
         known_findings = read_findings(self._folder)
         self._said = {_identity(one) for one in known_findings}
@@ -77,7 +79,10 @@ class Check:
             # Where people's own rules write, as those of the original library do.
             logging.getLogger("smdebug").addHandler(_RuleLog(self))
         try:
-            self._judge = make_judge(configuration, request, self.status.started_ms / 1000)
+            if request.kind == "profiler":
+                self._judge = make_profiler_judge(configuration, self._folder)
+            else:
+                self._judge = make_judge(configuration, request, self.status.started_ms / 1000)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a person's file may do anything
             self._fail(error)
 
@@ -91,7 +96,7 @@ class Check:
         """Whether this rule alone shall end."""
         return (self._folder / STOP_FILE).exists()
 
-    def look(self, tensors: Tensors, now: Now) -> None:
+    def look(self, watched: Watched, now: Now) -> None:
         """Judge what is new.
 
         Raises:
@@ -99,9 +104,9 @@ class Check:
         """
         if self.is_final or self._judge is None:
             return
-        self.report_failures(tensors.failures)
+        self.report_failures(watched.failures)
         try:
-            found = self._judge.look(tensors.sources, now)
+            found = self._judge.look(watched.seen, now)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
             self._fail(error)
             return
@@ -118,13 +123,13 @@ class Check:
         elif now.seconds - self._written_at >= _STATUS_SECONDS:
             self._write("InProgress", "")
 
-    def conclude(self, tensors: Tensors, now: Now, *, trouble: str = "") -> None:
+    def conclude(self, watched: Watched, now: Now, *, trouble: str = "") -> None:
         """Give the verdict, after the last look.
 
         Args:
-            tensors: what was looked at.
+            watched: what was looked at.
             now: the circumstances.
-            trouble: why not all of them could be read.
+            trouble: why not all of it could be read.
 
         Raises:
             StorageError: the results cannot be written.
@@ -132,16 +137,18 @@ class Check:
         if self.is_final or self._judge is None:
             return
         try:
-            lacking = self._judge.lacks(tensors.sources, now)
+            lacking = self._judge.lacks(watched.seen, now)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a custom rule may raise anything
             self._fail(error)
             return
         if trouble:
-            self._write("Error", f"{self.status.rule} could not judge all tensors: {trouble}")
+            what = f"{self.status.rule} could not judge all {watched.noun}"
+            self._write("Error", f"{what}: {trouble}")
             return
-        failures = "".join(f"; the watcher failed: {_last_line(one)}" for one in tensors.failures)
+        failures = "".join(f"; the watcher failed: {_last_line(one)}" for one in watched.failures)
         if lacking is None:
-            self._write("NoIssuesFound", failures.removeprefix("; "))
+            told = self._summary() + failures
+            self._write("NoIssuesFound", told.removeprefix("; "))
             return
         self._say([lacking])
         hint = f": {lacking.remedy}" if lacking.remedy else ""
@@ -227,8 +234,11 @@ class Check:
         return (
             f"RuleEvaluationConditionMet: Evaluation of the rule {self.status.rule} at step "
             f"{step if step is not None else 0} resulted in the condition being met\n"
-            f"{issue.message}"
+            f"{self._summary() or issue.message}"
         )
+
+    def _summary(self) -> str:
+        return self._judge.summary if isinstance(self._judge, ReportJudge) else ""
 
     def _write(self, status: Status, details: str) -> None:
         judge = self._judge

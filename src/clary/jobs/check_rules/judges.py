@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from clary.debugger.history import History
 from clary.debugger.rules import BUILT_IN
@@ -19,8 +19,10 @@ from clary.rules.rule import Rule
 from clary.rules.runner import Now, Runner
 from clary.rules.source import Source
 
+Seen_contra = TypeVar("Seen_contra", contravariant=True)
 
-class Judge(Protocol):
+
+class Judge(Protocol[Seen_contra]):
     """Looks at what is new; owned by one thread.
 
     `fired` is the issue that was found, `fired_step` its step over all modes, `judged` how many
@@ -32,15 +34,43 @@ class Judge(Protocol):
     judged: int
     last_step: int | None
 
-    def look(self, seen: Sequence[Source], now: Now) -> list[Finding]:
+    def look(self, seen: Seen_contra, now: Now) -> list[Finding]:
         """Judge what is new; nothing once an issue was found."""
 
-    def lacks(self, seen: Sequence[Source], now: Now) -> Finding | None:
+    def lacks(self, seen: Seen_contra, now: Now) -> Finding | None:
         """What has kept it from judging anything at all; None where it has judged something."""
+
+
+class Watched(Protocol):
+    """What the judges of a request look at; one thread uses it.
+
+    `noun` is what it is called in a sentence, `seen` what the judges are given, `failures` what
+    went wrong with the watching itself.
+    """
+
+    noun: str
+
+    @property
+    def seen(self) -> Any:
+        """For the judges."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong with the watching itself."""
+
+    def refresh(self) -> bool:
+        """Take in what was written since; True when there is something new.
+
+        Raises:
+            ClaryError: a file is damaged, or of a later version; a copy from S3 cannot be had.
+            OSError: a file cannot be read.
+        """
 
 
 class Tensors:
     """The tensors of all hosts of a job, as sources; one thread uses it."""
+
+    noun = "tensors"
 
     def __init__(self, places: Sequence[str | Path]) -> None:
         """Nothing is read before the first refresh.
@@ -75,6 +105,11 @@ class Tensors:
             raise trouble
         return news
 
+    @property
+    def seen(self) -> Sequence[Source]:
+        """One source for each worker."""
+        return self.sources
+
     def _refresh_host(self, place: int) -> bool:
         history = self._histories.get(place)
         if history is None:
@@ -97,8 +132,10 @@ class Tensors:
         return tuple(dict.fromkeys(text for one in histories for text in one.failures))
 
 
-def make_judge(configuration: RuleConfiguration, request: RuleRequest, began: float) -> Judge:
-    """What the configuration asks for.
+def make_judge(
+    configuration: RuleConfiguration, request: RuleRequest, began: float
+) -> Judge[Sequence[Source]]:
+    """What the configuration asks for, of a request that judges tensors.
 
     Args:
         configuration: the rule.

@@ -9,12 +9,14 @@ from pathlib import Path
 from clary.errors import ClaryError
 from clary.formats.rule_request import RuleRequest, ended_marker
 from clary.jobs.check_rules.check import Check
-from clary.jobs.check_rules.judges import Tensors
+from clary.jobs.check_rules.judges import Tensors, Watched
+from clary.jobs.check_rules.profiles import Profiles
 from clary.rules.runner import Now
 
 # How often the log is read, unless reading and judging would take more than this part of the time
-# of one core; and how often it is asked whether to end.
+# of one core; and how often it is asked whether to end. A profile has something new all the time.
 POLL_SECONDS = 0.5
+PROFILE_POLL_SECONDS = 2.0
 _SHARE = 0.05
 _ASK_SECONDS = 0.1
 # Rules look without anything new this often: one of them judges silence.
@@ -47,30 +49,34 @@ class Watch:
         """
         request = RuleRequest.read(self._folder)
         checks = [Check(self._folder, one, request) for one in request.rules]
-        tensors = Tensors(request.tensors)
+        watched: Watched
+        if request.kind == "profiler":
+            watched, poll = Profiles(request, self._folder), PROFILE_POLL_SECONDS
+        else:
+            watched, poll = Tensors(request.tensors), POLL_SECONDS
         looked = 0.0
         while not self._stop.is_set() and not all(check.is_final for check in checks):
             # Asked before the log is read, so that nothing was written after what is read.
             ended = ended_marker(self._folder).exists()
             used = time.process_time()
-            news = self._refresh(tensors, checks)
+            news = self._refresh(watched, checks)
             silent = time.monotonic() - looked >= _SILENCE_SECONDS
             for check in checks:
                 if check.is_asked_to_stop:
                     check.stop(ended=ended)
             if ended:
-                self._take_the_last(tensors, checks)
+                self._take_the_last(watched, checks)
             if news or ended or silent:
                 looked = time.monotonic()
-                self._look(tensors, checks, ended=ended)
+                self._look(watched, checks, ended=ended)
             if ended and not self._stop.is_set():
                 return
-            self._wait(checks, max(POLL_SECONDS, (time.process_time() - used) / _SHARE))
+            self._wait(checks, max(poll, (time.process_time() - used) / _SHARE))
         if self._stop.is_set():
             for check in checks:
                 check.stop(ended=ended_marker(self._folder).exists())
 
-    def _look(self, tensors: Tensors, checks: list[Check], *, ended: bool) -> None:
+    def _look(self, watched: Watched, checks: list[Check], *, ended: bool) -> None:
         for check in checks:
             now = Now(
                 time.time(),
@@ -78,26 +84,26 @@ class Watch:
                 is_over=self._stop.is_set,
                 awake_since=self._awake.since,
             )
-            check.look(tensors, now)
+            check.look(watched, now)
             if ended and not self._stop.is_set():
-                check.conclude(tensors, now, trouble=self._trouble)
+                check.conclude(watched, now, trouble=self._trouble)
 
-    def _take_the_last(self, tensors: Tensors, checks: list[Check]) -> None:
+    def _take_the_last(self, watched: Watched, checks: list[Check]) -> None:
         """Read until nothing is new: what a killed writer has left may be sealed at this moment."""
         tries = 0
         while not self._stop.is_set():
-            news = self._refresh(tensors, checks)
+            news = self._refresh(watched, checks)
             tries += bool(self._trouble)
             if tries >= _LAST_TRIES or not (news or self._trouble):
                 return
             if self._trouble:
                 self._stop.wait(POLL_SECONDS)
 
-    def _refresh(self, tensors: Tensors, checks: list[Check]) -> bool:
+    def _refresh(self, watched: Watched, checks: list[Check]) -> bool:
         try:
-            news = tensors.refresh()
+            news = watched.refresh()
         except (ClaryError, OSError) as error:
-            self._trouble = f"the tensors cannot be read: {error}"
+            self._trouble = f"the {watched.noun} cannot be read: {error}"
             for check in checks:
                 if not check.is_final:
                     check.report_failures([self._trouble])
