@@ -1,7 +1,7 @@
 """What the program that checks rules is told: `request.json` in its folder.
 
     request.json                  `RuleRequest`                         written by the service
-    ended                         made when the training has ended and its last tensors are there
+    ended                         made when the training has ended and all it wrote is there
     <configuration name>/         results of one rule (`clary.formats.findings`), and its log
 
 `python -m clary.jobs.check_rules FOLDER` reads it, judges while the training runs, and ends by
@@ -110,7 +110,7 @@ def ended_marker(folder: Path) -> Path:
 
 
 def mark_ended(folder: Path) -> None:
-    """Say that the training has ended and that its last tensors are there.
+    """Say that the training has ended and that all it wrote is there.
 
     Raises:
         StorageError: the folder cannot be written.
