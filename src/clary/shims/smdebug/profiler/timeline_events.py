@@ -92,7 +92,12 @@ class _Events:
         fields = ["start_us", "seconds", "pictures", "worker"]
         for start_us, seconds, pictures, worker in self._worker.loads()[fields].tolist():
             yield self._event(
-                "DataLoaderBatch", "Batch", start_us, seconds, worker_id=worker, pictures=pictures
+                "DataLoaderBatch",
+                "DataLoaderBatch",
+                start_us,
+                seconds,
+                worker_id=worker,
+                pictures=pictures,
             )
             first, last = alive.get(worker, (start_us, start_us))
             alive[worker] = (first, max(last, start_us + round(seconds * 1e6)))
@@ -110,7 +115,8 @@ class _Events:
         phase = _SPANS.get(span.kind, span.kind)
         seconds = (span.end_us - span.start_us) / 1e6
         if span.kind != "loader_start":
-            return self._event(phase, span.label or phase, span.start_us, seconds)
+            name = f"{phase} {span.label}" if span.label else phase
+            return self._event(phase, name, span.start_us, seconds)
         loading = self._loading or Loading()
         return self._event(
             phase,

@@ -97,7 +97,7 @@ class Heatmap:
         )
         figure = new_figure(_WIDTH, max(self.plot_height, _ROW * len(rows) + 70))
         axes = figure.subplots()
-        start = edges[0]
+        start = min(series[0, 0] for *_, series in rows)
         image = axes.imshow(
             np.ma.masked_invalid(cells),
             aspect="auto",
@@ -105,7 +105,7 @@ class Heatmap:
             cmap="viridis",
             vmin=0,
             vmax=100,
-            extent=(0.0, edges[-1] - start, len(rows) - 0.5, -0.5),
+            extent=(edges[0] - start, edges[-1] - start, len(rows) - 0.5, -0.5),
         )
         axes.set_yticks(
             range(len(rows)), [title_of(dimension, name) for dimension, name, _ in rows]

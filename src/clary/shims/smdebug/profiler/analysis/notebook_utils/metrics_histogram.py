@@ -95,7 +95,8 @@ def _drawn(rows: Sequence[tuple[str, str, Series]]) -> Any:
         values, unit = series[:, 1], unit_of(dimension, name)
         plain(axes)
         axes.set_title(title_of(dimension, name), loc="left", fontsize=8, color=INK)
-        axes.hist(values, bins=_PERCENT if unit == "%" else _BINS, color=BLUE, alpha=0.85)
+        bins = _PERCENT if unit == "%" else np.linspace(0, float(values.max()) or 1.0, _BINS)
+        axes.hist(values, bins=bins, color=BLUE, alpha=0.85)
         axes.axvline(float(np.median(values)), color=INK, linewidth=1, linestyle="--")
         if unit != "%":
             ticker = library("matplotlib.ticker", "charts")

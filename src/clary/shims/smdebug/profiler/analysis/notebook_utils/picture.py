@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..libraries import library
 
 INK = "#1f2933"
@@ -18,6 +20,7 @@ ORANGE = "#c2570c"
 PALETTE = ("#2563a8", "#c2570c", "#2f8f6b", "#8a4baf", "#a8852b", "#c0365b")
 
 _DPI = 100
+_ROOM = 1.3
 # Twice as many dots as the picture is wide, for fine screens.
 _FINE = 2
 
@@ -78,6 +81,12 @@ def labelled(axes: Any, across: str = "", upward: str = "") -> None:
     """Name the axes."""
     axes.set_xlabel(across, fontsize=8.5, color=QUIET)
     axes.set_ylabel(upward, fontsize=8.5, color=QUIET)
+
+
+def upper_edge(values: Any) -> float:
+    """What nearly all of some times stay under, or all of them where none is far off."""
+    usual, most = float(np.quantile(values, 0.98)), float(values.max())
+    return max(most if most <= 3 * usual else _ROOM * usual, 1e-3)
 
 
 def grid_of(count: int, width: int, height: int, columns: int) -> tuple[Any, Sequence[Any]]:

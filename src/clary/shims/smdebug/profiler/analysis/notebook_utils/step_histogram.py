@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
-from .picture import BLUE, INK, Picture, grid_of, labelled, plain
+from .picture import BLUE, INK, Picture, grid_of, labelled, plain, upper_edge
 from .system_series import NODE, chosen
 
 _BINS = 50
-_TAIL = 0.995
 _USUAL: tuple[str, ...] = (
     "Step:ModeKeys",
     "Forward-node",
@@ -103,8 +102,13 @@ class StepHistogram:
             values = 1000 * np.asarray(seconds)
             phase, _, node = name.partition(NODE)
             plain(axes, f"{phase} · {node}" if node else phase)
-            top = float(np.quantile(values, _TAIL))
-            axes.hist(np.minimum(values, top), bins=_BINS, color=BLUE, alpha=0.85)
+            top = upper_edge(values)
+            longer = int((values > top).sum())
+            axes.hist(values[values <= top], bins=_BINS, color=BLUE, alpha=0.85)
             axes.axvline(float(np.median(values)), color=INK, linewidth=1, linestyle="--")
-            labelled(axes, f"ms   (median {np.median(values):,.3g} ms, n = {len(values):,})")
+            labelled(
+                axes,
+                f"ms   (median {np.median(values):,.3g} ms, n = {len(values):,}"
+                + (f", {longer:,} longer than {top:,.0f} ms)" if longer else ")"),
+            )
         return figure

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...conversions import us_since_epoch_to_human_readable_time
-from .picture import PALETTE, QUIET, Picture, labelled, new_figure, plain
+from .picture import PALETTE, QUIET, Picture, labelled, new_figure, plain, upper_edge
 
-_ROOM = 1.3
+_MOST_NAMED = 8
 
 
 class StepTimelineChart:
@@ -73,7 +73,7 @@ class StepTimelineChart:
         axes = figure.subplots()
         plain(axes, "duration of a step")
         milliseconds = 1000 * shown[:, 1]
-        top = _upper_edge(milliseconds)
+        top = upper_edge(milliseconds)
         start = self.steps_np[0, 0]
         for place, name in enumerate(dict.fromkeys(names.tolist())):
             these = names == name
@@ -86,25 +86,19 @@ class StepTimelineChart:
                 color=colour,
                 label=name.removeprefix("Step:ModeKeys."),
             )
-        for moment, value, step in zip(shown[:, 0] - start, milliseconds, shown[:, 2], strict=True):
-            if value > top:
-                axes.annotate(
-                    f"step {step:.0f}: {value:,.0f} ms",
-                    (moment, top),
-                    xytext=(4, -3),
-                    textcoords="offset points",
-                    va="top",
-                    fontsize=7.5,
-                    color=QUIET,
-                )
+        longer = shown[milliseconds > top]
+        for began, seconds, step in longer[np.argsort(-longer[:, 1])][:_MOST_NAMED].tolist():
+            axes.annotate(
+                f"step {step:.0f}: {1000 * seconds:,.0f} ms",
+                (began - start, top),
+                xytext=(4, -3),
+                textcoords="offset points",
+                va="top",
+                fontsize=7.5,
+                color=QUIET,
+            )
         axes.set_ylim(0, top * 1.05)
-        axes.legend(fontsize=8.5, frameon=False, loc="upper right", ncols=4)
+        figure.legend(fontsize=8.5, frameon=False, loc="outside upper right", ncols=4)
         clock = us_since_epoch_to_human_readable_time(start * 1e6)[11:19]
         labelled(axes, f"seconds since {clock} UTC", "ms")
         return figure
-
-
-def _upper_edge(values: Any) -> float:
-    """What nearly all values stay under, or all of them where none is far off."""
-    usual, most = float(np.quantile(values, 0.98)), float(values.max())
-    return max(most if most <= 3 * usual else _ROOM * usual, 1e-3)

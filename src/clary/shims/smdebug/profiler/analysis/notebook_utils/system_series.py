@@ -96,7 +96,7 @@ def selected(
 def unit_of(dimension: str, name: str) -> str:
     """The unit of a series; empty for a count."""
     kind = dimension.partition(NODE)[0]
-    if "Percent" in name or any(word in kind for word in ("Utilization", "Percentage")):
+    if kind == "memory" or any(word in kind for word in ("Utilization", "Percentage")):
         return "%"
     if kind == "Process" and name == "CPUUtilization":
         return "% of a core"

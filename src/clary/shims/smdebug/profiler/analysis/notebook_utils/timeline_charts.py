@@ -9,6 +9,7 @@ import numpy as np
 
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...conversions import TimeUnits, us_since_epoch_to_human_readable_time
+from ...profiler_constants import PT_DATALOADER_WORKER
 from ...system_metrics_reader import SystemMetricsReader
 from ..libraries import library
 from .detail_chart import draw_detail
@@ -102,10 +103,14 @@ class TimelineCharts:
         window = self._window(indexes)
         if window is None:
             return
+        begin, end = window
         spent: dict[str, tuple[float, int]] = {}
-        for one in self._framework_events(*window):
+        for one in self._framework_events(begin, end):
+            if one.event_phase == PT_DATALOADER_WORKER:
+                continue  # as long as the worker lives
             seconds, count = spent.get(one.event_name, (0.0, 0))
-            spent[one.event_name] = (seconds + one.duration / 1e6, count + one.steps)
+            inside = min(end, one.end_time / 1e6) - max(begin, one.start_time / 1e6)
+            spent[one.event_name] = (seconds + inside, count + one.steps)
         if not spent:
             print("Nothing of the training was recorded in this time")
         for name, (seconds, count) in sorted(spent.items(), key=lambda item: -item[1][0]):
@@ -236,10 +241,11 @@ def _draw_curve(axes: Any, series: Series, start: float, unit: str) -> None:
         axes.set_yticks([0, 50, 100])
     else:
         axes.set_ylim(bottom=min(0.0, float(values.min())))
-        formatter = library("matplotlib.ticker", "charts").EngFormatter(unit=unit)
-        axes.yaxis.set_major_formatter(formatter)
-        axes.yaxis.set_major_locator(library("matplotlib.ticker", "charts").MaxNLocator(3))
-    labelled(axes, upward=unit if unit == "%" else "")
+        ticker = library("matplotlib.ticker", "charts")
+        if not unit.startswith("%"):
+            axes.yaxis.set_major_formatter(ticker.EngFormatter(unit=unit))
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(3))
+    labelled(axes, upward=unit if unit.startswith("%") else "")
 
 
 def _name_bands(figure: Any, bands: Sequence[Band]) -> None:
