@@ -46,6 +46,7 @@ _LIBRARIES = (
     "timm.models",
     "clary.jobs.report",
     "clary.jobs.lane.life",
+    "clary.profiler.script_watch",
 )
 _MESSAGE_BYTES = 4096
 _REAP_S = 1.0

@@ -56,18 +56,25 @@ class ChosenSteps:
         self._windows = [*kept, *(one for one in asked if (one.kind, one.chosen) not in known)]
         self._note_state()
 
-    def step_begins(self, mode: Mode, number: int) -> None:
-        """A step is about to begin, of the training where that is not known yet."""
+    def step_begins(self, mode: Mode, number: int) -> bool:
+        """A step is about to begin, of the training where that is not known yet.
+
+        Returns:
+            Whether a look has begun, which takes its time.
+        """
         if mode != Mode.TRAIN:
-            return
+            return False
         now_s = time.time()
+        began = False
         for window in self._windows:
             waits = window.look is None and not window.done
             if waits and window.chosen.has_begun(number, now_s):
                 window.done = window.chosen.is_over(number, now_s, first=number, started_s=now_s)
                 if not window.done:
                     self._begin(window, number, now_s)
+                    began = True
         self._note_state()
+        return began
 
     def step_ended(self, mode: Mode, number: int) -> None:
         """A step is over; `number` is its own within its mode."""

@@ -1,12 +1,13 @@
-"""Python's functions in chosen steps: by each call (cProfile), or by samples of the stack."""
+"""Python's functions in chosen steps: by each call, or by samples of the stack."""
 
 from __future__ import annotations
 
-import cProfile
+import _lsprof
 import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -17,20 +18,25 @@ from clary.profiler.timeline_thread import Work
 
 KEPT = 300
 SECONDS_BETWEEN_SAMPLES = 0.005
+# What the watching itself calls is left out.
+OWN = str(Path(__file__).parent)
 
 _Place = tuple[str, str, int]
 """Name, file and line of a function."""
 
 
 class CallCounter:
-    """Counts and times each call of the thread that trains, by cProfile.
+    """Counts and times each call of the thread that trains, as cProfile does.
 
     Someone else's profiler goes before: it is not disturbed, and this one lets go when another
-    takes its place.
+    takes its place. `cProfile` itself is not imported: it imports `profile`, which may be a
+    script's own.
     """
 
+    _active: CallCounter | None = None
+
     def __init__(self) -> None:
-        self._profile = cProfile.Profile()
+        self._profile: Any = _lsprof.Profiler()
         self._lost = False
 
     def start(self) -> str | None:
@@ -45,8 +51,10 @@ class CallCounter:
             self._profile.enable()
         except ValueError:
             return refused
-        _Yielding.to = self
-        cProfile.Profile.enable = _Yielding.enable  # type: ignore[method-assign, assignment]
+        CallCounter._active = self
+        others = sys.modules.get("cProfile")
+        if others is not None:
+            others.Profile.enable = _yielding
         return None
 
     def stop(self, steps: StepsSeen) -> Work:
@@ -68,11 +76,13 @@ class CallCounter:
         self._let_go()
 
     def _let_go(self) -> None:
-        if _Yielding.to is not self:
+        if CallCounter._active is not self:
             return
-        _Yielding.to = None
-        del cProfile.Profile.enable
-        active = sys.getprofile()
+        CallCounter._active = None
+        others = sys.modules.get("cProfile")
+        if others is not None and vars(others.Profile).get("enable") is _yielding:
+            del others.Profile.enable
+        active: Any = sys.getprofile()
         # Whoever has put another function there without cProfile keeps it.
         if active is None or active is self._profile:
             self._profile.disable()
@@ -80,17 +90,11 @@ class CallCounter:
             self._lost = True
 
 
-class _Yielding:
+def _yielding(profile: Any, *args: Any, **kwargs: Any) -> None:
     """What `cProfile.Profile.enable` is while Clary's is on: it ends that one first."""
-
-    to: CallCounter | None = None
-
-    @staticmethod
-    def enable(profile: Any, *args: Any, **kwargs: Any) -> None:
-        counter = _Yielding.to
-        if counter is not None:
-            counter.give_way()
-        profile.enable(*args, **kwargs)
+    if CallCounter._active is not None:
+        CallCounter._active.give_way()
+    profile.enable(*args, **kwargs)
 
 
 class StackSampler:
@@ -146,6 +150,7 @@ class StackSampler:
 
 
 def _functions(steps: StepsSeen, found: list[Function]) -> Functions:
+    found = [one for one in found if not one.file.startswith(OWN)]
     found.sort(key=lambda one: one.self_s, reverse=True)
     return Functions(
         steps.first, steps.last, Mode.TRAIN, steps.start_us, steps.seconds, tuple(found[:KEPT])

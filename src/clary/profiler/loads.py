@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from pathlib import Path
 
 from clary.formats.timeline import LoadRecord
@@ -32,4 +31,5 @@ def decode_seconds(folder: Path) -> float | None:
         for _, seconds, pictures, _, cpu_s in LoadRecord.LAYOUT.iter_unpack(latest):
             if pictures and not math.isnan(cpu_s):
                 costs.append(min(seconds, cpu_s) / pictures)
-    return statistics.median(costs) if costs else None
+    costs.sort()
+    return costs[len(costs) // 2] if costs else None

@@ -8,6 +8,7 @@ lock for seconds, and with it the training.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ class OperatorLook:
                 "operators are not recorded, because another profiler of torch's is active: end "
                 "it, or choose other steps"
             )
+        # What it says of itself would stand in the log of the training.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         activities = [torch.profiler.ProfilerActivity.CPU]
         if torch.cuda.is_initialized():
             activities.append(torch.profiler.ProfilerActivity.CUDA)

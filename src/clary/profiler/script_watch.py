@@ -141,7 +141,8 @@ class ScriptWatch(LoaderEvents):
         self._loads: WorkersLoads | None = None
         self._loaders: dict[int, tuple[Loading, int | None]] = {}
         self._takeovers = 0
-        self._facts_wanted = True
+        self._device_wanted = True
+        self._precision_wanted = True
         self._steps: ScriptSteps | None = None
         if not self._off:
             self._steps = ScriptSteps(self._make_recorder, self._describe)
@@ -226,7 +227,8 @@ class ScriptWatch(LoaderEvents):
             steps = self._training(take_over=True)
             if steps is None:
                 return original(*args, **kwargs)
-            if self._facts_wanted and steps.recorder.steps():
+            if self._precision_wanted and steps.recorder.steps():
+                self._precision_wanted = False
                 self._tell(self._learn_precision, args, kwargs)
             self._tell(steps.backward_begins)
             try:
@@ -258,8 +260,8 @@ class ScriptWatch(LoaderEvents):
     def _update_ends(self, optimizer: Any) -> None:
         steps = self._training()
         if steps is not None:
-            if self._facts_wanted:
-                self._facts_wanted = False
+            if self._device_wanted:
+                self._device_wanted = False
                 self._tell(self._learn_device, optimizer)
             self._tell(steps.update_ends)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 from clary.errors import ClaryError
 from clary.formats.profiler_configuration import ProfilerConfiguration
@@ -30,16 +30,14 @@ from clary.profiler.timeline_thread import TimelineThread, say
 _PLACES = {name: place for place, name in enumerate(PHASES)}
 _recorders: weakref.WeakSet[StepRecorder] = weakref.WeakSet()
 
-_Given = ParamSpec("_Given")
+_Method = TypeVar("_Method", bound=Callable[..., None])
 
 
-def _guarded(
-    method: Callable[Concatenate[StepRecorder, _Given], None],
-) -> Callable[Concatenate[StepRecorder, _Given], None]:
+def _guarded(method: _Method) -> _Method:
     """Nothing once the recorder is off; a failure turns it off."""
 
     @functools.wraps(method)
-    def call(self: StepRecorder, *args: _Given.args, **kwargs: _Given.kwargs) -> None:
+    def call(self: StepRecorder, *args: Any, **kwargs: Any) -> None:
         if self._off:
             return
         try:
@@ -47,7 +45,7 @@ def _guarded(
         except Exception as error:  # noqa: BLE001 - the training goes on unwatched
             self.fail(error)
 
-    return call
+    return cast("_Method", call)
 
 
 class StepRecorder:
@@ -137,8 +135,7 @@ class StepRecorder:
         if self._step is not None:
             self._end(now, self._step, None)
         if self._chosen.waiting:
-            looks = True
-            self._chosen.step_begins(mode, self._counts[mode])
+            looks = self._chosen.step_begins(mode, self._counts[mode]) or looks
         ended = perf_counter_ns()
         self._overhead_ns += ended - began
         # To begin or to end a look is no part of a step.
@@ -170,7 +167,7 @@ class StepRecorder:
         step = self._step
         if step is None:
             return
-        now = perf_counter_ns() if at_ns is None else at_ns
+        now = perf_counter_ns() if at_ns is None else max(at_ns, step.start_ns)
         place = _PLACES[phase]
         if self._open:
             step.phases_ns[self._open[-1]] += now - self._since

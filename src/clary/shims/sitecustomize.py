@@ -1,14 +1,16 @@
-"""Sends the AWS clients of any Python process to Clary.
+"""Sends the AWS clients of any Python process to Clary, and watches its training.
 
 Python imports `sitecustomize` by itself when it starts; `clary.formats.client_environment` puts
-this folder ahead on `PYTHONPATH`. Then
+this folder ahead on `PYTHONPATH`. Then, with `CLARY_ENDPOINT`,
 
 - a client whose endpoint is AWS's, given explicitly or found by botocore, gets `CLARY_ENDPOINT`;
 - an endpoint that is neither, such as somebody's MinIO, is left alone;
-- a request that would nevertheless reach AWS is refused before anything is sent.
+- a request that would nevertheless reach AWS is refused before anything is sent;
 
-Runs in anybody's interpreter: Python 3.8 or later, standard library only. Without
-`CLARY_ENDPOINT` nothing is changed.
+and with `CLARY_PROFILER_FOLDER` the profiler watches what torch does, from when it is imported.
+
+Runs in anybody's interpreter: Python 3.8 or later, standard library only. Without these variables
+nothing is changed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import sys
+from time import perf_counter_ns
 
 # Every interpreter pays for what is imported here: typing and urllib cost more than all the rest.
 TYPE_CHECKING = False
@@ -43,6 +46,8 @@ _AWS_DOMAINS = (
     ".on.aws",
     ".sc2s.sgov.gov",
 )
+# When modules that are changed were imported, of `time.perf_counter_ns`: began, ended.
+_imports: dict[str, tuple[int, int]] = {}
 _CREATE_CLIENT_ENDPOINT = 5  # its place in `create_client(service_name, …)` after self
 
 
@@ -64,10 +69,21 @@ def redirect() -> None:
     second time, and nothing while `CLARY_ENDPOINT` is not set: the variable is read anew for each
     client, so that taking it out gives AWS back.
     """
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        return
-    sys.meta_path.insert(0, _Finder())
     for name, change in _CHANGES.items():
+        when_loaded(name, change)
+
+
+def when_loaded(name: str, change: Callable[[ModuleType], None]) -> None:
+    """Change a module as soon as it is loaded: now, or when it is imported.
+
+    Does nothing where that module is changed already.
+    """
+    finders = [finder for finder in sys.meta_path if isinstance(finder, _Finder)]
+    finder = finders[0] if finders else _Finder()
+    if not finders:
+        sys.meta_path.insert(0, finder)
+    if name not in finder.changes:
+        finder.changes[name] = change
         if name in sys.modules:
             change(sys.modules[name])
 
@@ -158,14 +174,49 @@ _CHANGES: dict[str, Callable[[ModuleType], None]] = {
 }
 
 
+def watch_training() -> None:
+    """Let the profiler watch what torch does in this process, as `CLARY_PROFILER_FOLDER` says."""
+    when_loaded("torch", _watch_torch)
+
+
+def _watch_torch(module: ModuleType) -> None:
+    """Arm the profiler; a training that cannot be watched goes on unwatched."""
+    try:
+        if sys.version_info < (3, 10):  # noqa: UP036 - anybody's interpreter
+            raise RuntimeError("it needs Python 3.10 or later")
+        _find_clary()
+        from clary.profiler.script_watch import watch_from_environment
+
+        watch_from_environment(importing_ns=_imports.get(module.__name__))
+    except Exception as error:  # noqa: BLE001 - the training goes on unwatched
+        sys.stderr.write(
+            f"clary profiler: steps are not recorded: {type(error).__name__}: {error}\n"
+        )
+
+
+def _find_clary() -> None:
+    """Make `clary` importable where this interpreter has none."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = os.path.join(os.path.dirname(__file__), "smdebug", "source.py")  # noqa: PTH118, PTH120
+    spec = spec_from_file_location("clary_source", path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.find_clary()
+
+
 class _Finder:
-    """Changes the modules of `_CHANGES` as soon as they are loaded."""
+    """Changes modules as soon as they are loaded."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, Callable[[ModuleType], None]] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """What the finders behind this one find."""
-        if name not in _CHANGES:
+        if name not in self.changes:
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
@@ -173,7 +224,7 @@ class _Finder:
             spec: ModuleSpec | None = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    loader: Any = _ChangingLoader(spec.loader, _CHANGES[name])
+                    loader: Any = _ChangingLoader(spec.loader, self.changes[name])
                     spec.loader = loader
                 return spec
         return None
@@ -197,11 +248,13 @@ class _ChangingLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module, and change it."""
+        began = perf_counter_ns()
         execute = getattr(self._loader, "exec_module", None)
         if execute is None:  # zip files before Python 3.10
             exec(self._loader.get_code(module.__name__), module.__dict__)
         else:
             execute(module)
+        _imports[module.__name__] = (began, perf_counter_ns())
         self._change(module)
 
 
@@ -219,4 +272,6 @@ def _run_hidden_sitecustomize() -> None:
 if __name__ == "sitecustomize":
     if os.environ.get("CLARY_ENDPOINT"):
         redirect()
+    if os.environ.get("CLARY_PROFILER_FOLDER"):
+        watch_training()
     _run_hidden_sitecustomize()
