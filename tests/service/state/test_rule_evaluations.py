@@ -103,6 +103,37 @@ def test_an_ended_job_leaves_no_rule_open(state: State) -> None:
     }
 
 
+def test_a_job_and_its_rules_are_updated_at_once_or_not_at_all(state: State) -> None:
+    state.create_training_job(new_job("job"), {}, [evaluation("job", kind="profiler")])
+
+    def change(job: TrainingJob) -> TrainingJob:
+        return replace(job, updates={"ProfilerConfig": {"DisableProfiler": True}})
+
+    def added(job: TrainingJob, before: TrainingJob) -> list[RuleEvaluation]:
+        assert (bool(job.updates), bool(before.updates)) == (True, False)
+        return [evaluation("job", 1, kind="profiler")]
+
+    def refuse(job: TrainingJob) -> TrainingJob:
+        raise ValueError(job.name)
+
+    def refuse_rules(job: TrainingJob, before: TrainingJob) -> list[RuleEvaluation]:
+        raise ValueError(job.name)
+
+    for changing, adding in ((refuse, added), (change, refuse_rules)):
+        with pytest.raises(ValueError, match="job"):
+            state.update_training_job("job", changing, adding, closed)
+        (only,) = state.rule_evaluations.select()
+        stays = state.training_jobs.find("job")
+        assert stays is not None
+        assert (only.status, stays.updates) == ("InProgress", {})
+    job = state.update_training_job("job", change, added, closed)
+    assert job is not None
+    assert job == state.training_jobs.find("job")
+    found = {one.position: (one.status, one.job) for one in state.rule_evaluations.select()}
+    assert found == {0: ("Stopped", job.number), 1: ("InProgress", job.number)}
+    assert state.update_training_job("nobody", change, added, closed) is None
+
+
 def test_one_job_is_changed_for_a_rule_and_both_are_noted(state: State) -> None:
     state.create_training_job(new_job("run-1"), {}, [evaluation("run-1")])
     rule = state.rule_evaluations.find("run-1-rule-0")

@@ -48,6 +48,7 @@ class MemoryExecutor:
         self.collects: dict[str, ClaryError] = {}
         self.refuse_launch: set[str] = set()
         self.discarded: list[str] = []
+        self.prepared: list[TrainingJobSpec] = []
         self.configured: list[Mapping[str, Any]] = []
         self.checkers = MemoryCheckers()
         self.before: Callable[[str], None] = lambda method: None
@@ -83,6 +84,7 @@ class MemoryExecutor:
         if job.name in self.prepares:
             raise self.prepares[job.name]
         job.directory.create()
+        self.prepared.append(job)
         self.after("prepare")
 
     def launch(self, job: TrainingJobSpec) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hypothesis.stateful import rule as action
 from clary.errors import DataError
 from clary.formats.findings import RuleStatus
 from clary.service.executors.executor import Ended, Gone
+from clary.service.executors.rule_configurations import rules_of
+from clary.service.faults import Fault
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, TrainingJob
@@ -32,8 +35,10 @@ from tests.service.supervisor.rules.rule_jobs import (
     STOP,
     checkers,
     custom_rule,
+    profiler_rule,
     rule,
     ruled_job,
+    update,
 )
 from tests.service.supervisor.test_transitions import check
 
@@ -103,7 +108,8 @@ class Crashes(RuleBasedStateMachine):
     @action(name=names, heeds=st.booleans(), ruled=st.booleans())
     def create(self, name: str, heeds: bool, ruled: bool) -> None:
         rules = (rule("stops", [*STOP, *EMAIL]), rule("quiet"), custom_rule("own"))
-        job = ruled_job(name, *(rules if ruled else ()))
+        profiled = [profiler_rule("ProfilerReport"), profiler_rule("steps", "StepOutlier")]
+        job = ruled_job(name, *(rules if ruled else ()), profiled=profiled if ruled else ())
         if self.state.create_training_job(job, {}, evaluations_of(job)) is None:
             self.executor.hosts.pop(name, None)
             self.executor.of(name).heeds_sigterm = heeds
@@ -116,6 +122,15 @@ class Crashes(RuleBasedStateMachine):
     def stop(self, name: str) -> None:
         self.asked.add(name)
         self.apply(name, Event.STOP_ASKED)
+
+    @action(name=names, adds=st.booleans(), disables=st.booleans())
+    def update(self, name: str, adds: bool, disables: bool) -> None:
+        asked: dict[str, Any] = {"ProfilerConfig": {"DisableProfiler": disables}}
+        if adds:
+            asked["ProfilerRuleConfigurations"] = [profiler_rule("later", "CPUBottleneck")]
+        # It is told what cannot be: that a job is over, or has the rule.
+        with suppress(Fault):
+            update(self.state, name, **asked)
 
     @action(data=st.data())
     def fire(self, data: st.DataObject) -> None:
@@ -187,6 +202,11 @@ class Crashes(RuleBasedStateMachine):
 
     def check_rules(self, job: TrainingJob) -> None:
         told_to_stop = False
+        known = [
+            (one.kind, one.configuration) for one in self.state.rule_evaluations.of_job(job.number)
+        ]
+        rules = rules_of(job.request, job.updates)
+        assert sorted(known) == sorted((one.kind, one.configuration) for one in rules)
         for one in self.state.rule_evaluations.of_job(job.number):
             if not one.open:
                 before = self.judged.setdefault(one.number, one)

@@ -9,9 +9,11 @@ from typing import Any
 
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.rule_configurations import Checker, checkers_of
+from clary.service.operations.training_job_updates import closed_by_update, updated
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
+from clary.service.supervisor.rules.evaluations import evaluations_added
 from clary.settings import Settings
 from tests.service.supervisor.conftest import new_job
 
@@ -47,9 +49,27 @@ def custom_rule(name: str, **parameters: str) -> dict[str, Any]:
     }
 
 
-def ruled_job(name: str, *rules: dict[str, Any]) -> TrainingJob:
-    """A job with rules."""
-    return new_job(name, DebugRuleConfigurations=list(rules))
+def ruled_job(
+    name: str, *rules: dict[str, Any], profiled: Sequence[dict[str, Any]] = ()
+) -> TrainingJob:
+    """A job with rules of the debugger, and of the profiler."""
+    profile = {"ProfilerConfig": {"S3OutputPath": "s3://bucket/profile"}} if profiled else {}
+    return new_job(
+        name,
+        DebugRuleConfigurations=list(rules),
+        ProfilerRuleConfigurations=list(profiled),
+        **profile,
+    )
+
+
+def update(state: State, name: str, **asked: Any) -> TrainingJob | None:
+    """What UpdateTrainingJob does, without the supervisor's being told."""
+    return state.update_training_job(
+        name,
+        lambda job: updated(job, asked, int(time.time() * 1000)),
+        evaluations_added,
+        closed_by_update,
+    )
 
 
 def checkers(settings: Settings, job: TrainingJob) -> tuple[Checker, ...]:

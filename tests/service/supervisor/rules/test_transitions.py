@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clary.service.protocol.models import service_model
 from clary.service.state.rule_evaluations import OPEN, RuleEvaluation
 from clary.service.supervisor.rules.evaluations import evaluations_of, processing_job_name
-from clary.service.supervisor.rules.transitions import TABLE, advance, closed, stopped
+from clary.service.supervisor.rules.transitions import TABLE, advance, closed, stopped, turned_off
 from tests.service.supervisor.conftest import new_job
 from tests.service.supervisor.rules.rule_jobs import custom_rule, rule, ruled_job
 
@@ -74,12 +74,25 @@ def test_a_rule_that_has_not_begun_is_stopped_at_once() -> None:
     assert stopped(running, 4) is None
 
 
+def test_rules_of_the_profiler_alone_are_turned_off_with_it() -> None:
+    before = turned_off(evaluation(kind="profiler"), 3)
+    running = turned_off(evaluation(kind="profiler", started_ms=2), 3)
+    assert before is not None and running is not None
+    assert (before.status, running.status) == ("Stopped", "Stopping")
+    assert "turned the profiler off" in running.details
+    assert turned_off(running, 4) is None
+    assert turned_off(evaluation(), 3) is None
+
+
 def test_what_a_job_leaves_behind_is_closed_with_the_reason() -> None:
     job = new_job("job")
     left = closed(evaluation(), job)
     assert left is not None
     assert left.status == "Stopped"
     assert "before its tensors could be judged" in left.details
+    profile = closed(evaluation(kind="profiler"), job)
+    assert profile is not None
+    assert "before its profile could be judged" in profile.details
     known = closed(evaluation(details="lacks gradients"), job)
     assert known is not None
     assert known.details == "lacks gradients"
