@@ -30,7 +30,7 @@ from clary.formats.profiler_configuration import (
     NODE_VARIABLE,
     ProfilerConfiguration,
 )
-from clary.jobs.exec_command import Command, check_command
+from clary.jobs.exec_command import Command, CommandRefused, check_command
 from clary.jobs.program import ProgramParser, run_program
 
 CONFIGURATION_FILE = "profilerconfig.json"
@@ -64,7 +64,13 @@ def main(arguments: Sequence[str]) -> int:
     write_json(folder / CONFIGURATION_FILE, configuration.as_request())
 
     started_s = time.time()
-    code = _run(command, folder, configuration)
+    try:
+        code = _run(command, folder, configuration)
+    except CommandRefused:
+        (folder / CONFIGURATION_FILE).unlink()
+        with suppress(OSError):  # not new, or not empty
+            folder.rmdir()
+        raise
     _sum_up(folder, _name(command), started_s, time.time())
     return code
 

@@ -89,7 +89,8 @@ class Command:
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
             raise CommandRefused(
-                f"{command[0]} cannot be run: {error.strerror}", EXIT_NOT_EXECUTABLE
+                f"{command[0]} cannot be run ({error.strerror}): run it by its interpreter",
+                EXIT_NOT_EXECUTABLE,
             ) from error
         self._earlier = earlier
 
