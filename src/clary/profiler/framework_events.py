@@ -58,7 +58,9 @@ _SPAN_PHASES = {
 }
 
 
-class _Event(NamedTuple):
+class FrameworkEvent(NamedTuple):
+    """Something that took its time, in microseconds since 1970; `facts` as the table says."""
+
     end_us: int
     start_us: int
     phase: str
@@ -101,13 +103,30 @@ def write_framework_events(profile: Profile, folder: Path) -> tuple[Path, ...]:
     )
 
 
-def _write_worker(host: Host, worker: Worker, number: int, folder: Path) -> Iterator[Path]:
-    pid = number if worker.facts is None else worker.facts.pid
-    place = _Place(folder, pid, host.name)
-    events = sorted(
+def framework_events(worker: Worker, number: int = 0) -> list[FrameworkEvent]:
+    """What one process that trained did, in the order in which it ended.
+
+    Args:
+        worker: as it stands.
+        number: which one of its host's, which stands for its process where that is not known.
+
+    Raises:
+        FormatError: a trace of operators is damaged.
+    """
+    pid = _pid(worker, number)
+    return sorted(
         (*_steps(worker, pid), *_loaders(worker, pid), *_spans(worker, pid), *_operators(worker)),
         key=lambda one: one.end_us,
     )
+
+
+def _pid(worker: Worker, number: int) -> int:
+    return number if worker.facts is None else worker.facts.pid
+
+
+def _write_worker(host: Host, worker: Worker, number: int, folder: Path) -> Iterator[Path]:
+    place = _Place(folder, _pid(worker, number), host.name)
+    events = framework_events(worker, number)
     first = 0
     for index, event in enumerate(events):
         last = index + 1 == len(events)
@@ -123,7 +142,7 @@ def _minute(moment_us: int) -> int:
     return moment_us // (MOST_SECONDS * 1_000_000)
 
 
-def _write_events(events: list[_Event], place: _Place) -> Path:
+def _write_events(events: list[FrameworkEvent], place: _Place) -> Path:
     begin_us = min(one.start_us for one in events)
     phases = {name: number for number, name in enumerate(dict.fromkeys(e.phase for e in events))}
     rows: list[dict[str, Any]] = []
@@ -151,7 +170,7 @@ def _write_events(events: list[_Event], place: _Place) -> Path:
     return path
 
 
-def _steps(worker: Worker, pid: int) -> Iterator[_Event]:
+def _steps(worker: Worker, pid: int) -> Iterator[FrameworkEvent]:
     for record in worker.steps():
         mode = Mode(int(record["mode"]))
         facts: dict[str, Any] = {"pid": pid, "step_num": str(int(record["step"]))}
@@ -175,7 +194,7 @@ def _steps(worker: Worker, pid: int) -> Iterator[_Event]:
         yield _event(name, name, begin_us, moment_us if moment_us > begin_us else end_us, facts)
 
 
-def _loaders(worker: Worker, pid: int) -> Iterator[_Event]:
+def _loaders(worker: Worker, pid: int) -> Iterator[FrameworkEvent]:
     loads = worker.loads()
     for number in sorted(set(loads["worker"].tolist())):
         if number < 0:
@@ -187,7 +206,7 @@ def _loaders(worker: Worker, pid: int) -> Iterator[_Event]:
         yield _event("DataLoaderWorker", "DataLoaderWorker", begin_us, float(ends.max()), facts)
 
 
-def _spans(worker: Worker, pid: int) -> Iterator[_Event]:
+def _spans(worker: Worker, pid: int) -> Iterator[FrameworkEvent]:
     loading = None if worker.facts is None else worker.facts.train_loading
     for span in worker.spans:
         facts: dict[str, Any] = {"pid": pid}
@@ -205,7 +224,7 @@ def _spans(worker: Worker, pid: int) -> Iterator[_Event]:
         yield _event(phase, name, span.start_us, max(span.start_us, span.end_us), facts)
 
 
-def _operators(worker: Worker) -> Iterator[_Event]:
+def _operators(worker: Worker) -> Iterator[FrameworkEvent]:
     for window in worker.operators:
         path = worker.folder / (window.trace or "")
         if window.trace is None or not path.is_file():
@@ -228,13 +247,15 @@ def _operators(worker: Worker) -> Iterator[_Event]:
             yield _event(phase, str(event.get("name")), event["ts"], end_us, facts)
 
 
-def _event(phase: str, name: str, start_us: float, end_us: float, facts: dict[str, Any]) -> _Event:
-    return _Event(round(end_us), round(start_us), phase, name, facts)
+def _event(
+    phase: str, name: str, start_us: float, end_us: float, facts: dict[str, Any]
+) -> FrameworkEvent:
+    return FrameworkEvent(round(end_us), round(start_us), phase, name, facts)
 
 
 def _write_functions(functions: Functions, place: _Place) -> Path:
     """As `cProfile` dumps them: calls, calls without recursion, own and total seconds, callers."""
-    statistics = {
+    statistics: dict[Any, tuple[Any, ...]] = {
         (one.file, one.line, one.name): (one.calls, one.calls, one.self_s, one.total_s, {})
         for one in functions.functions
     }
