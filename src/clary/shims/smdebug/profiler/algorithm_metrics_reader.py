@@ -89,9 +89,10 @@ class AlgorithmMetricsReader(MetricsReaderBase[TraceEvent]):
         except FormatError as error:
             get_logger().error("%s", error)
             new = False
-        if self._timeline.workers:
+        workers = self._timeline.workers.values()
+        if workers:
             if new:
-                self._take([one for w in self._timeline.workers.values() for one in events_of(w)])
+                self._take([one for n, w in enumerate(workers) for one in events_of(w, n)])
         elif self._read_traces():
             self._take([one for _, events in self._traces.values() for one in events])
 

@@ -40,6 +40,17 @@ class Resource(Enum):
     MEMORY = "memory"
 
 
+# What says how busy a resource is, by dimension or by name. SageMaker's own statistics are of all
+# metrics of a type together, percentages of waiting among them.
+_MEASURE = {
+    Resource.CPU: ("CPUUtilization", None),
+    Resource.GPU: ("GPUUtilization", None),
+    Resource.IO: ("I/OWaitPercentage", None),
+    Resource.NETWORK: ("Algorithm", None),
+    Resource.MEMORY: (None, "MemoryUsedPercent"),
+}
+
+
 class JobStats(dict[str, Any]):
     """Times of a job by name; shown as a table."""
 
@@ -66,11 +77,8 @@ class PandasFrameAnalysis:
         table = self.framework_metrics_df
         table["duration_us"] = table["end_time_us"] - table["start_time_us"]
         steps = table[table["framework_metric"].str.contains(_STEP) & (table["step"] != -1)]
-        self.step_time_df = (
-            steps.groupby("step")
-            .agg({"start_time_us": "min", "end_time_us": "max"})
-            .sort_values("start_time_us")
-            .reset_index()
+        self.step_time_df = steps[["step", "start_time_us", "end_time_us"]].sort_values(
+            "start_time_us", ignore_index=True
         )
         self._give_steps()
 
@@ -122,13 +130,7 @@ class PandasFrameAnalysis:
         if by is StatsBy.TRAINING_PHASE:
             column = "framework_metric"
             table = table[table[column].str.contains(_STEP)]
-        times = (
-            table.groupby(["step", column])
-            .agg({"start_time_us": "min", "end_time_us": "max"})
-            .reset_index()
-        )
-        times["duration_us"] = times["end_time_us"] - times["start_time_us"]
-        found = self._described(times.groupby(column)["duration_us"])
+        found = self._described(table.groupby(column)["duration_us"])
         found.columns = [by.value, *(f"duration_{name}_us" for name in _DESCRIBED.values())]
         return found
 
@@ -155,7 +157,8 @@ class PandasFrameAnalysis:
             table, groups = self._with_phases(phase), ["phase", "nodeID"]
         parts = []
         for one in _resources(resource, tuple(Resource)):
-            rows = table[table["type"] == one.value]
+            dimension, name = _MEASURE[one]
+            rows = table[(table["dimension"] == dimension) | (table["system_metric"] == name)]
             if not rows.empty:
                 found = self._described(rows.groupby(groups)["value"])
                 found.insert(0, "Resource", one.value)
@@ -189,8 +192,8 @@ class PandasFrameAnalysis:
             raise SMDebugValueError(
                 f"utilization_ranges is {ranges}: give pairs of a lower and an upper end"
             )
-        wanted = {one.value for one in _resources(device, (Resource.CPU, Resource.GPU))}
-        table = self.sys_metrics_df[self.sys_metrics_df["type"].isin(wanted)]
+        wanted = {_MEASURE[one][0] for one in _resources(device, (Resource.CPU, Resource.GPU))}
+        table = self.sys_metrics_df[self.sys_metrics_df["dimension"].isin(wanted)]
         rows = []
         for (kind, node), held in table.groupby(["type", "nodeID"]):
             counts, left = {}, held["value"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...conversions import us_since_epoch_to_human_readable_time
+from ...profiler_constants import PT_DATALOADER_WORKER
 from ...system_metrics_reader import SystemMetricsReader
 from ...trace_event_file_parser import TraceEvent
 from ..libraries import library
@@ -179,14 +180,15 @@ class PandasFrame:
 
         Returns:
             phases, as parts of the largest; events, in microseconds; steps by their mode, in
-            microseconds. What takes its time at several of the moments counts at each.
+            microseconds. What takes its time at several of the moments counts at each; how
+            long workers of loaders live counts nowhere.
         """
         moments = sorted(self.convert_datetime_to_timestamp(one) for one in timestep_list)
         phases: dict[str, float] = {}
         details: dict[str, float] = {}
         for one in self._framework_events(None, None, selected_framework_metrics):
             hits = bisect_left(moments, one.end_time) - bisect_left(moments, one.start_time + 1)
-            if hits > 0:
+            if hits > 0 and one.event_phase != PT_DATALOADER_WORKER:
                 _add(phases, one.event_phase, hits * one.duration)
                 if "Step" not in one.event_name:
                     _add(details, one.event_name, hits * one.duration)
@@ -219,7 +221,7 @@ class PandasFrame:
         details: dict[str, float] = {}
         for one in self._framework_events(None, None, selected_framework_metrics):
             hits = sum(begin <= one.end_time and one.start_time <= end for begin, end in times)
-            if hits and "Step" not in one.event_name:
+            if hits and "Step" not in one.event_name and one.event_phase != PT_DATALOADER_WORKER:
                 _add(phases, one.event_phase, hits * one.duration)
                 _add(details, one.event_name, hits * one.duration)
         return _of_largest(phases), _of_largest(details)

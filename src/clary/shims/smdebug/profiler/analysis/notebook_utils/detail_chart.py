@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...conversions import us_since_epoch_to_human_readable_time
+from ...profiler_constants import PT_DATALOADER_ITER
 from ...trace_event_file_parser import TraceEvent
 from .picture import PALETTE, labelled, new_figure, plain
 
@@ -30,7 +31,7 @@ def draw_detail(events: Sequence[TraceEvent], begin: float, end: float) -> Any:
     loading: dict[str, list[TraceEvent]] = {}
     training: dict[str, list[TraceEvent]] = {}
     for one in events:
-        if "worker_id" in (one.event_args or {}):
+        if "worker_id" in (one.event_args or {}) and one.event_phase != PT_DATALOADER_ITER:
             worker = int((one.event_args or {})["worker_id"])
             name = "in the training itself" if worker < 0 else f"worker {worker}"
             loading.setdefault(name, []).append(one)

@@ -11,6 +11,7 @@ from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...conversions import TimeUnits, us_since_epoch_to_human_readable_time
 from ...profiler_constants import PT_DATALOADER_WORKER
 from ...system_metrics_reader import SystemMetricsReader
+from ...trace_event_file_parser import TraceEvent
 from ..libraries import library
 from .detail_chart import draw_detail
 from .marks import Band, bands_of
@@ -108,9 +109,10 @@ class TimelineCharts:
         for one in self._framework_events(begin, end):
             if one.event_phase == PT_DATALOADER_WORKER:
                 continue  # as long as the worker lives
-            seconds, count = spent.get(one.event_name, (0.0, 0))
+            name = _said(one)
+            seconds, count = spent.get(name, (0.0, 0))
             inside = min(end, one.end_time / 1e6) - max(begin, one.start_time / 1e6)
-            spent[one.event_name] = (seconds + inside, count + one.steps)
+            spent[name] = (seconds + inside, count + one.steps)
         if not spent:
             print("Nothing of the training was recorded in this time")
         for name, (seconds, count) in sorted(spent.items(), key=lambda item: -item[1][0]):
@@ -218,6 +220,14 @@ class TimelineCharts:
             library("matplotlib.ticker", "charts").MaxNLocator(10, integer=True)
         )
         counted.set_xlabel("sample", fontsize=8.5, color=QUIET, loc="right")
+
+
+def _said(one: TraceEvent) -> str:
+    """The name of an event, and what it belongs to where it does not say so."""
+    name, phase = one.event_name, one.event_phase
+    if name in phase or phase in name or "DataLoader" in phase:
+        return name
+    return f"{phase} ({name})"
 
 
 def _interpolated(values: Any, known: Any, wanted: Any) -> Any:
