@@ -7,9 +7,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from clary.cli.parser import Switch
 from clary.errors import UsageError
@@ -23,10 +23,16 @@ from clary.sdk.environment import (
 )
 from clary.sdk.kernels import install_kernel
 from clary.sdk.office import ensure_running
+from clary.sdk.processes import become_program
 from clary.settings import Settings
 
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
+
+# As `formats.profiler_configuration` has them.
+IntervalMs = Literal[100, 200, 500, 1000, 5000, 60000]
+PROFILED = Group("Where its time goes", sort_key=1)
+_PROFILED = "clary exec --profile -- python train.py"
 
 kernel = App(name="kernel", help="A Jupyter kernel whose AWS is this machine.")
 
@@ -55,13 +61,36 @@ def env(*, unset: Switch = False, shell: Shell | None = None) -> int:
 
 
 def exec_(
-    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *command: str,
+    profile: Annotated[Switch, Parameter(group=PROFILED)] = False,
+    full: Annotated[Switch, Parameter(group=PROFILED)] = False,
+    output: Annotated[Path | None, Parameter(group=PROFILED)] = None,
+    interval_ms: Annotated[IntervalMs | None, Parameter(group=PROFILED)] = None,
 ) -> int:
-    """Run a program whose AWS is this machine: `clary exec -- python train_and_deploy.py`.
+    """Run a program whose AWS is this machine: `clary exec -- python train_and_deploy.py`; or see
+    where the time of any program goes: `clary exec --profile -- python train.py`.
 
     Args:
         command: The program and its arguments.
+        profile: Leave AWS and the service alone; sample the machine, record the steps of Python
+            programs that train with torch, and sum it up at the end.
+        full: Record torch's operators in ten steps, too.
+        output: A new folder for what is recorded; one in clary-profile by default.
+        interval_ms: Between two looks at the machine; 500 by default.
+
+    Raises:
+        UsageError: no program is named, or an option needs --profile.
     """
+    given = {"--full": full, "--output": output, "--interval-ms": interval_ms}
+    if profile:
+        if not command:
+            raise UsageError(f"`clary exec --profile` needs a program, as in `{_PROFILED}`")
+        words = ["--profile", *(["--full"] if full else [])]
+        for option, value in (("--output", output), ("--interval-ms", interval_ms)):
+            words += [] if value is None else [option, str(value)]
+        become_program("exec", [*words, "--", *command])
+    for option in (option for option, value in given.items() if value):
+        raise UsageError(f"{option} says how --profile records: add --profile")
     return execute(command)
 
 
@@ -77,7 +106,10 @@ def execute(command: Sequence[str]) -> int:
     """
     words = list(command[1:] if command[:1] == ["--"] else command)
     if not words:
-        raise UsageError("`clary exec` needs a program, as in `clary exec -- aws s3 ls`")
+        raise UsageError(
+            "`clary exec` needs a program: `clary exec -- aws s3 ls` runs one whose AWS is this "
+            f"machine, `{_PROFILED}` sees where its time goes"
+        )
     settings = Settings.from_environment()
     changes = take_aws(settings, ensure_running(settings), os.environ)
     environment = changed(os.environ, changes)
@@ -90,6 +122,19 @@ def execute(command: Sequence[str]) -> int:
     except OSError as error:
         print(f"clary: {words[0]} cannot be run: {error.strerror}", file=sys.stderr)
         return EXIT_NOT_EXECUTABLE
+
+
+def parted_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of `clary exec`, and the command behind them, whose own options are its own.
+
+    Args:
+        words: what follows `clary exec`.
+    """
+    place = 0
+    while place < len(words) and words[place].startswith("-") and words[place] != "--":
+        place += 2 if words[place] in {"--output", "--interval-ms"} else 1
+    rest = list(words[place:])
+    return list(words[:place]), rest[1:] if rest[:1] == ["--"] else rest
 
 
 @kernel.command

@@ -38,9 +38,12 @@ def _run(words: Sequence[str]) -> int:
         return 0
     if words[0] == "exec" and words[1:2] not in ([], ["--help"], ["-h"]):
         # What follows belongs to another program, `--help` and all.
-        from clary.cli.client import execute
+        from clary.cli.client import execute, parted_words
 
-        return execute(words[1:])
+        options, command = parted_words(words[1:])
+        if not options:
+            return execute(command)
+        words = ["exec", *options, "--", *command]
     from clary.cli.parser import run_verb
 
     return run_verb(words)

@@ -18,6 +18,7 @@ VERBS = (
     Verb("train", "clary.cli.train:train", "fine-tune a classifier on your pictures"),
     Verb("tune", "clary.cli.tune:tune", "find better hyperparameters by many trainings"),
     Verb("debug", "clary.cli.debug:debug", "see why a training goes wrong: findings and curves"),
+    Verb("profile", "clary.cli.profile:profile", "see where a training's time goes"),
     Verb("report", "clary.cli.report:report", "write one HTML page about a training"),
     Verb("explain", "clary.cli.explain:explain", "show what in a picture a model looked at"),
     Verb("predict", "clary.cli.predict:predict", "classify pictures with a trained model"),
@@ -25,7 +26,9 @@ VERBS = (
     Verb("jobs", "clary.cli.jobs:app", "list, show, follow, stop and compare trainings"),
     Verb("data", "clary.cli.data:app", "put data where training jobs find it, in S3"),
     Verb("env", "clary.cli.client:env", "make this machine the AWS of a shell"),
-    Verb("exec", "clary.cli.client:exec_", "run a program whose AWS is this machine"),
+    Verb(
+        "exec", "clary.cli.client:exec_", "run a program: profiled, or with this machine as its AWS"
+    ),
     Verb("kernel", "clary.cli.client:kernel", "install a Jupyter kernel of that kind"),
     Verb("start", "clary.cli.service:start", "start the service: SageMaker and S3 on one port"),
     Verb("stop", "clary.cli.service:stop", "stop the service"),

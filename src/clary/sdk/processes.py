@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 from clary.errors import ClaryError
 
@@ -97,6 +98,21 @@ def run_job_program(program: str, arguments: Sequence[str]) -> int:
     if end.reason is not None:
         raise ClaryError(end.reason)
     return end.exit_code
+
+
+def become_program(program: str, arguments: Sequence[str]) -> NoReturn:
+    """Become a job program that runs a command of a person's: environment, signals, terminal and
+    exit code are the command's own.
+
+    Args:
+        program: a module of `clary.jobs`.
+        arguments: its arguments.
+    """
+    _, *words = job_command(program, arguments)
+    # Not PYTHONSAFEPATH, which the command would have, too.
+    safe = ["-P"] if sys.version_info >= (3, 11) else []
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *safe, *words])
 
 
 def job_program_output(program: str, arguments: Sequence[str]) -> tuple[int, str]:
