@@ -309,7 +309,7 @@ def slow_loading(folder: Path, *, busy: float = 1.0) -> Profile:
     job = MadeJob(
         folder,
         loading=Loading("DataLoader", workers=0, pin_memory=False, batch_size=32),
-        machine=Machine(cpu=60.0 if busy else 45.0),
+        machine=Machine(cpu=60.0 if busy >= 0.5 else 45.0),
     )
     job.initialize(4.0)
     for _ in range(2):

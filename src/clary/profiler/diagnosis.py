@@ -92,7 +92,7 @@ def _what_it_did(situation: Situation) -> str:
     rate = parts.pictures_per_s
     speed = f", {number(rate)} pictures a second" if rate else ""
     size = situation.batch_size
-    of = f" of {number(size)} pictures" if size else ""
+    of = f" of {number(round(size, 1))} pictures" if size else ""
     return (
         f"In {brief(parts.job_s)} it took {counted(parts.steps, 'training step')}{of}{device}: "
         f"{brief(parts.step_s)} a step{speed}."

@@ -50,7 +50,7 @@ def small_batches(situation: Situation) -> Diagnosis | None:
     where = f"--batch-size {proposed}" if situation.is_clary else f"a batch of {proposed} pictures"
     return Diagnosis(
         "small_batches",
-        f"a step of {number(size)} pictures takes {brief(step)}, and about "
+        f"a step of {number(round(size, 1))} pictures takes {brief(step)}, and about "
         f"{brief(fixed)} of that ({percent(fixed / step)}) it would take with any batch: "
         "stepping the optimizer, calling operators, reading weights",
         f"take {where}, and a learning rate to fit (often √{times} to {times} times as large)",
