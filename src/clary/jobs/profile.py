@@ -107,11 +107,7 @@ def _material(
     ended = _ended(profile) if ended_s is None else ended_s
     profile.job = replace(profile.job, ended_s=ended)
     moment = Moment(bounds[1] if ended is None else ended, ended=ended is not None)
-    judgements = {
-        rule: kind().judge(profile, moment)
-        for rule, kind in BUILT_IN.items()
-        if rule != "ProfilerReport"
-    }
+    judgements = {rule: kind().judge(profile, moment) for rule, kind in BUILT_IN.items()}
     return gather(profile, judgements)
 
 

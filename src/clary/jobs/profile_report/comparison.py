@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clary.jobs.pages.wording import duration, percent
+from clary.jobs.pages.wording import percent
 from clary.jobs.profile_report.job_bar import Part, job_bar
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
@@ -155,7 +155,7 @@ def _rows(first: Material, second: Material) -> Iterator[Row]:
     for key, label in PHASE_WORDS.items():
         yield from row(f"  {label}", lambda m, key=key: _of_step(m, key), brief, -1)  # type: ignore[misc]
     yield from row("training steps", lambda m: m.breakdown.steps, "{:,.0f}".format)
-    yield from row("from start to end", lambda m: m.breakdown.job_s, duration, -1)
+    yield from row("from start to end", lambda m: m.breakdown.job_s, brief, -1)
     yield from row("initialization", lambda m: m.breakdown.initialization_s, brief, -1)
     yield from row("evaluation", lambda m: m.breakdown.evaluation_s, brief, -1)
     yield from row("checkpoints", lambda m: m.breakdown.checkpoint_s, brief, -1)

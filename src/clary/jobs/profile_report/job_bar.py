@@ -122,21 +122,16 @@ def _evaluations(profile: Profile) -> list[Stretch]:
 
 def _parts(material: Material, held: dict[str, list[Stretch]]) -> tuple[Part, ...]:
     broken = material.breakdown
-    features = _total(held["features"])
     whole = max(broken.job_s, 1e-9)
-    training = broken.loop_s - broken.evaluation_s - broken.checkpoint_s
+    beside = broken.evaluation_s + broken.checkpoint_s + broken.features_s
     rows: Sequence[tuple[str, float, int | None]] = (
         ("initialization", broken.initialization_s, None),
-        ("training", max(training, 0.0), None),
+        ("training", max(broken.loop_s - beside, 0.0), None),
         ("evaluation", broken.evaluation_s, len(held["evaluation"])),
         ("checkpoint", broken.checkpoint_s, len(held["checkpoint"])),
-        ("features", features, len(held["features"])),
+        ("features", broken.features_s, len(held["features"])),
         ("finalization", broken.finalization_s, None),
     )
     return tuple(
         Part(kind, seconds, seconds / whole, count) for kind, seconds, count in rows if seconds > 0
     )
-
-
-def _total(held: Sequence[Stretch]) -> float:
-    return sum(end - start for start, end in held)

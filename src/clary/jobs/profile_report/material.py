@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from clary.formats.rule_parameter_types import RuleParameters
+from clary.formats.profiler_rule_parameters import ProfilerParameters
 from clary.profiler.breakdown import Breakdown, break_down
 from clary.profiler.diagnosis import Diagnosis, diagnose, verdict
 from clary.profiler.profile import Profile
@@ -28,7 +28,7 @@ class Material:
     diagnoses: tuple[Diagnosis, ...]
     sentences: tuple[str, ...]
     judgements: Mapping[str, Judgement]
-    parameters: Mapping[str, RuleParameters] = field(default_factory=dict)
+    parameters: Mapping[str, ProfilerParameters] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -48,7 +48,7 @@ def gather(
     judgements: Mapping[str, Judgement],
     *,
     name: str = "",
-    parameters: Mapping[str, RuleParameters] | None = None,
+    parameters: Mapping[str, ProfilerParameters] | None = None,
 ) -> Material:
     """Put together what is known of a job.
 
@@ -58,18 +58,17 @@ def gather(
         name: the job's, where the profile does not know it.
         parameters: those of rules that were not judged by the defaults.
     """
-    bounds = profile.bounds
+    bounds, broken = profile.bounds, break_down(profile)
     started, ended = (None, None) if bounds is None else bounds
-    if profile.job.started_s is not None:
-        started = profile.job.started_s
-    if profile.job.ended_s is not None and started is not None:
-        ended = max(profile.job.ended_s, started)
+    if broken.started_s is not None and ended is not None:
+        started = broken.started_s
+        ended = max(profile.job.ended_s or ended, started)
     return Material(
         profile=profile,
         name=profile.job.name or name or "profile",
         started_s=started,
         ended_s=ended,
-        breakdown=break_down(profile),
+        breakdown=broken,
         diagnoses=diagnose(profile),
         sentences=tuple(verdict(profile)),
         judgements=dict(judgements),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clary.formats.files import write_text
-from clary.formats.rule_parameter_types import RuleParameters
+from clary.formats.profiler_rule_parameters import ProfilerParameters
 from clary.jobs.profile_report.material import gather
 from clary.jobs.profile_report.notebook import notebook_text
 from clary.jobs.profile_report.page import draw, render
@@ -25,7 +25,7 @@ def write_profile_report(
     judgements: Mapping[str, Judgement],
     *,
     name: str = "profiler-report",
-    parameters: Mapping[str, RuleParameters] | None = None,
+    parameters: Mapping[str, ProfilerParameters] | None = None,
 ) -> Path:
     """Write everything known of a job's time: thirteen files, each replaced atomically.
 

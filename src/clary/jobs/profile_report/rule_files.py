@@ -18,27 +18,12 @@ from typing import Any
 import numpy as np
 
 from clary.formats.files import write_text
-from clary.formats.rule_parameter_types import RuleParameters
+from clary.formats.profiler_rule_parameters import REPORTED_RULES, ProfilerParameters
 from clary.jobs.profile_report.material import Material
 from clary.profiler.rules import BUILT_IN
 from clary.profiler.rules.rule import Judgement
 
-REPORTED_RULES = (
-    "BatchSize",
-    "CPUBottleneck",
-    "Dataloader",
-    "GPUMemoryIncrease",
-    "IOBottleneck",
-    "LoadBalancing",
-    "LowGPUUtilization",
-    "MaxInitializationTime",
-    "OverallFrameworkMetrics",
-    "OverallSystemUsage",
-    "StepOutlier",
-)
-"""Those that have a file: all rules but the one that writes the report."""
-
-_SHARED = frozenset(RuleParameters.model_fields)
+_SHARED = frozenset(ProfilerParameters.model_fields)
 
 
 def write_rule_files(folder: Path, material: Material, drawn: Mapping[str, Any]) -> None:

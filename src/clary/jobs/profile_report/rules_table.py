@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clary.formats.findings import Finding
+from clary.formats.profiler_rule_parameters import REPORTED_RULES
 from clary.jobs.profile_report.material import Material
-from clary.jobs.profile_report.rule_files import REPORTED_RULES, rule_parameters
+from clary.jobs.profile_report.rule_files import rule_parameters
 from clary.profiler.rules import BUILT_IN
 
 _KINDS = ("issue", "watcher_failed", "note")
