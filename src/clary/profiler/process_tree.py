@@ -140,7 +140,7 @@ class ProcWalk:
                     pending += [(child, None) for child in _children(pid, all_threads=all_threads)]
                     if pid == self._root:
                         self._root_began = began
-        self._known = dict(found)
+        self._known = dict(found.keys())
         return found
 
     def _use(self, pid: int) -> tuple[float, ProcessUse]:
