@@ -48,7 +48,7 @@ class Gpus:
         ):
             return  # a library that was left behind by a driver, or comes with a container
         except pynvml.NVMLError as error:
-            self._say(f"the GPUs are not measured, because the driver says: {error}")
+            self._refused("the GPUs are", error)
 
     def look(self) -> list[Metric]:
         """What all GPUs do at this moment; their utilisation, over the driver's last period."""
@@ -65,10 +65,13 @@ class Gpus:
         except (self._driver.NVMLError_NotSupported, self._driver.NVMLError_FunctionNotFound):
             self._untold.add((what, number))
         except self._driver.NVMLError as error:
-            self._say(f"the {what} of GPU {number} is not measured: the driver says: {error}")
+            self._say(
+                f"the {what} of GPU {number} is not measured, because the driver says: {error}"
+            )
         return []
 
-    def _say(self, text: str) -> None:
+    def _refused(self, what: str, error: Exception) -> None:
+        text = f"{what} not measured, because the driver says: {str(error).rstrip('.')}"
         if text not in self._told:
             self._told.add(text)
             self._tell(text)
