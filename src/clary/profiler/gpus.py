@@ -65,9 +65,7 @@ class Gpus:
         except (self._driver.NVMLError_NotSupported, self._driver.NVMLError_FunctionNotFound):
             self._untold.add((what, number))
         except self._driver.NVMLError as error:
-            self._say(
-                f"the {what} of GPU {number} is not measured, because the driver says: {error}"
-            )
+            self._refused(f"the {what} of GPU {number} is", error)
         return []
 
     def _refused(self, what: str, error: Exception) -> None:
