@@ -187,7 +187,8 @@ class SystemSampler:
         try:
             self._configuration = ProfilerConfiguration.read(self._configuration_file)
         except ClaryError as error:
-            self._fail(f"the configuration stays what it was: {error}")
+            problems = "; ".join(str(error).splitlines())
+            self._fail(f"the configuration stays what it was: {problems}")
 
     def _fail(self, text: str) -> None:
         """Tell of a failure, the first time."""
