@@ -70,6 +70,8 @@ class MadeJob:
     machine: Machine = field(default_factory=Machine)
     leak_bytes_s: float = 0.0
     """By so much the resident memory grows a second from the first step on."""
+    gpu_use: dict[str, float] = field(default_factory=dict)
+    """Percent of single GPUs, by name, where they differ."""
 
     def __post_init__(self) -> None:
         self.now = self.start_s
@@ -285,7 +287,8 @@ class MadeJob:
             metrics.append(Metric("cpu", f"cpu{core}", "CPUUtilization", about(machine.cpu)))
             metrics.append(Metric("cpu", f"cpu{core}", "I/OWaitPercentage", about(machine.io_wait)))
         for gpu in range(self.gpus):
-            metrics.append(Metric("gpu", f"gpu{gpu}", "GPUUtilization", about(machine.gpu)))
+            use = self.gpu_use.get(f"gpu{gpu}", machine.gpu)
+            metrics.append(Metric("gpu", f"gpu{gpu}", "GPUUtilization", about(use)))
             metrics.append(
                 Metric("gpu", f"gpu{gpu}", "GPUMemoryUtilization", about(machine.gpu_memory))
             )

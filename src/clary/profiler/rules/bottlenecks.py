@@ -61,7 +61,6 @@ class _Bottleneck(ProfilerRule):
                 held = idle & (values > self.bound)
                 share = 100 * float(held.mean())
                 datapoints += len(held)
-                triggered += int(held.sum())
                 place = f"{host.name}/{name}"
                 figures[place] = {
                     "bottlenecks_percent": share,
@@ -69,6 +68,7 @@ class _Bottleneck(ProfilerRule):
                     "mean_percent": float(values.mean()),
                 }
                 if share > own.threshold:
+                    triggered += int(held.sum())
                     findings.append(self._finding(profile, place, share, scope))
         if not datapoints:
             what = "neither a GPU nor training steps were seen"
