@@ -28,6 +28,7 @@ from clary.jobs.training_data import (
 from clary.jobs.training_end import resumable, say_report, say_result, say_what_next
 from clary.settings import Settings
 from clary.vision.before_torch import prepare_process
+from clary.vision.observer import Observer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,11 +77,15 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
 
     # From here on torch is loaded, which takes seconds; everything cheap has been said before.
     prepare_process()
+    from clary.jobs.profiling import is_profiled, profiler_for
     from clary.jobs.progress import progress_for
     from clary.jobs.watching import is_watched, watcher_for
     from clary.vision.finetuning import finetune
 
-    watchers = [watcher_for(directory)] if is_watched(directory) and main_process else []
+    watchers: list[Observer] = []
+    if main_process:
+        watchers += [watcher_for(directory)] if is_watched(directory) else []
+        watchers += [profiler_for(directory)] if is_profiled(directory) else []
     result = finetune(
         dataset,
         output=directory.root,

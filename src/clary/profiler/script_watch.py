@@ -49,7 +49,7 @@ from clary.profiler.process import (
 )
 from clary.profiler.script_steps import ScriptSteps
 from clary.profiler.step_recorder import StepRecorder
-from clary.profiler.timeline_thread import say
+from clary.profiler.telling import say
 
 # Set for processes that a loader of this one starts.
 WORKER_VARIABLE = "CLARY_PROFILER_WORKER"

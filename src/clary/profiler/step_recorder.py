@@ -25,7 +25,8 @@ from clary.profiler.clock import Clock
 from clary.profiler.device_times import NO_PHASE, DeviceTimes, Event, cuda_event
 from clary.profiler.loads import decode_seconds
 from clary.profiler.steps import MERGED_NS, Step
-from clary.profiler.timeline_thread import TimelineThread, say
+from clary.profiler.telling import say
+from clary.profiler.timeline_thread import TimelineThread
 
 _PLACES = {name: place for place, name in enumerate(PHASES)}
 _recorders: weakref.WeakSet[StepRecorder] = weakref.WeakSet()

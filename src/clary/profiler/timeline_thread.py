@@ -7,7 +7,6 @@ fork has no such thread, and writes nothing of what its parent has seen.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from clary.errors import StorageError
 from clary.formats.files import read_json
 from clary.formats.timeline import Facts, LoadRecord, LoadWriter, Span, StepRecord, TimelineWriter
 from clary.formats.timeline.writer import worker_folder
+from clary.profiler.telling import say
 
 SECONDS_BETWEEN_WRITES = 0.5
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -187,9 +187,3 @@ def _write_all(held: deque[StepRecord], write: Callable[[list[StepRecord]], None
     write(records)
     for _ in records:
         held.popleft()
-
-
-def say(text: str) -> None:
-    """One line for the person who trains; a closed stderr is no reason to stop."""
-    with suppress(OSError, ValueError):
-        print(f"clary profiler: {text}", file=sys.stderr, flush=True)

@@ -9,19 +9,23 @@ processes.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from clary.formats.timeline import Loading
 from clary.vision.datasets.dataset import PictureSource, Split
 from clary.vision.decoding import decode_picture
 from clary.vision.hardware import default_workers
+from clary.vision.observer import BatchLoaded
 from clary.vision.picture_cache import PictureCache
 from clary.vision.sampling import Indices, Order, Weights, epoch_order, shard_length
 from clary.vision.transforms import Image, Transform, augmentation_rng
@@ -31,6 +35,7 @@ PREFETCHED_BATCHES = 2
 LARGEST_TASK = 16
 
 Fill = Callable[[int, npt.NDArray[np.uint8]], None]
+Told = Callable[[BatchLoaded], None]
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class BatchLoader:
         weights: of shape (N,); pictures are drawn with replacement in proportion to them.
         picture_cache: decoded pictures that are kept between epochs and runs.
         pin_memory: put batches where a GPU copies them from without waiting.
+        told: hears of each batch what its loading took, on the thread that waits for it.
 
     Raises:
         ValueError: a bound above is not kept.
@@ -124,6 +130,7 @@ class BatchLoader:
         weights: Weights | None = None,
         picture_cache: PictureCache | None = None,
         pin_memory: bool = False,
+        told: Told | None = None,
     ) -> None:
         if batch_size < 1 or (workers is not None and workers < 1):
             raise ValueError(f"batch_size {batch_size} and workers {workers} must be 1 or more")
@@ -142,12 +149,27 @@ class BatchLoader:
         self._drop_last = drop_last
         self._weights = weights
         self._pin_memory = pin_memory
+        self._told = told
+        self._is_cached = picture_cache is not None
         self._read = PictureReader(split.source, min_side=transform.min_side, cache=picture_cache)
 
     @property
     def batch_size(self) -> int:
         """Pictures a batch on this process."""
         return self._batch_size
+
+    @property
+    def loading(self) -> Loading:
+        """How it is set up."""
+        return Loading(
+            kind="clary",
+            workers=self._workers,
+            pin_memory=self._pin_memory,
+            prefetch_factor=PREFETCHED_BATCHES,
+            batch_size=self._batch_size,
+            pictures=self.pictures(),
+            cached=self._is_cached,
+        )
 
     def pictures(self) -> int:
         """How many pictures this process visits in an epoch."""
@@ -212,6 +234,7 @@ class BatchLoader:
             workers=self._workers,
             first=start * self._batch_size,
             pin_memory=self._pin_memory,
+            told=self._told,
         )
         for positions, images in ready:
             indices = order.indices[positions]
@@ -227,6 +250,7 @@ def filled_batches(
     workers: int,
     first: int = 0,
     pin_memory: bool = False,
+    told: Told | None = None,
 ) -> Generator[tuple[slice, torch.Tensor], None, None]:
     """Give batches in order, each filled by `fill(position, out)` calls on several threads.
 
@@ -242,17 +266,20 @@ def filled_batches(
         workers: threads.
         first: the position to begin with.
         pin_memory: allocate batches in page-locked memory.
+        told: hears of each batch what filling it took.
 
     Returns:
         The positions, and uint8 of shape (B, *shape).
     """
     task_size = max(1, min(LARGEST_TASK, -(-batch_size // workers)))
     starts = iter(range(first, count, batch_size))
-    pending: deque[tuple[slice, torch.Tensor, list[Future[None]]]] = deque()
+    pending: deque[tuple[slice, torch.Tensor, list[Future[_Work]]]] = deque()
 
-    def run(begin: int, images: npt.NDArray[np.uint8]) -> None:
+    def run(begin: int, images: npt.NDArray[np.uint8]) -> _Work:
+        began, cpu = time.perf_counter_ns(), time.thread_time_ns()
         for offset, out in enumerate(images):
             fill(begin + offset, out)
+        return _Work(began, time.perf_counter_ns(), time.thread_time_ns() - cpu)
 
     with _worker_threads(workers) as threads:
 
@@ -274,10 +301,25 @@ def filled_batches(
             submit()
         while pending:
             positions, images, tasks = pending.popleft()
-            for task in tasks:
-                task.result()
+            done = [task.result() for task in tasks]
+            if told is not None:
+                told(_batch_loaded(done, len(images)))
             submit()
             yield positions, images
+
+
+class _Work(NamedTuple):
+    """When a thread filled its part of a batch, and what it computed for it."""
+
+    began_ns: int
+    ended_ns: int
+    cpu_ns: int
+
+
+def _batch_loaded(done: Sequence[_Work], pictures: int) -> BatchLoaded:
+    began_ns = min(part.began_ns for part in done)
+    seconds = (max(part.ended_ns for part in done) - began_ns) / 1e9
+    return BatchLoaded(began_ns, seconds, sum(part.cpu_ns for part in done) / 1e9, pictures)
 
 
 @contextmanager

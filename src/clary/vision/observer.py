@@ -8,6 +8,7 @@ Training without observers makes no call at all.
     run_started
       epoch_started
         phase_started / phase_ended       many times: data, forward, backward, …
+          batch_loaded                    within a phase "data"
         before_update                     a step of training, within its phase "optimizer"
         step_ended
       epoch_ended
@@ -24,9 +25,24 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     import torch
 
+    from clary.formats.timeline import Loading
+
 Phase = Literal["data", "transfer", "forward", "backward", "optimizer", "evaluation", "checkpoint"]
 Mode = Literal["train", "valid"]
 LearnsFrom = Literal["pictures", "features"]
+
+
+class BatchLoaded(NamedTuple):
+    """What decoding and transforming a batch took, by threads beside the training.
+
+    `start_ns` is of `time.perf_counter_ns`; `seconds` are those until the last picture was ready,
+    `cpu_s` what all threads together computed.
+    """
+
+    start_ns: int
+    seconds: float
+    cpu_s: float
+    pictures: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,9 @@ class RunStarted:
     steps_per_epoch: int
     batch_size: int
     learns_from: LearnsFrom = "pictures"
+    precision: str = ""
+    train_loading: Loading | None = None
+    valid_loading: Loading | None = None
 
 
 class Learning(NamedTuple):
@@ -115,6 +134,9 @@ class Observer:
     def epoch_ended(self, epoch: EpochEnded) -> None:
         """An epoch with its validation is done."""
 
+    def batch_loaded(self, load: BatchLoaded) -> None:
+        """A batch of pictures is ready, and will be used next."""
+
     def message(self, text: str) -> None:
         """Something that a person should know, in one sentence."""
 
@@ -169,6 +191,11 @@ class Observers(Observer):
         """Pass it on."""
         for observer in self._observers:
             observer.epoch_ended(epoch)
+
+    def batch_loaded(self, load: BatchLoaded) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.batch_loaded(load)
 
     def message(self, text: str) -> None:
         """Pass it on."""

@@ -71,6 +71,7 @@ def _loaders(
         "rank": processes.rank,
         "world_size": processes.world_size,
         "weights": plan.picture_weights,
+        "told": context.observers.batch_loaded if context.observers else None,
     }
     device = context.hardware.device
     on_gpu = device.type == "cuda"

@@ -67,6 +67,11 @@ class HeadTraining:
         self.group.join(self.member)
 
     @property
+    def loadings(self) -> None:
+        """None: its features lie in memory."""
+        return None
+
+    @property
     def shared_seconds(self) -> float:
         """What was done for this head so far while others of its group were called."""
         return self.member.shared_seconds

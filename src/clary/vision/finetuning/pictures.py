@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from clary.errors import NonFiniteLoss, OutOfMemory, UsageError
+from clary.formats.timeline import Loading
 from clary.vision.datasets import Split
 from clary.vision.evaluation import evaluate_split
 from clary.vision.finetuning.context import RunContext
@@ -90,6 +91,11 @@ class PictureTraining:
         self._network: torch.nn.Module | None = None
         self._piece = options.batch_size
         self._normalises_batches = True
+
+    @property
+    def loadings(self) -> tuple[Loading, Loading]:
+        """How its loaders are set up; see `Training`."""
+        return self.train_loader.loading, self.valid_loader.loading
 
     def train_epoch(
         self, epoch: int, start: int, totals: Totals, should_pause: Callable[[], bool]
@@ -304,9 +310,12 @@ class PictureTraining:
         network.eval()
         totals = Totals(self.hardware.device)
         with closing(self.valid_loader.batches(0)) as batches:
-            for step, batch in enumerate(batches):
-                images = self._network_input(batch.images)
-                labels = batch.labels.to(self.hardware.device)
+            for step in range(len(self.valid_loader)):
+                with self.observers.phase("data"):
+                    batch = next(batches)
+                with self.observers.phase("transfer"):
+                    images = self._network_input(batch.images)
+                    labels = batch.labels.to(self.hardware.device)
                 with self.observers.phase("forward"), self.hardware.autocast():
                     logits = network(images)
                 loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")

@@ -46,6 +46,7 @@ class PreparedRun:
                     f"this run is finished ({len(loop.history.epochs)} of {options.epochs} "
                     f"epochs): give {more} to train on"
                 )
+        train_loading, valid_loading = training.loadings or (None, None)
         observers.run_started(
             RunStarted(
                 model=self.model.classifier,
@@ -55,6 +56,9 @@ class PreparedRun:
                 steps_per_epoch=training.steps_per_epoch,
                 batch_size=options.batch_size,
                 learns_from="features" if self.plan.uses_features else "pictures",
+                precision=self.context.hardware.precision,
+                train_loading=train_loading,
+                valid_loading=valid_loading,
             )
         )
         return loop

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clary.formats.timeline import Loading
 from clary.vision.datasets import Split
 from clary.vision.finetuning.history import Totals
 
@@ -30,6 +31,11 @@ class Training(Protocol):
     @property
     def shared_seconds(self) -> float:
         """What was done for it so far while others of its group were called; 0 without a group."""
+        ...
+
+    @property
+    def loadings(self) -> tuple[Loading, Loading] | None:
+        """How pictures of the training and of the validation come to it; None: it needs none."""
         ...
 
     def train_epoch(
