@@ -30,8 +30,9 @@ def say_where_time_went(console: Console, rules: Sequence[RuleEvaluation], job: 
         return
     lines = [line for line in report.details.splitlines() if line.strip()]
     if report.status in {"IssuesFound", "NoIssuesFound"}:
-        # The first of three sentences says what was trained and how fast: that is known already.
-        said = " ".join(lines[1:] if len(lines) > 1 else lines)
+        # Of the verdict's three sentences, which come last, the first says what was trained and how
+        # fast: that is known already.
+        said = " ".join(lines[-2:])
     else:
         said = f"the profile was not judged: {first_line(report.details)}"
     width = min(console.width, _MOST_WIDTH)

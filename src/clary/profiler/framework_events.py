@@ -17,7 +17,8 @@ calls a process, and `ts` counts from `start_time_since_epoch_in_micros`. The se
 | `cpu_functions`, `gpu_functions-dev:N` | operators of the steps that torch's profiler looked at |
 | `HostToDevice`, `Optimizer`, `Evaluation`, `Checkpoint` | Clary's own                         |
 
-Short steps that were recorded together are one event, which says in `steps` how many it is.
+Short steps that were recorded together, and neighbours in a job of more than 100,000 records, are
+one event, which says in `steps` how many it is.
 """
 
 from __future__ import annotations
@@ -30,15 +31,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from clary.formats.files import replacing, write_text
 from clary.formats.timeline.entries import PHASES, Functions, Mode
 from clary.formats.timeline.reader import Worker
+from clary.profiler.coarse_steps import coarse_steps
 from clary.profiler.operator_trace import read_trace
 from clary.profiler.profile import Host, Profile
 
 MOST_SECONDS = 60
 MOST_EVENTS = 60_000
 """A file of more would exceed SageMaker's ten megabytes."""
+
+MOST_STEPS = 100_000
+"""Neighbours of a longer job are added up: six events a step would fill gigabytes."""
 
 _GET_NEXT = "DataLoaderIter::GetNext"
 _NAMES = {
@@ -171,7 +178,7 @@ def _write_events(events: list[FrameworkEvent], place: _Place) -> Path:
 
 
 def _steps(worker: Worker, pid: int) -> Iterator[FrameworkEvent]:
-    for record in worker.steps():
+    for record in coarse_steps(worker.steps(), MOST_STEPS):
         mode = Mode(int(record["mode"]))
         facts: dict[str, Any] = {"pid": pid, "step_num": str(int(record["step"]))}
         if record["merged"] > 1:
@@ -229,11 +236,15 @@ def _operators(worker: Worker) -> Iterator[FrameworkEvent]:
         path = worker.folder / (window.trace or "")
         if window.trace is None or not path.is_file():
             continue
+        own = worker.steps(window.mode)
         for event in read_trace(path, window.start_us):
             if event.get("ph") != "X":
                 continue
             kind = event.get("cat")
-            facts: dict[str, Any] = {"step_num": str(window.first)}
+            # Those before the first step were looked at for it.
+            place = int(np.searchsorted(own["start_us"], event["ts"], side="right")) - 1
+            step = int(own["step"][place]) if place >= 0 else window.first
+            facts: dict[str, Any] = {"step_num": str(max(window.first, min(window.last, step)))}
             if kind == "cpu_op":
                 phase = "cpu_functions"
                 facts |= {"tid": event.get("tid"), "device": "cpu"}

@@ -40,9 +40,15 @@ def operator_events(
                 continue
             if event["pid"] not in processes:
                 processes[event["pid"]] = next(numbers)
+                yield {
+                    "ph": "M",
+                    "pid": processes[event["pid"]],
+                    "name": "process_name",
+                    "args": {"name": f"{title} {event['pid']}, {steps}"},
+                }
             moved = {**event, "pid": processes[event["pid"]]}
             if "ts" in event:
-                moved["ts"] = round(event["ts"] - zero_us, 3)
+                moved["ts"] = round(max(0.0, event["ts"] - zero_us), 3)
             if event.get("ph") == "M" and event.get("name") == "process_name":
                 said = dict(event.get("args") or {}).get("name", "")
                 moved["args"] = {"name": f"{title} {said}, {steps}"}

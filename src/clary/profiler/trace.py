@@ -32,12 +32,13 @@ from clary.errors import DataError
 from clary.formats.files import replacing
 from clary.formats.timeline.entries import PHASES, Mode
 from clary.formats.timeline.reader import Records, Worker
+from clary.profiler.coarse_steps import coarse_steps
 from clary.profiler.counters import machine_counters
 from clary.profiler.framework_events import write_framework_events
 from clary.profiler.operator_trace import operator_events
 from clary.profiler.profile import Host, Profile
 
-__all__ = ["coarse_steps", "write_chrome_trace", "write_framework_events"]
+__all__ = ["write_chrome_trace", "write_framework_events"]
 
 # Perfetto draws some hundred thousand slices at once with ease.
 MOST_STEPS = 40_000
@@ -76,29 +77,6 @@ def write_chrome_trace(profile: Profile, path: Path) -> None:
             file.write(before + json.dumps(event, separators=(",", ":")))
             before = ",\n"
         file.write("\n]}\n")
-
-
-def coarse_steps(records: Records, most: int) -> Records:
-    """At most about so many records: neighbours of one mode added up.
-
-    Args:
-        records: `STEP_DTYPE`, in the order of their start.
-        most: how many there may be; a change of the mode begins a new one all the same.
-    """
-    if len(records) <= most:
-        return records
-    width = -(-len(records) // most)
-    changes = np.flatnonzero(np.diff(records["mode"])) + 1
-    firsts = np.union1d(np.arange(0, len(records), width), changes)
-    merged = records[firsts].copy()
-    for name in ("merged", "pictures", "seconds"):
-        merged[name] = np.add.reduceat(records[name], firsts)
-    merged["longest_s"] = np.maximum.reduceat(records["longest_s"], firsts)
-    for name in ("phases_s", "device_s"):
-        measured = np.add.reduceat(~np.isnan(records[name]), firsts, dtype=np.int64) > 0
-        sums = np.add.reduceat(np.nan_to_num(records[name]), firsts)
-        merged[name] = np.where(measured, sums, np.nan)
-    return merged
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def _functions(path: Path) -> Functions:
 
 
 def _window(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    version, mode = content.get("version", VERSION), content.get("mode")
+    version, mode = content.get("version", VERSION), content.get("mode", 0)
     if not isinstance(version, int) or version > VERSION:
         raise FormatError(
             f"{path} is of version {version}, this Clary reads up to {VERSION}: update Clary"
