@@ -200,7 +200,7 @@ def _texts(drawn: Envelope, texts: Sequence[str]) -> tuple[str | None, ...]:
 def _ticks(high: float, unit: Any) -> tuple[Tick, ...]:
     if unit == "percent":
         return (Tick(0.0, "100 %"), Tick(0.5, "50"), Tick(1.0, "0"))
-    values = [one for one in ticks(0.0, high, 2) if one > 0][-2:]
+    values = [one for one in ticks(0.0, high, 3) if one > 0][-2:]
     text = brief if unit == "seconds" else lambda one: in_unit(one, unit)
     return (*(Tick(1 - one / high, text(one)) for one in reversed(values)), Tick(1.0, "0"))
 

@@ -19,8 +19,8 @@ _NOTHING = 0.005
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """A memory of a host; `growth` is a minute's, after the warm-up, None where too little is
-    known.
+    """A memory of a host; `growth` is a minute's, after the warm-up; None where too little is
+    known, and of the machine, where others live too.
     """
 
     host: str
@@ -67,5 +67,5 @@ def _row(one: Resource) -> MemoryRow:
         begin=one.text(float(one.values[0])),
         peak=one.text(float(one.values.max())),
         end=one.text(float(one.values[-1])),
-        growth=None if growth is None else _growth(one, growth),
+        growth=None if growth is None or one.key == "memory" else _growth(one, growth),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ from clary.jobs.profile_report.usage import UsageRow, usage_rows
 from clary.jobs.profile_report.verdict import Advice, Headline, advice, headline, tiles
 from clary.jobs.profile_report.words import PART_WORDS, PHASE_WORDS
 from clary.profiler.wording import brief, size, times
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:×|%|µs|ms|s|min|h|B|kB|MB|GB|TB)\b|[×%])")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def render(material: Material, drawn: Drawn, compared: Comparison | None = None)
         brief=lambda seconds: _together(brief(seconds)),
         size=lambda number: _together(size(number)),
         times=times,
+        unbroken=unbroken,
     )
     values: Mapping[str, Any] = {
         "material": material,
@@ -148,6 +152,11 @@ def render(material: Material, drawn: Drawn, compared: Comparison | None = None)
         "phase_words": PHASE_WORDS,
     }
     return environment.get_template("profile.html").render(values)
+
+
+def unbroken(text: str) -> str:
+    """A sentence in which no number is parted from its unit."""
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def _together(text: str) -> str:

@@ -128,7 +128,7 @@ def _of_host(host: Host) -> Iterator[Resource]:
     )
     yield from made("io", "I/O wait", "percent", summed("I/OWaitPercentage"))
     yield from made("memory", "Memory", "percent", system.series("Memory", "MemoryUsedPercent"))
-    job_memory = system.series("Process", "MemoryBytes")
+    job_memory = _while_there(system.series("Process", "MemoryBytes"))
     yield from made("job_memory", "Memory, this job", "bytes", job_memory, whole=False)
     for name in _numbered(system, "GPUUtilization"):
         number, title = name.removeprefix("gpu"), name.upper().replace("GPU", "GPU ")
@@ -146,6 +146,12 @@ def _of_host(host: Host) -> Iterator[Resource]:
         ("sent", "Network, sent", "Algorithm", "TransmitBytesPerSecond"),
     ):
         yield from made(key, label, "bytes a second", system.series(dimension, name))
+
+
+def _while_there(series: Series) -> Series:
+    """Without the moments at which the job had no process."""
+    times, values = series
+    return times[values > 0], values[values > 0]
 
 
 def _numbered(system: SystemMetrics, dimension: str) -> list[str]:
