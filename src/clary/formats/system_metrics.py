@@ -37,11 +37,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clary.formats.files import storage_errors
 
@@ -160,8 +160,8 @@ class SystemMetrics:
         """
         new = False
         for path in sorted(self._folder.glob("*/*.json")):
-            for line in self._new_lines(path):
-                new = self._take(line) or new
+            for event in _events(self._new_lines(path)):
+                new = self._take(event) or new
         if self._told.exists():
             for line in self._new_lines(self._told):
                 with suppress(ValueError, KeyError, TypeError):
@@ -181,14 +181,13 @@ class SystemMetrics:
         self._read[path] = read + whole
         return content[:whole].splitlines()
 
-    def _take(self, line: bytes) -> bool:
+    def _take(self, event: Any) -> bool:
         try:
-            event = json.loads(line)
             dimension = str(event.get("Dimension") or _UNNAMED.get(event["Type"], ""))
             key = (dimension, str(event.get("Name") or dimension))
             at, value = float(event["Timestamp"]), float(event["Value"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            return False  # a line that a full disk has cut off
+            return False  # not of this format
         self.nodes.add(str(event.get("NodeId", "")))
         self._times.setdefault(key, []).append(at)
         self._values.setdefault(key, []).append(value)
@@ -216,6 +215,17 @@ class SystemMetrics:
     def of(self, dimension: str) -> Mapping[str, tuple[Floats, Floats]]:
         """All series of a dimension, by name."""
         return {name: self.series(dimension, name) for held, name in self.keys if held == dimension}
+
+
+def _events(lines: Sequence[bytes]) -> Iterator[Any]:
+    """What stands in lines; one that a full disk has cut off is left out."""
+    try:
+        # Hours of samples are a million lines: decoded together they take a third of the time.
+        yield from json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        for line in lines:
+            with suppress(ValueError):
+                yield json.loads(line)
 
 
 if TYPE_CHECKING:
