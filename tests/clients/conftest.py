@@ -12,13 +12,14 @@ import pytest
 from tests.clients.environments import (
     ClientEnvironment,
     awscli,
+    notebook,
     s3fs,
     sagemaker2,
     sagemaker3,
     smart_open,
 )
 
-__all__ = ["awscli", "s3fs", "sagemaker2", "sagemaker3", "smart_open"]
+__all__ = ["awscli", "notebook", "s3fs", "sagemaker2", "sagemaker3", "smart_open"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RunScript = Callable[..., str]

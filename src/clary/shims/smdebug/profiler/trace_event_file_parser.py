@@ -10,6 +10,8 @@ from typing import Any
 
 from ..core.logger import get_logger
 
+# In which order phases are shown.
+_ORDER = ("Step:", "DataLoaderIter", "HostToDevice", "Forward", "Backward", "Optimizer")
 # <end, microseconds since 1970>_<node>_<kind>.json
 _FILE = re.compile(r"(?P<end>\d+)_(?P<node>.+?)_(?P<kind>[a-z]+(_timeline)?)\.json$")
 _PID_FIRST = re.compile(r"(.*)-(algo.*)")
@@ -103,6 +105,12 @@ class TraceEvent:
         if self.event_args:
             held["args"] = self.event_args
         return json.dumps(held)
+
+
+def phase_rank(phase: str) -> tuple[int, str]:
+    """A key to sort phases by: a step, its parts, all else."""
+    places = [place for place, word in enumerate(_ORDER) if phase.startswith(word)]
+    return (places[0] if places else len(_ORDER), phase)
 
 
 def is_trace_file(path: Path) -> bool:

@@ -13,10 +13,8 @@ from ....exceptions import SMDebugValueError
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...profiler_constants import MERGEDTIMELINE_SUFFIX
 from ...system_metrics_reader import SystemMetricsReader
-from ...trace_event_file_parser import TraceEvent
+from ...trace_event_file_parser import TraceEvent, phase_rank
 
-# In which order a viewer shows them.
-_ORDER = ("Step:", "Forward", "Backward", "Optimizer", "DataLoader", "HostToDevice")
 _SYSTEM_PLACE = 1_000_000
 
 
@@ -107,7 +105,7 @@ class MergedTimeline:
 def _entries(events: Iterable[TraceEvent]) -> Iterator[dict[str, Any]]:
     """A process of the viewer for each phase, in which each host is a thread."""
     held = list(events)
-    phases = sorted({one.event_phase for one in held}, key=_rank)
+    phases = sorted({one.event_phase for one in held}, key=phase_rank)
     nodes = sorted({one.node_id for one in held})
     for place, phase in enumerate(phases, 1):
         yield _named(place, phase)
@@ -136,11 +134,6 @@ def _entries(events: Iterable[TraceEvent]) -> Iterator[dict[str, Any]]:
             "dur": one.duration,
             "args": one.event_args or {},
         }
-
-
-def _rank(phase: str) -> tuple[int, str]:
-    places = [place for place, word in enumerate(_ORDER) if word in phase]
-    return (places[0] if places else len(_ORDER), phase)
 
 
 def _named(place: int, name: str) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...conversions import us_since_epoch_to_human_readable_time
-from ...profiler_constants import PT_DATALOADER_ITER
-from ...trace_event_file_parser import TraceEvent
+from ...profiler_constants import PT_DATALOADER_ITER, PT_DATALOADER_WORKER
+from ...timeline_events import BATCH
+from ...trace_event_file_parser import TraceEvent, phase_rank
 from .picture import PALETTE, labelled, new_figure, plain
 
-_MOST = 2000
+_MOST = 20_000
 _ROW, _REST, _WIDTH = 24, 90, 1000
 
 
@@ -30,13 +31,17 @@ def draw_detail(events: Sequence[TraceEvent], begin: float, end: float) -> Any:
         events = events[:_MOST]
     loading: dict[str, list[TraceEvent]] = {}
     training: dict[str, list[TraceEvent]] = {}
+    has_batches = any(one.event_phase == BATCH for one in events)
     for one in events:
+        if one.event_phase == PT_DATALOADER_WORKER and has_batches:
+            continue  # as long as the worker lives
         if "worker_id" in (one.event_args or {}) and one.event_phase != PT_DATALOADER_ITER:
             worker = int((one.event_args or {})["worker_id"])
             name = "in the training itself" if worker < 0 else f"worker {worker}"
             loading.setdefault(name, []).append(one)
         else:
             training.setdefault(one.event_phase, []).append(one)
+    training = {phase: training[phase] for phase in sorted(training, key=phase_rank)}
     parts = [
         (title, rows) for title, rows in (("data loading", loading), ("training", training)) if rows
     ]

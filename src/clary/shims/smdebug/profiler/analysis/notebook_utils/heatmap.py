@@ -15,7 +15,9 @@ from .system_series import NODE, TOTAL, Series, grouped, selected, title_of, uni
 
 _MOST_COLUMNS = 1000
 _WIDTH = 1000
-_ROW = 18
+# Least and most that a row is high.
+_ROW = (18, 60)
+_REST = 70
 ALL_NODES = "node_total"
 
 
@@ -46,7 +48,7 @@ class Heatmap:
             endtime: in microseconds since 1970; None for the latest there is.
             select_dimensions: regular expressions, such as `["CPU", "GPU", "I/O"]`.
             select_events: regular expressions of names, such as `["total"]`.
-            plot_height: in points of a screen; more where the rows need it.
+            plot_height: in points of a screen, as far as it suits the number of rows.
             show_workers: each host by itself, or all as one.
 
         Raises:
@@ -95,7 +97,8 @@ class Heatmap:
         cells = np.vstack(
             [_row(series, edges, unit_of(dimension, name)) for dimension, name, series in rows]
         )
-        figure = new_figure(_WIDTH, max(self.plot_height, _ROW * len(rows) + 70))
+        least, most = (height * len(rows) + _REST for height in _ROW)
+        figure = new_figure(_WIDTH, min(max(self.plot_height, least), most))
         axes = figure.subplots()
         start = min(series[0, 0] for *_, series in rows)
         image = axes.imshow(

@@ -18,7 +18,7 @@ from .marks import Band, bands_of
 from .picture import BLUE, INK, QUIET, Picture, labelled, new_figure, plain
 from .system_series import TOTAL, Series, grouped, selected, title_of, unit_of
 
-_MOST = 60
+_MOST, _MOST_NAMED = 60, 25
 _HEAD, _EACH = 40, 120
 _WIDTH = 1000
 
@@ -115,9 +115,14 @@ class TimelineCharts:
             spent[name] = (seconds + inside, count + one.steps)
         if not spent:
             print("Nothing of the training was recorded in this time")
-        for name, (seconds, count) in sorted(spent.items(), key=lambda item: -item[1][0]):
+        most_first = sorted(spent.items(), key=lambda item: -item[1][0])
+        for name, (seconds, count) in most_first[:_MOST_NAMED]:
             times = f", {count} times" if count > 1 else ""
             print(f"Spent {1000 * seconds:.1f} ms (cumulative time) in {name}{times}")
+        rest = most_first[_MOST_NAMED:]
+        if rest:
+            most = 1000 * rest[0][1][0]
+            print(f"… and in {len(rest)} others, {most:.1f} ms in each at most")
 
     def plot_detailed_profiler_data(self, indexes: Sequence[int]) -> None:
         """Draw what loaders and training did between the first and last of some samples.
