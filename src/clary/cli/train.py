@@ -25,7 +25,12 @@ from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
 from clary.sdk.processes import job_program_output
 from clary.sdk.profiling import Level
-from clary.sdk.rule_evaluations import RULES_FOLDER, evaluations_of, findings_of
+from clary.sdk.rule_evaluations import (
+    PROFILER_RULES_FOLDER,
+    RULES_FOLDER,
+    evaluations_of,
+    findings_of,
+)
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
@@ -166,7 +171,7 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
 
 def _put_rules_into_reports(directory: JobDirectory, copies: Sequence[JobDirectory]) -> None:
     """Rules end after the training, which writes the report: what they said last is added to it."""
-    if not (directory.root / RULES_FOLDER).is_dir():
+    if not any((directory.root / name).is_dir() for name in (RULES_FOLDER, PROFILER_RULES_FOLDER)):
         return
     for place in (directory, *copies):
         page = place.output_data / _REPORT_FILE

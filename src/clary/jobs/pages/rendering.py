@@ -11,14 +11,15 @@ from clary.formats import finding_sentences
 from clary.jobs.pages import wording
 
 
-def page_environment(package: str) -> Environment:
-    """The templates of a package of pages, with `page.html` to extend; names are escaped.
+def page_environment(*packages: str) -> Environment:
+    """The templates of packages of pages, with `page.html` to extend; names are escaped.
 
     Args:
-        package: the package with a `templates` folder, such as `clary.jobs.report`.
+        packages: those with a `templates` folder, such as `clary.jobs.report`; the first that has
+            a template of some name gives it.
     """
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package), PackageLoader("clary.jobs.pages")]),
+        loader=ChoiceLoader([PackageLoader(one) for one in (*packages, "clary.jobs.pages")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

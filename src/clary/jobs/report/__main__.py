@@ -34,9 +34,9 @@ def main(arguments: Sequence[str]) -> int:
         )
 
     if options.rules_only:
-        from clary.jobs.report.rules_section import refresh_section
+        from clary.jobs.report.sections import refresh_sections
 
-        refresh_section(directory, options.output or directory.output_data / REPORT_FILE)
+        refresh_sections(directory, options.output or directory.output_data / REPORT_FILE)
         return 0
     from clary.jobs.report.page import write_report
 

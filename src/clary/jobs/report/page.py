@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from clary.formats.files import write_text
 from clary.formats.job_directory import JobDirectory
-from clary.jobs.pages.rendering import page_environment
 from clary.jobs.report import confusion
 from clary.jobs.report.card import option_text, write_card
 from clary.jobs.report.curves import learning_curves
 from clary.jobs.report.material import Material, gather
 from clary.jobs.report.pictures import Gallery, draw_gallery
 from clary.jobs.report.reliability import reliability_diagram
-from clary.jobs.report.rules_section import BEGIN, END, section_values
+from clary.jobs.report.sections import report_environment, section_values
 from clary.jobs.report.verdict import judge, weakest
 from clary.settings import Settings
 from clary.vision.datasets.dataset import PictureDataset
@@ -58,7 +55,7 @@ def write_report(
 
 def render(material: Material, gallery: Gallery) -> str:
     """The page as HTML."""
-    environment = page_environment("clary.jobs.report")
+    environment = report_environment()
     environment.filters.update(option=option_text)
     return environment.get_template("report.html").render(
         material=material,
@@ -66,8 +63,6 @@ def render(material: Material, gallery: Gallery) -> str:
         verdict=judge(material),
         card=write_card(material),
         charts=learning_curves(material.epochs, material.best_epoch) if material.epochs else (),
-        begin=Markup(BEGIN),
-        end=Markup(END),
         **section_values(material.directory),
         counts={name: material.counts(name) for name in _splits(material)},
         **_judged(material),

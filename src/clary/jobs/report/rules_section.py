@@ -1,19 +1,13 @@
-"""The section of the report about what was watched: findings, rules and figures by step.
-
-The page is written when the training ends, a moment before its rules have judged all of it; so the
-section can be put into a written page anew.
-"""
+"""The section of the report about what was watched: findings, rules and figures by step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from clary.errors import ClaryError, DataError
-from clary.formats.files import storage_errors, write_text
+from clary.errors import ClaryError
 from clary.formats.finding_sentences import JUDGING, FindingGroup, grouped, verdict
 from clary.formats.findings import RuleStatus, read_findings
 from clary.formats.job_directory import JobDirectory
@@ -21,10 +15,8 @@ from clary.formats.tensor_curves import tensor_names
 from clary.formats.tensor_log import TensorLog
 from clary.formats.tensor_log.entries import Statistics
 from clary.jobs.pages.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from clary.jobs.pages.rendering import page_environment
 from clary.jobs.report.step_charts import StepChart, step_charts
 
-BEGIN, END = "<!-- rules: begin -->", "<!-- rules: end -->"
 FRAME = {
     "width": WIDTH,
     "height": HEIGHT,
@@ -64,26 +56,6 @@ def look_at(directory: JobDirectory) -> Watching:
         return _read(directory)
     except ClaryError as error:
         return Watching(str(error), "", False, (), (), (), (), ())
-
-
-def refresh_section(directory: JobDirectory, page: Path) -> None:
-    """Put the section into a written report as it stands now.
-
-    Raises:
-        DataError: there is no report, or none of this version.
-        StorageError: it cannot be written.
-    """
-    if not page.is_file():
-        raise DataError(f"there is no report {page}: `clary report` writes it")
-    with storage_errors(page):
-        text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError(f"{page} has no place for rules: write it anew with `clary report`")
-    environment = page_environment("clary.jobs.report")
-    section = environment.get_template("rules.html").render(section_values(directory))
-    write_text(page, f"{before}{BEGIN}\n{section}\n{END}{after}")
 
 
 def section_values(directory: JobDirectory) -> Mapping[str, Any]:
