@@ -26,6 +26,9 @@ from clary.profiler.wording import brief, percent, times
 
 _MOST_WIDTH = 100
 _NAME_WIDTH = 9
+_TOTAL_WIDTH = 12
+# Traffic below this is none.
+_SILENCE_BYTES = 20e3
 _MOST_RESOURCES = 14
 _STYLES = {
     "data": "red", "transfer": "yellow", "forward": "cyan", "backward": "blue",
@@ -60,7 +63,7 @@ class Bar:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines."""
         width = min(options.max_width, _MOST_WIDTH)
-        room = max(width - _NAME_WIDTH - len(self.total) - 2, 10)
+        room = max(width - _NAME_WIDTH - _TOTAL_WIDTH, 10)
         marks = _marks(console, options)
         line = Text(f"{self.name:<{_NAME_WIDTH}}", "bold")
         cells = _cells([one.share for one in self.slices], max(round(room * self.scale), 1))
@@ -77,7 +80,7 @@ class Bar:
                 (marks[number % len(marks)], _STYLES[one.key]),
                 f" {one.label} ",
                 (one.value, "bold"),
-                (f" {percent(one.share)}", "dim"),
+                (f" {_share(one.share)}", "dim"),
             )
             begun = len(line) > _NAME_WIDTH
             if begun and len(line) + 3 + len(entry) > width:
@@ -112,6 +115,10 @@ def print_summary(console: Console, material: Material, against: Material | None
 def print_page(console: Console, page: Path) -> None:
     """Say where the page is."""
     _print(console, Text.assemble(("page: ", "bold"), str(page)))
+
+
+def _share(share: float) -> str:
+    return "<0.1 %" if 0 < share < 0.001 else percent(share)
 
 
 def _print_blocks(console: Console, *blocks: Iterator[Text]) -> None:
@@ -204,7 +211,11 @@ def _compared_rows(compared: Comparison) -> Iterator[Text]:
 
 
 def _machine(material: Material) -> Iterator[Text]:
-    held = resources(material.profile)[:_MOST_RESOURCES]
+    held = [
+        one
+        for one in resources(material.profile)
+        if one.unit != "bytes a second" or one.values.max() >= _SILENCE_BYTES
+    ][:_MOST_RESOURCES]
     if not held:
         return
     several = len(material.profile.hosts) > 1
@@ -237,8 +248,8 @@ def _advice(material: Material, width: int) -> Iterator[Text]:
     for one, gain in zip(material.diagnoses, gains, strict=True):
         room = max(width - left - 4, 20)
         lines = [
-            *(Text(text) for text in textwrap.wrap(sentence(one.change), room)),
-            *(Text(text, "dim") for text in textwrap.wrap(sentence(one.evidence), room)),
+            *(Text(text) for text in _lines(sentence(one.change), room)),
+            *(Text(text, "dim") for text in _lines(sentence(one.evidence), room)),
         ]
         for number, line in enumerate(lines):
             head = Text(f"  {gain if not number else '':<{left}}", "cyan")
@@ -249,13 +260,25 @@ def _rules(material: Material, width: int) -> Iterator[Text]:
     rows = rule_rows(material)
     fired = [row.name for row in rows if row.triggered]
     said = f"{len(fired)} of {len(rows)} fired: {', '.join(fired)}" if fired else "none fired"
-    for number, line in enumerate(textwrap.wrap(said, width - 7)):
+    for number, line in enumerate(_lines(said, width - 7)):
         yield Text.assemble(("rules: " if not number else " " * 7, "bold"), line)
+    told = {one.rule for one in material.diagnoses}
+    for name in (one for one in fired if one not in told):
+        issues = [one for one in material.judgements[name].findings if one.kind == "issue"]
+        for one in issues[:1]:
+            said = f"{name}: {sentence(one.message)} {sentence(one.remedy)}"
+            for number, line in enumerate(_lines(said, width - 4)):
+                yield Text(f"  {line}" if not number else f"    {line}", "dim")
 
 
 def _wrapped(text: str, width: int) -> Iterator[Text]:
-    for line in textwrap.wrap(text, width):
+    for line in _lines(text, width):
         yield Text(line)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Wrapped between words: names and options keep their hyphens together."""
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _marks(console: Console, options: ConsoleOptions) -> str:

@@ -157,6 +157,16 @@ def test_hosts_and_processes_are_told_apart(tmp_path: Path) -> None:
         assert words in page.text, words
 
 
+def test_many_gpus_are_drawn_as_one(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, gpus=6)
+    job.train(50)
+    drawn = draw(judged(job.end()))
+    lanes = {lane.title: lane for lane in drawn.lanes}
+    assert [curve.label for curve in lanes["GPU"].curves] == ["all 6"]
+    assert [curve.label for curve in lanes["GPU memory"].curves] == ["all 6"]
+    assert sum(row.label.startswith("GPU") for row in drawn.usage) == 12
+
+
 def test_a_page_is_one_file_of_the_job_that_is_replaced(tmp_path: Path) -> None:
     material = judged(slow_loading(tmp_path / "job"))
     path = write_page(material, tmp_path / "deep" / "page.html")

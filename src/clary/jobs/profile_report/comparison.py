@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from clary.jobs.pages.wording import percent
 from clary.jobs.profile_report.job_bar import Part, job_bar
 from clary.jobs.profile_report.material import Material
@@ -160,10 +158,10 @@ def _rows(first: Material, second: Material) -> Iterator[Row]:
     yield from row("evaluation", lambda m: m.breakdown.evaluation_s, brief, -1)
     yield from row("checkpoints", lambda m: m.breakdown.checkpoint_s, brief, -1)
     held = [{f"{one.host} {one.key}": one for one in resources(m.profile)} for m in (first, second)]
-    for key in dict.fromkeys([*held[0], *held[1]]):
-        pair = held[0].get(key), held[1].get(key)
-        if key.split(" ")[1].split(":")[0] in {"cpu", "gpu", "job_memory", "gpu_memory"}:
-            yield _resource_row(*pair)
+    for key in held[0]:
+        wanted = key.split(" ")[1].split(":")[0] in {"cpu", "gpu", "job_memory", "gpu_memory"}
+        if wanted and key in held[1]:
+            yield _resource_row(held[0][key], held[1][key])
 
 
 def _of_step(material: Material, key: str) -> float | None:
@@ -195,17 +193,11 @@ def _as_much(factor: float) -> str:
     return f"{factor:.2f} ×" if factor < 0.995 else times(factor)
 
 
-def _resource_row(first: Resource | None, second: Resource | None) -> Row:
-    known = first or second
-    assert known is not None
-    peak = known.unit == "bytes"
-    values = [
-        None if one is None else float(one.values.max() if peak else np.median(one.values))
-        for one in (first, second)
-    ]
-    label = f"{known.label}, {'at its peak' if peak else 'in the middle'}"
-    host = "" if known.host == "algo-1" else f"{known.host}: "
-    return _row(f"{host}{label}", (values[0], values[1]), known.text, 0)
+def _resource_row(first: Resource, second: Resource) -> Row:
+    share = 1.0 if first.unit == "bytes" else 0.5
+    label = f"{first.label}, {'at its peak' if share == 1.0 else 'in the middle'}"
+    host = "" if first.host == "algo-1" else f"{first.host}: "
+    return _row(f"{host}{label}", (first.quantile(share), second.quantile(share)), first.text, 0)
 
 
 def _settings(first: Material, second: Material) -> Iterator[Row]:

@@ -7,7 +7,7 @@ that they stay readable at any width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -132,8 +132,9 @@ def _moment(seconds: float) -> str:
 
 
 def _lanes(held: dict[str, Resource], window: Window) -> list[Lane]:
-    gpus = [key for key in held if key.startswith("gpu:")]
-    memories = [key for key in held if key.startswith("gpu_memory:")]
+    held = {**held, **_together(held, "gpu:"), **_together(held, "gpu_memory:")}
+    gpus = _drawn_gpus(held, "gpu:")
+    memories = _drawn_gpus(held, "gpu_memory:")
     groups: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("GPU", [(key, _gpu(held[key]), f"gpu{n % _GPU_TONES}") for n, key in enumerate(gpus)]),
         ("GPU memory", [
@@ -155,6 +156,23 @@ def _lanes(held: dict[str, Resource], window: Window) -> list[Lane]:
         if lane is not None:
             found.append(lane)
     return found
+
+
+def _drawn_gpus(held: dict[str, Resource], kind: str) -> list[str]:
+    found = [key for key in held if key.startswith(kind)]
+    return found if len(found) <= _GPU_TONES else [f"{kind}all"]
+
+
+def _together(held: dict[str, Resource], kind: str) -> dict[str, Resource]:
+    """All GPUs of a host as one series, where they are too many for a line each."""
+    found = [one for key, one in held.items() if key.startswith(kind)]
+    if len(found) <= _GPU_TONES:
+        return {}
+    times = np.concatenate([one.times_s for one in found])
+    order = np.argsort(times, kind="stable")
+    values = np.concatenate([one.values for one in found])[order]
+    label = f"all {len(found)}"
+    return {f"{kind}all": replace(found[0], label=label, times_s=times[order], values=values)}
 
 
 def _gpu(resource: Resource) -> str:
