@@ -377,8 +377,8 @@ print(json.dumps({"names": create_trial("tensors").tensor_names()}))
         ("from smdebug.mxnet import Hook", "smdebug.mxnet is not offered"),
         ("import smdebug.xgboost", "smdebug.xgboost is not offered"),
         (
-            "from smdebug.profiler.analysis.notebook_utils.training_job import TrainingJob",
-            "smdebug.profiler.analysis is not offered",
+            "from smdebug.profiler.analysis.python_profile_analysis import PyinstrumentAnalysis",
+            "PyinstrumentAnalysis is not offered",
         ),
         (
             "h = smd.Hook('x'); h.register_module(model); model(inputs); h.close(); smd.Hook('x')",
