@@ -37,6 +37,7 @@ REPORT = profiler_rule("ProfilerReport", MaxInitializationTime_threshold="0.005"
 LATE = profiler_rule("late", "MaxInitializationTime", threshold="0.005")
 EARLY = profiler_rule("early", "MaxInitializationTime", threshold="60")
 ALL = (REPORT, LATE, EARLY)
+FOUND = {"ProfilerReport": "IssuesFound", "late": "IssuesFound", "early": "NoIssuesFound"}
 # What SageMaker stores of a ProfilerReport.
 THIRTEEN = {
     "profiler-report.html",
@@ -120,3 +121,12 @@ def report_keys(service: RunningService, name: str, configuration: str) -> set[s
 def whole(found: set[str]) -> bool:
     """Whether that is a report as SageMaker stores it, and nothing else."""
     return found == {f"profiler-output/{name}" for name in THIRTEEN}
+
+
+def snapshots(service: RunningService, name: str, host: str = "algo-1") -> list[float]:
+    """When the machine was looked at, from what its host has written."""
+    root = service.settings.jobs_dir / name
+    root = root if host == "algo-1" else root / "hosts" / host
+    files = sorted((root / "output/profiler/system/incremental").glob(f"*/*.{host}.json"))
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return sorted({json.loads(line)["Timestamp"] for line in lines})

@@ -12,12 +12,14 @@ import pytest
 from tests.service.conftest import RunningService
 from tests.service.profiled import (
     FOREVER,
+    FOUND,
     LATE,
     PROFILE,
     REPORT,
     keys,
     profile,
     report_keys,
+    snapshots,
     statuses,
     wait_for,
     whole,
@@ -38,15 +40,6 @@ def until(satisfied: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def snapshots(service: RunningService, name: str, host: str = "algo-1") -> list[float]:
-    """When the machine was looked at, from what its host has written."""
-    root = service.settings.jobs_dir / name
-    root = root if host == "algo-1" else root / "hosts" / host
-    files = sorted((root / "output/profiler/system/incremental").glob(f"*/*.{host}.json"))
-    lines = [line for file in files for line in file.read_text().splitlines()]
-    return sorted({json.loads(line)["Timestamp"] for line in lines})
-
-
 def quiet(service: RunningService, name: str, host: str) -> bool:
     """Whether nobody looks at the machine for a second."""
     before = len(snapshots(service, name, host))
@@ -59,9 +52,6 @@ def stop(service: RunningService, name: str) -> dict[str, Any]:
     job = end(service, name)
     assert job["TrainingJobStatus"] == "Stopped"
     return job
-
-
-FOUND = {"ProfilerReport": "IssuesFound", "late": "IssuesFound", "early": "NoIssuesFound"}
 
 
 def test_the_report_is_there_when_the_job_is_completed(service: RunningService) -> None:
