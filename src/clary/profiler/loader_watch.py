@@ -120,8 +120,9 @@ def _loaded(events: _Events, original: _Original) -> _Original:
             return original(self, index)
         began, cpu = perf_counter_ns(), time.process_time()
         batch = original(self, index)
-        pictures = len(index) if self.auto_collation and hasattr(index, "__len__") else 0
-        told.loaded(began, time.process_time() - cpu, pictures or pictures_of(batch))
+        cpu = time.process_time() - cpu
+        asked_for = len(index) if self.auto_collation and hasattr(index, "__len__") else 0
+        told.loaded(began, cpu, pictures_of(batch) or asked_for)
         return batch
 
     return fetch

@@ -10,7 +10,7 @@ its optimizer to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
+from threading import get_ident, main_thread
 from time import perf_counter_ns
 
 from clary.formats.timeline import Mode
@@ -23,7 +23,7 @@ AT_ONCE_NS = 1_000_000
 class ScriptSteps:
     """Tells a recorder of steps, phases and evaluations. The thread that trains uses it.
 
-    Another thread that calls is left alone, until one begins a backward pass: that one trains.
+    That is the main thread, until another one begins a backward pass.
 
     Args:
         make_recorder: makes the recorder, at the first step.
@@ -39,7 +39,7 @@ class ScriptSteps:
         self._describe = describe
         self._described: set[tuple[Mode, int]] = set()
         self._recorder: StepRecorder | None = None
-        self._thread: int | None = None
+        self._thread = main_thread().ident
         self._learned = False
         """Whether the step has had a backward pass."""
         self._updated = False
@@ -83,17 +83,15 @@ class ScriptSteps:
 
     def is_mine(self) -> bool:
         """Whether the calling thread is the one that trains."""
-        ident = get_ident()
-        if self._thread is None:
-            self._thread = ident
-        return ident == self._thread
+        return get_ident() == self._thread
 
-    def fetch_begins(self, loader: int, first: bool) -> None:
+    def fetch_begins(self, loader: int, *, first: bool, learns: bool) -> None:
         """A batch is waited for.
 
         Args:
             loader: tells loaders apart.
             first: whether it is the loader's first in this epoch.
+            learns: whether gradients would be recorded.
         """
         now = perf_counter_ns()
         recorder = self.recorder
@@ -106,7 +104,7 @@ class ScriptSteps:
         elif not self._fetched and not self._learned:
             recorder.cancel_step()
             self._begin(now)
-        elif not self._goes_on(loader, now):
+        elif not self._goes_on(loader, now, learns=learns):
             self._end(now)
             self._begin(now)
         elif recorder.in_phase:
@@ -229,7 +227,7 @@ class ScriptSteps:
         self._close_evaluation()
         self._recorder.close()
 
-    def _goes_on(self, loader: int, now: int) -> bool:
+    def _goes_on(self, loader: int, now: int, *, learns: bool) -> bool:
         """Whether a batch that is fetched now belongs to the step that goes on."""
         if self._learned:
             return self._optimizes and not self._updated
@@ -240,7 +238,7 @@ class ScriptSteps:
                 self._partners.add(pair)
             return pair in self._partners
         # A loop that is a batch ahead of itself fetches two before it trains on the first one.
-        return self._first_of_loader and now - self._last_fetch_ns < AT_ONCE_NS
+        return learns and self._first_of_loader and now - self._last_fetch_ns < AT_ONCE_NS
 
     def _begin(self, now: int) -> None:
         self._learned = self._updated = self._fetched = False

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from multiprocessing import parent_process, util
 from pathlib import Path
@@ -54,6 +55,7 @@ from clary.profiler.telling import say
 # Set for processes that a loader of this one starts.
 WORKER_VARIABLE = "CLARY_PROFILER_WORKER"
 LEAST_SPAN_NS = 1_000_000
+EARLY_LOADS = 1000
 # From one thread that trains to another; threads that take turns are not told apart.
 MOST_TAKEOVERS = 3
 
@@ -139,6 +141,8 @@ class ScriptWatch(LoaderEvents):
         """Of this process nothing is known yet."""
         self._process = os.getpid()
         self._loads: WorkersLoads | None = None
+        # Of another thread, which loads ahead of the first step.
+        self._early: deque[tuple[int, float, int, int, float]] = deque(maxlen=EARLY_LOADS)
         self._loaders: dict[int, tuple[Loading, int | None]] = {}
         self._takeovers = 0
         self._device_wanted = True
@@ -181,31 +185,40 @@ class ScriptWatch(LoaderEvents):
         steps = self._steps
         if steps is None or not steps.is_mine():
             return False
-        self._tell(steps.fetch_begins, loader, first)
+        learns = torch.is_grad_enabled()
+        self._tell(lambda: steps.fetch_begins(loader, first=first, learns=learns))
         return True
 
     def fetch_ends(self, batch: Any) -> None:
         """The batch is there."""
-        if self._steps is not None:
-            self._tell(self._steps.fetch_ends, pictures_of(batch))
+        steps = self._steps
+        if steps is not None and steps.is_mine():
+            self._tell(steps.fetch_ends, pictures_of(batch))
 
     def fetch_fails(self) -> None:
         """There is no further batch, or the loader has failed."""
-        if self._steps is not None:
-            self._tell(self._steps.fetch_fails)
+        steps = self._steps
+        if steps is not None and steps.is_mine():
+            self._tell(steps.fetch_fails)
 
     def loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
         """This process has loaded a batch."""
         self._tell(self._loaded, start_ns, cpu_s, pictures)
 
     def _loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
-        if self._steps is not None and self._steps.started:
-            seconds = (perf_counter_ns() - start_ns) / 1e9
-            self._steps.recorder.add_load(start_ns, seconds, pictures, MAIN_PROCESS, cpu_s)
-        elif get_worker_info() is not None:
+        if get_worker_info() is not None:
             if self._loads is None:
                 self._loads = WorkersLoads(self._folder, self._worker or worker_name())
             self._loads.write(start_ns, cpu_s, pictures)
+        elif self._steps is not None:
+            seconds = (perf_counter_ns() - start_ns) / 1e9
+            self._early.append((start_ns, seconds, pictures, MAIN_PROCESS, cpu_s))
+            if self._steps.started:
+                self._give_loads(self._steps.recorder)
+
+    def _give_loads(self, recorder: StepRecorder) -> None:
+        while self._early:
+            recorder.add_load(*self._early.popleft())
 
     def workers_start(self) -> None:
         """Processes of a loader are to know whose they are."""

@@ -98,5 +98,6 @@ def _loaders(
         world_size=processes.world_size,
         pin_memory=on_gpu,
         picture_cache=cached(valid_split, preprocessing.resize_size),
+        told=words["told"],
     )
     return train, valid
