@@ -64,7 +64,11 @@ class Metric(NamedTuple):
 
 def metrics_file(profiler: Path, node: str, at_s: float) -> Path:
     """The file that holds a moment, in seconds since 1970."""
-    minute = int(at_s) // 60 * 60
+    return _file_of_minute(profiler, node, int(at_s) // 60 * 60)
+
+
+@lru_cache(maxsize=16)
+def _file_of_minute(profiler: Path, node: str, minute: int) -> Path:
     hour = time.strftime("%Y%m%d%H", time.gmtime(minute))
     return profiler / "system" / "incremental" / hour / f"{minute}.{node}.json"
 
@@ -109,16 +113,14 @@ def _append(path: Path, content: bytes) -> None:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, flags, 0o644)
+    written = 0
     try:
-        size = os.fstat(handle).st_size
-        written = 0
-        try:
-            while written < len(content):
-                written += os.write(handle, memoryview(content)[written:])
-        except OSError:
-            # SageMaker's readers refuse a file with half a line in its middle.
-            os.ftruncate(handle, size)
-            raise
+        while written < len(content):
+            written += os.write(handle, memoryview(content)[written:])
+    except OSError:
+        # SageMaker's readers refuse a file with half a line in its middle.
+        os.ftruncate(handle, os.fstat(handle).st_size - written)
+        raise
     finally:
         os.close(handle)
 

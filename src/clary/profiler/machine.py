@@ -151,11 +151,11 @@ def read_proc() -> MachineCounters:
             network[card] = Traffic(int(fields[0]), int(fields[8]))
     disks = {}
     for line in content_of("/proc/diskstats").splitlines():
-        _, _, device, reads, _, read, _, writes, _, written, *_ = line.split()
-        if _is_disk(device.decode()):
-            disks[device.decode()] = Traffic(
-                int(read) * _SECTOR_BYTES, int(written) * _SECTOR_BYTES, int(reads) + int(writes)
-            )
+        _, _, device, rest = line.split(None, 3)
+        if _is_disk(device):
+            reads, _, read, _, writes, _, written, *_ = map(int, rest.split())
+            transfers = Traffic(read * _SECTOR_BYTES, written * _SECTOR_BYTES, reads + writes)
+            disks[device.decode()] = transfers
     return MachineCounters(cores, _proc_memory_percent(), network, disks)
 
 
@@ -171,9 +171,9 @@ def _proc_memory_percent() -> float | None:
 
 
 @cache
-def _is_disk(device: str) -> bool:
+def _is_disk(device: bytes) -> bool:
     """Whether it is a device itself: no part of one, no layer above one, none in memory."""
-    return Path(f"/sys/block/{device}/device").exists()
+    return Path(f"/sys/block/{device.decode()}/device").exists()
 
 
 def read_psutil() -> MachineCounters:
@@ -198,6 +198,6 @@ def read_psutil() -> MachineCounters:
     disks = {
         name: Traffic(one.read_bytes, one.write_bytes, one.read_count + one.write_count)
         for name, one in (psutil.disk_io_counters(perdisk=True) or {}).items()
-        if sys.platform != "linux" or _is_disk(name)
+        if sys.platform != "linux" or _is_disk(name.encode())
     }
     return MachineCounters(cores, psutil.virtual_memory().percent, network, disks)

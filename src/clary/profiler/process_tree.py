@@ -162,10 +162,10 @@ def _transfers(pid: int) -> tuple[int | None, int | None]:
         content = content_of(f"/proc/{pid}/io")
     except OSError:
         return None, None
-    figures = dict(line.split(b": ") for line in content.splitlines())
-    # What was written and taken back before it reached the disk, is counted twice otherwise.
-    cancelled = int(figures.get(b"cancelled_write_bytes", 0))
-    return int(figures[b"read_bytes"]), max(0, int(figures[b"write_bytes"]) - cancelled)
+    # Names and numbers take turns; the names have been these since 2006.
+    *_, read, _, written, _, cancelled = content.split()
+    # What was taken back before it reached the disk was not written.
+    return int(read), max(0, int(written) - int(cancelled))
 
 
 def _children(pid: int, *, all_threads: bool) -> list[int]:
