@@ -4,7 +4,7 @@ material       what all parts are made of: the profile, where its time went, wha
 verdict        the headline, the tiles and the advice
 envelopes      long series in few points, without losing what was lowest and highest
 resources      what the machine did, as series and in figures
-job_bar, lanes, cores    the job over time: its phases, and the machine's curves below them
+job_bar, step_lane, lanes, cores    the job over time: its parts, its steps, its machine
 step_bar, step_lengths   what a step is made of, and how long steps take
 operators, loading, memory, rules_table    what stands in the sections of these names
 comparison     two jobs beside each other

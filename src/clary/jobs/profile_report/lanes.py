@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from clary.formats.timeline import PHASES, Mode
 from clary.jobs.pages.drawing import ticks
 from clary.jobs.pages.wording import duration
 from clary.jobs.profile_report.envelopes import BINS, Envelope, Floats, Window, envelope
-from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, Unit, in_unit
-from clary.jobs.profile_report.words import PHASE_WORDS
 from clary.profiler.wording import brief
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -68,47 +65,6 @@ class HostLanes:
 
     host: str
     lanes: tuple[Lane, ...] = field(default_factory=tuple)
-
-
-def step_lane(material: Material, window: Window) -> Lane | None:
-    """What a step is made of over time, as layers; None where no step was seen."""
-    steps = material.profile.steps(Mode.TRAIN)
-    if not len(steps):
-        return None
-    merged = np.maximum(steps["merged"], 1).astype(np.float64)
-    phases = np.nan_to_num(steps["phases_s"].astype(np.float64))
-    seconds = steps["seconds"].astype(np.float64)
-    parts = np.column_stack([phases, np.maximum(seconds - phases.sum(axis=1), 0.0)])
-    times = steps["start_us"] / 1e6 + seconds / 2
-    layers = [
-        envelope(times, parts[:, k] / merged, window, weights=merged) for k in range(parts.shape[1])
-    ]
-    whole = layers[0]
-    if not len(whole):
-        return None
-    whole_s = envelope(times, seconds / merged, window)
-    heights = np.stack([layer.mean for layer in layers])
-    total = heights.sum(axis=0)
-    high = min(1.05 * float(total.max()), 1.5 * float(np.quantile(total, 0.95))) or 1.0
-    names = (*PHASES, "other")
-    below = np.zeros(len(whole))
-    curves, pointed = [], []
-    for key, height in zip(names, heights, strict=True):
-        if height.max() <= 0:
-            continue
-        mean = float(np.average(height))
-        area = _area(whole, below, below + height, high)
-        curves.append(Curve(PHASE_WORDS[key], key, brief(mean), area=area))
-        pointed.append(_texts(whole, [brief(one) for one in height]))
-        below = below + height
-    return Lane(
-        title="A training step",
-        curves=tuple(curves),
-        ticks=_ticks(high, "seconds"),
-        pointed=tuple(pointed),
-        note=f"up to {brief(float(whole_s.high.max()))}" if total.max() > high else "",
-        kind="steps",
-    )
 
 
 def host_lanes(measured: Sequence[Resource], window: Window) -> tuple[HostLanes, ...]:
@@ -191,11 +147,13 @@ def _lane(title: str, shown: list[tuple[Resource, str, str]], window: Window) ->
     curves, pointed = [], []
     for (resource, label, tone), drawn in zip(shown, envelopes, strict=True):
         value = resource.text(float(np.mean(resource.values)))
-        area = _area(drawn, drawn.low, drawn.high, high)
+        area = area_path(drawn, drawn.low, drawn.high, high)
         curves.append(Curve(label, tone, value, _line(drawn, high), area))
-        pointed.append(_texts(drawn, [_pair(resource.unit, *pair) for pair in _pairs(drawn)]))
+        pointed.append(
+            stretch_texts(drawn, [_pair(resource.unit, *pair) for pair in _pairs(drawn)])
+        )
     kind = "main" if title in {"CPU", "GPU"} else "resource"
-    return Lane(title, tuple(curves), _ticks(high, unit), tuple(pointed), kind=kind)
+    return Lane(title, tuple(curves), axis_ticks(high, unit), tuple(pointed), kind=kind)
 
 
 def _pairs(drawn: Envelope) -> list[tuple[float, float]]:
@@ -208,36 +166,40 @@ def _pair(unit: Unit, mean: float, high: float) -> str:
     return text if text == most or high < 1.1 * mean else f"{text} ↑{most}"
 
 
-def _texts(drawn: Envelope, texts: Sequence[str]) -> tuple[str | None, ...]:
+def stretch_texts(drawn: Envelope, texts: Sequence[str]) -> tuple[str | None, ...]:
+    """What the pointer shows in each of `BINS` stretches: texts of those with a value."""
     found: list[str | None] = [None] * BINS
     for place, text in zip(drawn.bins.tolist(), texts, strict=True):
         found[place] = text
     return tuple(found)
 
 
-def _ticks(high: float, unit: Any) -> tuple[Tick, ...]:
+def axis_ticks(high: float, unit: Unit | Literal["seconds"]) -> tuple[Tick, ...]:
+    """Of an upright axis from 0 to `high`."""
     if unit == "percent":
         return (Tick(0.0, "100 %"), Tick(0.5, "50"), Tick(1.0, "0"))
     values = [one for one in ticks(0.0, high, 3) if one > 0][-2:]
-    text = brief if unit == "seconds" else lambda one: in_unit(one, unit)
-    return (*(Tick(1 - one / high, text(one)) for one in reversed(values)), Tick(1.0, "0"))
+    texts = [brief(one) if unit == "seconds" else in_unit(one, unit) for one in values]
+    marks = [Tick(1 - one / high, text) for one, text in zip(values, texts, strict=True)]
+    return (*reversed(marks), Tick(1.0, "0"))
 
 
 def _line(drawn: Envelope, high: float) -> str:
     parts: list[str] = []
     for at, value, broken in zip(drawn.at, drawn.mean, drawn.breaks, strict=True):
-        parts.append(f"{'L' if parts and not broken else 'M'}{_x(at)} {_y(value, high)}")
+        parts.append(f"{'L' if parts and not broken else 'M'}{_x(at)} {field_y(value, high)}")
     return "".join(parts)
 
 
-def _area(drawn: Envelope, low: Floats, top: Floats, high: float) -> str:
+def area_path(drawn: Envelope, low: Floats, top: Floats, high: float) -> str:
+    """The path around what lies between two heights of each stretch, both (n,)."""
     parts = []
     edges = [0, *np.flatnonzero(drawn.breaks).tolist(), len(drawn)]
     for begin, end in pairwise(edges):
         if end <= begin:
             continue
-        there = [f"{_x(drawn.at[k])} {_y(top[k], high)}" for k in range(begin, end)]
-        back = [f"{_x(drawn.at[k])} {_y(low[k], high)}" for k in range(end - 1, begin - 1, -1)]
+        there = [f"{_x(drawn.at[k])} {field_y(top[k], high)}" for k in range(begin, end)]
+        back = [f"{_x(drawn.at[k])} {field_y(low[k], high)}" for k in range(end - 1, begin - 1, -1)]
         parts.append(f"M{'L'.join([*there, *back])}Z")
     return "".join(parts)
 
@@ -246,6 +208,7 @@ def _x(share: float) -> str:
     return f"{WIDTH * share:.0f}"
 
 
-def _y(value: float, high: float) -> str:
+def field_y(value: float, high: float) -> str:
+    """Where a value lies upright, on an axis from 0 to `high`."""
     share = min(max(value / high, 0.0), 1.0)
     return f"{HEIGHT * (1 - share):.1f}".removesuffix(".0")

@@ -21,7 +21,6 @@ from clary.jobs.profile_report.lanes import (
     Lane,
     Tick,
     host_lanes,
-    step_lane,
     time_ticks,
 )
 from clary.jobs.profile_report.loading import DataLoading, data_loading
@@ -36,6 +35,7 @@ from clary.jobs.profile_report.operators import (
 from clary.jobs.profile_report.resources import QUANTILES, Resource, resources
 from clary.jobs.profile_report.rules_table import RuleRow, findings, rule_rows
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
+from clary.jobs.profile_report.step_lane import step_lane
 from clary.jobs.profile_report.step_lengths import (
     Histogram,
     Outliers,

@@ -9,7 +9,8 @@ from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import resources
 from clary.profiler.diagnosis import Cause, Diagnosis
-from clary.profiler.wording import brief
+from clary.profiler.wording import brief, number
+from clary.profiler.wording import percent as share
 
 # A gain below this is no headline.
 _WORTH_SAYING = 1.05
@@ -58,11 +59,11 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
     broken = material.breakdown
     found = []
     if broken.pictures_per_s:
-        found.append((f"{broken.pictures_per_s:,.0f}", "pictures a second, in the loop"))
+        found.append((number(broken.pictures_per_s), "pictures a second, in the loop"))
     if broken.steps:
         found.append((brief(broken.step_s), "a training step, in the middle"))
         if broken.steps_s and "data" in broken.phases_s:
-            waiting = percent(broken.phases_s["data"] / broken.steps_s, 0)
+            waiting = share(broken.phases_s["data"] / broken.steps_s)
             found.append((waiting, "of a step waits for its data"))
     found += [
         (one.text(one.quantile(0.5)), f"{one.label} busy, in the middle")
