@@ -40,7 +40,13 @@ _EXAMPLE = "clary exec --profile -- python train.py"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command, sum up what was seen, and return the command's exit code."""
+    """Run the command, sum up what was seen, and return the command's exit code.
+
+    Raises:
+        UsageError: there is no command, or the folder holds a profile already.
+        CommandRefused: the command cannot be run.
+        StorageError: the folder cannot be written.
+    """
     parser = ProgramParser("exec", "Run a command and see where its time goes.")
     parser.add_argument("--profile", action="store_true", help="sample the machine and the steps")
     parser.add_argument("--full", action="store_true", help="torch's operators of ten steps, too")
