@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+_NEEDED = {"Type", "Dimension", "Value", "NodeId", "Timestamp"}
 
 
 class ProfilerSystemEvent(NamedTuple):
@@ -42,18 +45,32 @@ class SystemMetricsFile:
             content = file.read()
         whole = content.rfind(b"\n") + 1
         self._read += whole
-        for line in content[:whole].splitlines():
-            try:
-                held = json.loads(line)
-                self.events.append(
-                    ProfilerSystemEvent(
-                        held["Type"],
-                        held.get("Name") or held["Type"],
-                        held["Dimension"],
-                        float(held["Value"]),
-                        held["NodeId"],
-                        float(held["Timestamp"]),
-                    )
-                )
-            except (ValueError, KeyError, TypeError):
-                continue
+        self.events += map(_event, _whole(content[:whole].splitlines()))
+
+
+def _whole(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    """What the lines hold, but for those that are damaged."""
+    try:
+        # All at once takes half as long.
+        held = json.loads(b"[%s]" % b",".join(lines))
+    except ValueError:
+        held = [one for line in lines for one in _parsed(line)]
+    return (one for one in held if isinstance(one, dict) and one.keys() >= _NEEDED)
+
+
+def _parsed(line: bytes) -> list[Any]:
+    try:
+        return [json.loads(line)]
+    except ValueError:
+        return []
+
+
+def _event(held: dict[str, Any]) -> ProfilerSystemEvent:
+    return ProfilerSystemEvent(
+        held["Type"],
+        held.get("Name") or held["Type"],
+        held["Dimension"],
+        float(held["Value"]),
+        held["NodeId"],
+        float(held["Timestamp"]),
+    )

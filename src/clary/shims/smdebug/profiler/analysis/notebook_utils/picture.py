@@ -78,9 +78,11 @@ def plain(axes: Any, title: str = "") -> None:
 
 
 def labelled(axes: Any, across: str = "", upward: str = "") -> None:
-    """Name the axes."""
-    axes.set_xlabel(across, fontsize=8.5, color=QUIET)
-    axes.set_ylabel(upward, fontsize=8.5, color=QUIET)
+    """Name one axis or both; the other one keeps its name."""
+    if across:
+        axes.set_xlabel(across, fontsize=8.5, color=QUIET)
+    if upward:
+        axes.set_ylabel(upward, fontsize=8.5, color=QUIET)
 
 
 def upper_edge(values: Any) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...algorithm_metrics_reader import AlgorithmMetricsReader
 from ...conversions import us_since_epoch_to_human_readable_time
 from .picture import PALETTE, QUIET, Picture, labelled, new_figure, plain, upper_edge
 
 _MOST_NAMED = 8
+_MOST_DRAWN = 10_000
 
 
 class StepTimelineChart:
@@ -19,12 +21,12 @@ class StepTimelineChart:
     A few steps that took far longer than all others stand at the upper edge, with their time.
     """
 
-    def __init__(self, metrics_reader: AlgorithmMetricsReader, width: int = 1000) -> None:
+    def __init__(self, metrics_reader: AlgorithmMetricsReader, width: int | None = None) -> None:
         """Draw what there is.
 
         Args:
             metrics_reader: `TrainingJob.get_framework_metrics_reader()`.
-            width: how many of the latest steps are drawn.
+            width: how many of the latest steps are drawn; None for all.
 
         Raises:
             ImportError: there is no matplotlib.
@@ -67,8 +69,8 @@ class StepTimelineChart:
             print("There are no steps yet")
 
     def _drawn(self) -> Any:
-        shown = self.steps_np[-self.width :]
-        names = np.array(self.metric_names[-self.width :])
+        last = slice(None if self.width is None else -self.width, None)
+        shown, names = self.steps_np[last], np.array(self.metric_names[last])
         figure = new_figure(1000, 280)
         axes = figure.subplots()
         plain(axes, "duration of a step")
@@ -78,9 +80,10 @@ class StepTimelineChart:
         for place, name in enumerate(dict.fromkeys(names.tolist())):
             these = names == name
             colour = PALETTE[place % len(PALETTE)]
+            drawn = np.flatnonzero(these)[_extremes(milliseconds[these])]
             axes.plot(
-                shown[these, 0] - start,
-                np.minimum(milliseconds[these], top),
+                shown[drawn, 0] - start,
+                np.minimum(milliseconds[drawn], top),
                 ".",
                 markersize=4,
                 color=colour,
@@ -102,3 +105,13 @@ class StepTimelineChart:
         clock = us_since_epoch_to_human_readable_time(start * 1e6)[11:19]
         labelled(axes, f"seconds since {clock} UTC", "ms")
         return figure
+
+
+def _extremes(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Places of all values; of very many, those of the least and the most in each stretch."""
+    places = np.arange(len(values))
+    if len(values) <= _MOST_DRAWN:
+        return places
+    stretches = np.array_split(places, _MOST_DRAWN // 2)
+    found = [(part[values[part].argmin()], part[values[part].argmax()]) for part in stretches]
+    return np.unique(np.array(found))

@@ -19,7 +19,7 @@ from .picture import BLUE, INK, QUIET, Picture, labelled, new_figure, plain
 from .system_series import TOTAL, Series, grouped, selected, title_of, unit_of
 
 _MOST, _MOST_NAMED = 60, 25
-_HEAD, _EACH = 40, 120
+_HEAD, _EACH = 100, 116
 _WIDTH = 1000
 
 
