@@ -24,7 +24,7 @@ from clary.sdk.locations import LATEST, no_such_job, resolve_data
 from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
 from clary.sdk.processes import job_program_output
-from clary.sdk.profiling import Level
+from clary.sdk.profiling import parse_profile
 from clary.sdk.rule_evaluations import (
     PROFILER_RULES_FOLDER,
     RULES_FOLDER,
@@ -54,7 +54,9 @@ def train(
     debug: Annotated[
         list[str] | None, Parameter(group=JOB, consume_multiple=(0, 1), negative=())
     ] = None,
-    profile: Annotated[Level | None, Parameter(group=JOB)] = None,
+    profile: Annotated[
+        list[str] | None, Parameter(group=JOB, consume_multiple=(0, 1), negative=())
+    ] = None,
     skip_check: Annotated[Switch, Parameter(group=JOB)] = False,
     no_report: Annotated[Switch, Parameter(group=JOB)] = False,
     detach: Annotated[Switch, Parameter(group=JOB)] = False,
@@ -106,7 +108,7 @@ def train(
     if resume is None or debug is not None:
         words["debug"] = parse_debug(debug)
     if resume is None or profile is not None:
-        words["profile"] = profile or "steps"
+        words["profile"] = parse_profile(profile or ())
     given = given_options(options)
     if resume is not None:
         job = _resume(resume, data, given, settings, words)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from clary.errors import UsageError
 from clary.formats.profiler_configuration import (
@@ -31,6 +31,28 @@ Level = Literal["steps", "full", "off"]
 
 REPORT_RULE = "ProfilerReport"
 """Runs all the others, and writes the report."""
+
+
+def parse_profile(words: Sequence[str]) -> Level:
+    """What a person has typed after `--profile`.
+
+    Args:
+        words: the values; none at all for a bare `--profile`.
+
+    Raises:
+        UsageError: a word is no level, or there are several.
+    """
+    levels = get_args(Level)
+    if len(words) > 1:
+        raise UsageError(f"--profile is given {len(words)} times: once is enough")
+    level = words[0] if words else "steps"
+    if level not in levels:
+        near = difflib.get_close_matches(level, levels, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "steps costs next to nothing"
+        if "/" in level or "." in level:
+            hint = f"write the pictures first, as in `clary train {level} --profile`"
+        raise UsageError(f"--profile is {level!r} but must be one of {', '.join(levels)}: {hint}")
+    return cast("Level", level)
 
 
 @dataclass(frozen=True)
