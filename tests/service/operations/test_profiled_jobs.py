@@ -10,7 +10,10 @@ from botocore.exceptions import ClientError
 from clary.formats.rule_request import RuleKind
 from clary.service.executors.rule_configurations import Checker
 from clary.service.executors.updates import is_profiled
-from tests.service.operations.conftest import Bench, CreateJob
+from clary.service.operations.times import now_ms
+from clary.service.state.training_jobs import TrialOf
+from clary.service.supervisor.transitions import submitted
+from tests.service.operations.conftest import ROLE, Bench, CreateJob
 from tests.service.supervisor.rules.rule_jobs import custom_rule, profiler_rule, rule, wait_until
 
 PROFILE = {"S3OutputPath": "s3://bucket/profile"}
@@ -277,3 +280,34 @@ def test_updates_that_cannot_be_are_refused_and_change_nothing(
     assert fault(sagemaker.update_training_job, TrainingJobName="nobody", ProfilerConfig={})[0] == (
         "ResourceNotFound"
     )
+
+
+def test_a_trial_that_shares_its_process_is_not_profiled(bench: Bench) -> None:
+    request = {
+        "TrainingJobName": "in-a-lane",
+        "AlgorithmSpecification": {
+            "TrainingImage": "clary/image-classification",
+            "TrainingInputMode": "File",
+        },
+        "HyperParameters": {"model": "resnet18", "trainable_layers": "0"},
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        "RoleArn": ROLE,
+    }
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:"
+    trial = TrialOf("tuning", f"{arn}hyper-parameter-tuning-job/tuning", 1, 1, None, {})
+    made = submitted("in-a-lane", f"{arn}training-job/in-a-lane", request, now_ms(), trial)
+    assert bench.state.create_training_job(made, {}) is None
+    bench.supervisor.submit("in-a-lane")
+    bench.reach("in-a-lane", "Training")
+    update_job = bench.client("sagemaker").update_training_job
+    code, message = fault(update_job, TrainingJobName="in-a-lane", ProfilerConfig=PROFILE)
+    assert code == "ValidationException"
+    assert message == (
+        "in-a-lane trains beside other trials in one process, which cannot be profiled: give all "
+        "trials a ProfilerConfig, as CLARY_PROFILER_CONFIG in their definition's Environment."
+    )
+    update(bench, "in-a-lane", ResourceConfig={"KeepAlivePeriodInSeconds": 60})
+    assert describe(bench, "in-a-lane")["ProfilingStatus"] == "Disabled"
+    bench.finish("in-a-lane")

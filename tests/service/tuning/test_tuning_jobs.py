@@ -152,7 +152,10 @@ def test_debugger_and_profiler_reach_the_trials_on_request(tuning: Tuning) -> No
         }
     ]
     profiler = {"ProfilingIntervalInMilliseconds": 500, "S3OutputPath": "s3://tuning/profile"}
+    report = {**rules[0], "RuleConfigurationName": "report"}
+    report["RuleParameters"] = {"rule_to_invoke": "ProfilerReport"}
     environment = {
+        "CLARY_PROFILER_RULE_CONFIGURATIONS": json.dumps([report]),
         "CLARY_DEBUG_HOOK_CONFIG": json.dumps(hook),
         "CLARY_DEBUG_RULE_CONFIGURATIONS": json.dumps(rules),
         "CLARY_PROFILER_CONFIG": json.dumps(profiler),
@@ -170,6 +173,13 @@ def test_debugger_and_profiler_reach_the_trials_on_request(tuning: Tuning) -> No
     assert standing["RuleEvaluationStatus"] == "Error"
     assert standing["StatusDetails"].startswith("Overfit could not judge: ")
     assert child["ProfilerConfig"] == profiler
+    assert child["ProfilingStatus"] == "Enabled"
+    (standing,) = child["ProfilerRuleEvaluationStatuses"]
+    assert standing["RuleEvaluationStatus"] == "NoIssuesFound"
+    bucket, _, folder = child["OutputDataConfig"]["S3OutputPath"].strip("/")[5:].partition("/")
+    prefix = f"{folder}/{best}/rule-output/".lstrip("/")
+    stored = tuning.service.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    assert len([one for one in stored if "/report/profiler-output/" in one["Key"]]) == 13
     assert child["Environment"] == {"MODE": "quick"}
     # A folder for each trial: none goes on from another's checkpoint.
     assert child["CheckpointConfig"] == {"S3Uri": f"s3://tuning/checkpoints/{best}"}
