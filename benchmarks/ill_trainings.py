@@ -134,7 +134,8 @@ def sgd(lr: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
 HEALTHY = (
     Training("healthy: convolutions, Adam"),
     Training("healthy: convolutions, SGD", optimizer=sgd(0.02)),
-    Training("healthy: warm-up", optimizer=sgd(0.02), warm_up=600, epochs=16),
+    # From the eleventh epoch on 1,280 pictures are learnt by heart, and rules are right to say so.
+    Training("healthy: warm-up", optimizer=sgd(0.02), warm_up=400, epochs=10),
     Training("healthy: ReLU perceptron", model=lambda: perceptron(nn.ReLU), optimizer=sgd(0.005)),
     Training("healthy: tanh perceptron", model=lambda: perceptron(nn.Tanh), optimizer=sgd(0.005)),
 )
