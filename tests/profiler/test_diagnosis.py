@@ -72,6 +72,15 @@ def test_a_loader_that_sleeps(tmp_path: Path) -> None:
     assert found.gain == pytest.approx(0.464 / 0.21, rel=0.1)
 
 
+def test_a_loader_that_waits_for_a_core_does_not_sleep(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, loading=Loading("DataLoader", workers=0), machine=Machine(cpu=97.0))
+    job.train(100, data=0.28)
+    job.load(100, 0.28, busy=0.3)
+    (found,) = diagnose(job.end())
+    assert "waiting for something else" not in found.evidence
+    assert "a sleep" not in found.change
+
+
 def test_clarys_own_options_are_named(tmp_path: Path) -> None:
     job = MadeJob(
         tmp_path,

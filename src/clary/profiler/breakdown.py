@@ -82,8 +82,10 @@ def break_down(profile: Profile) -> Breakdown:
     stretches = {
         kind: _spans(profile, kind, begin, end) for kind in ("evaluation", "checkpoint", "features")
     }
-    evaluation = Intervals(
-        [*stretches["evaluation"], *zip(evaluated.starts_s, evaluated.ends_s, strict=True)]
+    told = np.asarray(stretches["evaluation"], dtype=np.float64).reshape(-1, 2)
+    evaluation = Intervals.of(
+        np.concatenate([told[:, 0], evaluated.starts_s]),
+        np.concatenate([told[:, 1], evaluated.ends_s]),
     )
     checkpoints = Intervals(stretches["checkpoint"])
     evaluation_s = evaluation.total_s - _both(evaluation, checkpoints)

@@ -16,19 +16,28 @@ Floats = npt.NDArray[np.float64]
 class Intervals:
     """The union of stretches of time."""
 
-    def __init__(self, stretches: Iterable[tuple[float, float]]) -> None:
+    def __init__(self, stretches: Iterable[tuple[float, float]] = ()) -> None:
         """Of (begin, end) pairs in any order; they may overlap, and empty ones are left out."""
-        joined: list[list[float]] = []
-        for begin, end in sorted(one for one in stretches if one[1] > one[0]):
-            if joined and begin <= joined[-1][1]:
-                joined[-1][1] = max(joined[-1][1], end)
-            else:
-                joined.append([begin, end])
-        pairs = np.asarray(joined, dtype=np.float64).reshape(-1, 2)
-        self.begins: Floats = pairs[:, 0]
-        self.ends: Floats = pairs[:, 1]
-        self._knots = pairs.ravel()
+        pairs = np.asarray(list(stretches), dtype=np.float64).reshape(-1, 2)
+        self._join(pairs[:, 0], pairs[:, 1])
+
+    @classmethod
+    def of(cls, begins: Floats, ends: Floats) -> Intervals:
+        """Of as many begins as ends (n)."""
+        made = cls()
+        made._join(begins, ends)
+        return made
+
+    def _join(self, begins: Floats, ends: Floats) -> None:
+        some = ends > begins
+        order = np.argsort(begins[some], kind="stable")
+        begins, ends = begins[some][order], np.maximum.accumulate(ends[some][order])
+        # A new stretch begins where all before it have ended.
+        first = np.append(True, begins[1:] > ends[:-1]) if len(begins) else np.zeros(0, bool)
+        self.begins: Floats = begins[first]
+        self.ends: Floats = ends[np.append(first[1:], True)] if len(ends) else ends
         lengths = np.cumsum(self.ends - self.begins)
+        self._knots = np.stack([self.begins, self.ends], axis=1).ravel()
         self._until = np.stack([lengths - (self.ends - self.begins), lengths], axis=1).ravel()
 
     @property

@@ -72,8 +72,10 @@ class StepTimes:
 
 
 def step_times(profile: Profile, mode: Mode = Mode.TRAIN) -> StepTimes:
-    """Of a profile's first process."""
-    return of_records(profile.steps(mode), profile.spans)
+    """Of a profile's first process; computed once until the profile changes."""
+    return profile.once(
+        f"step times {mode.name}", lambda one: of_records(one.steps(mode), one.spans)
+    )
 
 
 def of_records(records: npt.NDArray[Any], spans: Sequence[Span]) -> StepTimes:

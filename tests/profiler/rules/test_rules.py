@@ -105,7 +105,7 @@ class TestBottlenecks:
     def test_beside_an_idle_gpu(self, rule: str, machine: dict[str, float], tmp_path: Path) -> None:
         found = judge(rule, with_gpu(tmp_path, gpu=1.0, **machine))
         (message,) = issues(found)
-        assert "while algo-1/gpu0 is idle (used under 10 %)" in message
+        assert "while algo-1/gpu0 was idle (used under 10 %)" in message
         assert found.triggered > 0.5 * found.datapoints > 0
 
     def test_a_busy_gpu_is_no_issue(
@@ -121,7 +121,7 @@ class TestBottlenecks:
         )
         job.train(20, data=2.0, forward=0.02, backward=0.02)
         (message,) = issues(judge(rule, job.end()))
-        assert "while algo-1/training step waits for its data" in message
+        assert "while the training on algo-1 waited for its data" in message
 
     def test_a_training_that_computes_is_no_issue(
         self, rule: str, machine: dict[str, float], tmp_path: Path

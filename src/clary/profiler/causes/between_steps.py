@@ -116,7 +116,7 @@ def _evaluations(situation: Situation) -> Intervals:
     cuts = np.flatnonzero(np.diff(groups))
     firsts = evaluated.starts_s[np.append(0, cuts + 1)]
     lasts = evaluated.ends_s[np.append(cuts, len(groups) - 1)]
-    return Intervals(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    return Intervals.of(firsts, lasts)
 
 
 def _written(situation: Situation) -> float:

@@ -9,11 +9,15 @@ import numpy as np
 
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Intervals
+from clary.profiler.step_use import cpu_while_waiting
 from clary.profiler.wording import brief, counted, percent
 
 _LEAST_SHARE = 0.10
 _WAITS_BELOW = 0.5
 """A loader that computes for less than this part of its time waits for something else."""
+_FREE_BELOW = 75.0
+"""Where the cores are busier than that, in percent, a loader that does not compute waits for one of
+them."""
 _OF_A_CACHE = 0.25
 """What is left of a picture's load where it is decoded and resized once and kept: measured."""
 _START_SHARE = 0.05
@@ -132,6 +136,8 @@ def measure(situation: Situation) -> Load:
         else:
             # Workers that cannot follow deliver as fast as they can: each takes `workers` steps.
             load_s = wait_s if not workers else step_s * workers
+    if cpu_s is not None and cpu_s < _WAITS_BELOW * load_s and _is_crowded(situation):
+        cpu_s = None
     used = situation.cores_used
     return Load(
         workers=workers,
@@ -142,6 +148,14 @@ def measure(situation: Situation) -> Load:
         cpu_s=cpu_s,
         work_s=None if used is None else used * step_s,
     )
+
+
+def _is_crowded(situation: Situation) -> bool:
+    """Whether the cores are busy while the training waits for its data, with whatever."""
+    if situation.host is None:
+        return False
+    busy = cpu_while_waiting(situation.host, situation.stretch)
+    return busy is not None and busy >= _FREE_BELOW
 
 
 def _loads(situation: Situation) -> tuple[float | None, float | None]:

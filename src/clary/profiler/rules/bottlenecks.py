@@ -12,6 +12,7 @@ from clary.profiler.profile import Host, Profile
 from clary.profiler.readings import Samples, Stretch
 from clary.profiler.rules.judging import (
     LEAST_SAMPLES,
+    TRAINING,
     Scope,
     nothing_sampled,
     scope_of,
@@ -77,13 +78,17 @@ class _Bottleneck(ProfilerRule):
 
     def _finding(self, profile: Profile, place: str, share: float, scope: Scope) -> Finding:
         own = self.parameters
-        waits = "waits for its data" if place.endswith("training step") else "is idle"
-        cause, remedy = why(profile, self.usual_cause, self.recommendation.rstrip("."))
+        usual = (self.usual_cause, self.recommendation.rstrip("."))
+        cause, remedy = why(profile, ("data_loading",), usual)
+        if place.endswith(TRAINING):
+            waits = f"the training on {place.removesuffix(f'/{TRAINING}')} waited for its data"
+        else:
+            waits = f"{place} was idle (used under {own.gpu_threshold:g} %)"
         return Finding(
             rule=self.name,
             kind="issue",
             message=f"{percent(share / 100)} of the time {self.busy} (over {self.bound:g} %) while "
-            f"{place} {waits} (used under {own.gpu_threshold:g} %), {scope.when()}",
+            f"{waits}, {scope.when()}",
             cause=cause,
             remedy=remedy,
             worker=place,
@@ -108,7 +113,7 @@ class CPUBottleneck(_Bottleneck):
         "Do less on the processor: decode pictures once and keep them, augment less, or take a "
         "machine with more cores."
     )
-    busy = "the cores are busy"
+    busy = "the cores were busy"
     usual_cause = "the processor cannot prepare data fast enough"
 
     @property
@@ -136,7 +141,7 @@ class IOBottleneck(_Bottleneck):
         "Read less at a time or earlier: keep pictures in memory, in fewer and larger files, or on "
         "a faster disk, and give the loader more workers."
     )
-    busy = "the cores wait for disks"
+    busy = "the cores waited for disks"
     usual_cause = "reading cannot follow"
 
     @property

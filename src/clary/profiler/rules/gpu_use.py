@@ -98,8 +98,11 @@ class LowGPUUtilization(ProfilerRule):
         )
         cause, remedy = why(
             profile,
-            "it waits for data or for the processor, or has too little to do at a time",
-            "take larger batches, more loader workers and pin_memory=True",
+            ("data_loading", "own_code", "small_batches", "checkpoints"),
+            (
+                "it waits for data or for the processor, or has too little to do at a time",
+                "take larger batches, more loader workers and pin_memory=True",
+            ),
         )
         return Finding(
             rule=self.name,

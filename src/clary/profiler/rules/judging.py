@@ -15,16 +15,18 @@ import numpy as np
 from clary.formats.findings import Finding
 from clary.formats.profiler_rule_parameters import SAMPLE_S
 from clary.profiler.causes.situation import situation_of
-from clary.profiler.diagnosis import Diagnosis, diagnose
-from clary.profiler.intervals import Floats, Intervals
+from clary.profiler.diagnosis import Cause, Diagnosis, diagnose
+from clary.profiler.intervals import Floats
 from clary.profiler.profile import Host, Profile
 from clary.profiler.readings import Samples, gpus
 from clary.profiler.rules.rule import Judgement, Moment
-from clary.profiler.step_times import of_records
+from clary.profiler.step_use import step_use
 from clary.profiler.wording import brief
 
 _PATIENT_PART = 0.25
 _LEAST_S = 2.0
+TRAINING = "training"
+"""What stands for a GPU where there is none."""
 LEAST_SAMPLES = 4
 """So many samples say something of a stretch of time."""
 
@@ -87,31 +89,13 @@ def scope_of(
     return Scope(begin, end, began, max(window_s, 1e-3))
 
 
-def step_use(host: Host, times: Floats) -> Samples:
-    """Percent of the time before each of `times` in which a host's first process did not wait.
-
-    What stands for a GPU's use where there is none: the training is idle while it waits for its
-    data.
-    """
-    worker = next(iter(host.workers.values()), None)
-    if worker is None or len(times) < 2:
-        return Samples(np.empty(0), np.empty(0))
-    steps = of_records(worker.steps(), worker.spans)
-    waits = Intervals(
-        zip(steps.starts_s.tolist(), (steps.starts_s + steps.phases_s[:, 0]).tolist(), strict=True)
-    )
-    before = times - float(np.median(np.diff(times)))
-    waited = waits.within(before, times) / np.maximum(times - before, 1e-9)
-    return Samples(times, 100 * (1 - np.clip(waited, 0.0, 1.0)))
-
-
 def use_of_devices(host: Host, stretch: tuple[float, float], times: Floats) -> dict[str, Samples]:
-    """What computes, by name: the GPUs, or the training step where there is none."""
+    """What computes, by name: the GPUs, or the training where there is none."""
     found = gpus(host, stretch)
     if found:
         return found
     steps = step_use(host, times)
-    return {"training step": steps} if len(steps.times) else {}
+    return {TRAINING: steps} if len(steps.times) else {}
 
 
 def diagnosed(profile: Profile, rule: str) -> list[Diagnosis]:
@@ -135,10 +119,10 @@ def of_diagnoses(profile: Profile, rule: str) -> tuple[Finding, ...]:
     )
 
 
-def why(profile: Profile, cause: str, remedy: str) -> tuple[str, str]:
-    """Cause and remedy: what holds this training back most, or in general where nothing does."""
-    found = [one for one in diagnose(profile) if one.gain is not None]
-    return (found[0].evidence, _with_gain(found[0])) if found else (cause, remedy)
+def why(profile: Profile, causes: Sequence[Cause], usual: tuple[str, str]) -> tuple[str, str]:
+    """Cause and remedy: the first of these causes that is found, or what is usual."""
+    found = [one for one in diagnose(profile) if one.cause in causes]
+    return (found[0].evidence, _with_gain(found[0])) if found else usual
 
 
 def note(rule: str, message: str, remedy: str) -> Finding:
