@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clary.formats.files import write_json
@@ -114,6 +115,28 @@ def test_it_measures_the_tree_of_its_parent_without_itself(tmp_path: Path) -> No
     assert metrics.series("Process", "Processes")[1].min() >= 1
     resident = metrics.series("Process", "MemoryBytes")[1]
     assert resident.min() > 10e6
+
+
+def test_a_machine_that_slept_has_a_gap_and_no_burst_after_it(tmp_path: Path) -> None:
+    process = start(str(tmp_path), "--interval-ms", "100")
+    try:
+        until(lambda: snapshots(tmp_path) >= 2)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGCONT)
+        seen = snapshots(tmp_path)
+        until(lambda: snapshots(tmp_path) >= seen + 4)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+    metrics = SystemMetrics(tmp_path)
+    metrics.refresh()
+    times, _ = metrics.series("Memory", "MemoryUsedPercent")
+    gaps = np.diff(times)
+    assert gaps.max() > 1.3
+    awake = times[int(gaps.argmax()) + 1 :]
+    # The fifteen that were missed are not made up for; one more is taken when the end comes.
+    assert len(awake) <= (awake[-1] - awake[0]) / 0.1 + 3
 
 
 def test_a_wrong_argument_is_one_sentence(tmp_path: Path) -> None:
