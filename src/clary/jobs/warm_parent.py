@@ -47,6 +47,7 @@ _LIBRARIES = (
     "clary.jobs.report",
     "clary.jobs.lane.life",
     "clary.profiler.script_watch",
+    "clary.profiler.system_sampler",
 )
 _MESSAGE_BYTES = 4096
 _REAP_S = 1.0
