@@ -5,10 +5,13 @@ from __future__ import annotations
 
 def brief(seconds: float) -> str:
     """A short time in two or three figures: `41 µs`, `4.1 ms`, `310 ms`, `1.2 s`, `3 min 20 s`."""
-    if seconds >= 3600:
-        return f"{round(seconds) // 3600} h {round(seconds) % 3600 // 60} min"
-    if seconds >= 99.5:
-        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
+    if not seconds:
+        return "0 s"
+    whole = round(seconds)
+    if whole >= 3600:
+        return _of_two(whole // 60, 60, ("h", "min"))
+    if whole >= 100:
+        return _of_two(whole, 60, ("min", "s"))
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         value = seconds * factor
         if value >= 0.995 or unit == "µs":
@@ -42,3 +45,8 @@ def size(value: float) -> str:
 def counted(count: float, noun: str, plural: str | None = None) -> str:
     """`1 step`, `12,300 steps`."""
     return f"{count:,.0f} {noun if count == 1 else plural or noun + 's'}"
+
+
+def _of_two(whole: int, factor: int, units: tuple[str, str]) -> str:
+    large, small = divmod(whole, factor)
+    return f"{large} {units[0]} {small} {units[1]}" if small else f"{large} {units[0]}"
