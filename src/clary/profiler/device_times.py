@@ -38,6 +38,37 @@ class Event(Protocol):
         """Milliseconds between it and a later one."""
 
 
+class Device(Protocol):
+    """What is asked of an accelerator."""
+
+    def is_in_use(self) -> bool:
+        """Whether the training uses it."""
+
+    def is_capturing(self) -> bool:
+        """Whether its current stream records a graph in place of computing."""
+
+    def make_event(self) -> Event:
+        """An event of the device that is current."""
+
+
+class Cuda:
+    """CUDA, or what torch calls so; it is neither loaded nor initialized for being watched."""
+
+    def is_in_use(self) -> bool:
+        """Whether torch has initialized it."""
+        torch = sys.modules.get("torch")
+        return torch is not None and bool(torch.cuda.is_initialized())
+
+    def is_capturing(self) -> bool:
+        """Whether the current stream records a graph."""
+        return bool(sys.modules["torch"].cuda.is_current_stream_capturing())
+
+    def make_event(self) -> Event:
+        """An event that notes the time."""
+        event: Event = sys.modules["torch"].cuda.Event(enable_timing=True)
+        return event
+
+
 Mark = tuple[Event, int]
 """An event, and the phase that begins with it: its place in `PHASES`, or `NO_PHASE`."""
 
@@ -48,32 +79,36 @@ class DeviceTimes(Generic[_Step]):
     """Marks phases on a device, and gives steps with their times, in order, once they are known.
 
     Args:
-        make_event: makes an event; None while there is no device to ask.
+        device: whose times they are.
         settled: given a step and seconds for each of `PHASES`, NaN where nothing was measured.
     """
 
     def __init__(
         self,
-        make_event: Callable[[], Event | None],
+        device: Device,
         settled: Callable[[_Step, list[float]], None],
     ) -> None:
-        self._make_event = make_event
+        self._device = device
         self._settled = settled
+        self._in_use = False
         self._pool: list[Event] = []
         self._marks: list[Mark] = []
         self._waiting: deque[tuple[_Step, list[Mark]]] = deque()
 
+    def begin_step(self) -> None:
+        """What was marked since the last step belongs to none."""
+        self._in_use = self._device.is_in_use()
+        if self._marks:
+            self._give_back(self._marks)
+            self._marks = []
+
     def mark(self, phase: int) -> None:
         """A phase begins, or, with `NO_PHASE`, the last one is over."""
-        event = self._pool.pop() if self._pool else self._make_event()
-        if event is not None:
+        # An event within a graph that is captured is part of it, and can never be asked.
+        if self._in_use and not self._device.is_capturing():
+            event = self._pool.pop() if self._pool else self._device.make_event()
             event.record()
             self._marks.append((event, phase))
-
-    def forget(self) -> None:
-        """What was marked since the last step belongs to none."""
-        self._give_back(self._marks)
-        self._marks = []
 
     def step_ended(self, step: _Step) -> None:
         """Keep a step until its times are known; give those that have become so."""
@@ -108,14 +143,3 @@ class DeviceTimes(Generic[_Step]):
     def _give_back(self, marks: list[Mark]) -> None:
         if len(self._pool) < POOLED_EVENTS:
             self._pool += [event for event, _ in marks]
-
-
-def cuda_event() -> Event | None:
-    """An event of CUDA's current device; None while CUDA is not in use, or captures a graph."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    if torch.cuda.is_current_stream_capturing():
-        return None
-    event: Event = torch.cuda.Event(enable_timing=True)
-    return event

@@ -22,7 +22,7 @@ from clary.formats.profiler_configuration import ProfilerConfiguration
 from clary.formats.timeline import PHASES, Facts, LoadRecord, Mode, Span, SpanKind
 from clary.profiler.chosen_steps import ChosenSteps
 from clary.profiler.clock import Clock
-from clary.profiler.device_times import NO_PHASE, DeviceTimes, Event, cuda_event
+from clary.profiler.device_times import NO_PHASE, Cuda, Device, DeviceTimes
 from clary.profiler.loads import decode_seconds
 from clary.profiler.steps import MERGED_NS, Step
 from clary.profiler.telling import say
@@ -67,7 +67,7 @@ class StepRecorder:
         configuration: what is recorded beside times, and when.
         configuration_file: looked at every two seconds; what it says takes the place of
             `configuration`.
-        make_event: gives events of the accelerator; None while there is none.
+        device: the accelerator.
         facts: fields of `Facts` that are known now.
     """
 
@@ -78,7 +78,7 @@ class StepRecorder:
         configuration: ProfilerConfiguration | None = None,
         *,
         configuration_file: Path | None = None,
-        make_event: Callable[[], Event | None] = cuda_event,
+        device: Device | None = None,
         **facts: Any,
     ) -> None:
         self._clock = Clock()
@@ -87,7 +87,7 @@ class StepRecorder:
         self._step: Step | None = None
         self._held: Step | None = None
         self._counts = {Mode.TRAIN: 0, Mode.EVAL: 0}
-        self._devices: DeviceTimes[Step] = DeviceTimes(make_event, self._settled)
+        self._devices: DeviceTimes[Step] = DeviceTimes(device or Cuda(), self._settled)
         self._open: list[int] = []
         self._since = 0
         self._overhead_ns = 0
@@ -142,6 +142,7 @@ class StepRecorder:
         # To begin or to end a look is no part of a step.
         self._step = Step(mode, ended if looks else now)
         self._open.clear()
+        self._devices.begin_step()
 
     @_guarded
     def end_step(self, mode: Mode | None = None, *, at_ns: int | None = None) -> None:
@@ -154,7 +155,6 @@ class StepRecorder:
         """What began was no step: it is not recorded."""
         self._step = None
         self._open.clear()
-        self._devices.forget()
 
     @_guarded
     def add_pictures(self, count: int) -> None:
