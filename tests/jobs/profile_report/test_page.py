@@ -53,6 +53,16 @@ def merged_steps(folder: Path) -> Profile:
     return job.end()
 
 
+def head_on_features(folder: Path) -> Profile:
+    job = MadeJob(folder)
+    job.initialize(4.0)
+    job.span("features", 12.0)
+    for _ in range(5):
+        job.train(500, data=1e-5, forward=2e-4, backward=2e-4, optimizer=1e-4, own=0, merged=50)
+        job.evaluate(1, 0.05)
+    return job.end()
+
+
 def still_running(folder: Path) -> Profile:
     job = MadeJob(folder)
     job.initialize(3.0)
@@ -82,7 +92,7 @@ def steps_without_phases(folder: Path) -> Profile:
 SHORT: dict[str, Callable[[Path], Profile]] = {
     one.__name__: one
     for one in (
-        only_eval, one_step, merged_steps, still_running, machine_alone, nothing,
+        only_eval, one_step, merged_steps, head_on_features, still_running, machine_alone, nothing,
         steps_without_phases,
     )
 }  # fmt: skip
@@ -109,6 +119,17 @@ def test_the_page_tells_all_that_was_recorded(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert words in page.text, words
     assert "missing" not in page.values("class")
+
+
+def test_features_have_their_place_in_the_bar(tmp_path: Path) -> None:
+    material = judged(head_on_features(tmp_path))
+    bar = draw(material).bar
+    assert bar is not None
+    parts = {part.kind: part.seconds for part in bar.parts}
+    assert abs(parts["features"] - 12.0) < 0.1
+    assert abs(sum(parts.values()) - material.breakdown.job_s) < 0.1
+    assert [kind for kind, _ in bar.within] == ["features", "evaluation"]
+    assert "computing features" in page_of(material).text
 
 
 def test_what_is_missing_is_said_with_what_to_switch_on(tmp_path: Path) -> None:

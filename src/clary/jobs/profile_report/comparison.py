@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from clary.jobs.pages.wording import percent
 from clary.jobs.profile_report.job_bar import Part, job_bar
@@ -148,11 +149,12 @@ def _rows(first: Material, second: Material) -> Iterator[Row]:
         if any(values):
             yield _row(label, values, text, good)
 
-    yield from row("pictures a second", lambda m: m.breakdown.pictures_per_s, "{:,.0f}".format, 1)
-    yield from row("a training step, in the middle", lambda m: m.breakdown.step_s, brief, -1)
-    for key, label in PHASE_WORDS.items():
-        yield from row(f"  {label}", lambda m, key=key: _of_step(m, key), brief, -1)  # type: ignore[misc]
-    yield from row("training steps", lambda m: m.breakdown.steps, "{:,.0f}".format)
+    if first.breakdown.steps and second.breakdown.steps:
+        yield from row("pictures a second", lambda m: m.breakdown.pictures_per_s, number, 1)
+        yield from row("a training step, in the middle", lambda m: m.breakdown.step_s, brief, -1)
+        for key, label in PHASE_WORDS.items():
+            yield from row(f"  {label}", partial(_of_step, key), brief, -1)
+    yield from row("training steps", lambda m: m.breakdown.steps, number)
     yield from row("from start to end", lambda m: m.breakdown.job_s, brief, -1)
     yield from row("initialization", lambda m: m.breakdown.initialization_s, brief, -1)
     yield from row("evaluation", lambda m: m.breakdown.evaluation_s, brief, -1)
@@ -164,7 +166,7 @@ def _rows(first: Material, second: Material) -> Iterator[Row]:
             yield _resource_row(held[0][key], held[1][key])
 
 
-def _of_step(material: Material, key: str) -> float | None:
+def _of_step(key: str, material: Material) -> float | None:
     broken = material.breakdown
     if not broken.steps or key not in broken.phases_s:
         return None
@@ -202,6 +204,8 @@ def _resource_row(first: Resource, second: Resource) -> Row:
 
 def _settings(first: Material, second: Material) -> Iterator[Row]:
     rows = [dict(_flat(one)) for one in (first, second)]
+    if not all(rows):
+        return
     for key in dict.fromkeys([*rows[0], *rows[1]]):
         left, right = rows[0].get(key, _UNKNOWN), rows[1].get(key, _UNKNOWN)
         if left != right:

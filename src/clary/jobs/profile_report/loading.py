@@ -59,7 +59,9 @@ def data_loading(material: Material) -> DataLoading:
         waiting = broken.phases_s["data"] / broken.steps_s
     return DataLoading(
         facts=_facts(loading, 0 if facts is None else facts.cores),
-        processes=_processes(loads),
+        processes=_processes(
+            loads, "Clary’s threads" if _is_clary(loading) else "the training itself"
+        ),
         times=_times(loads),
         supply=_supply(material, loads),
         waiting=waiting,
@@ -87,6 +89,10 @@ def _facts(loading: Loading | None, cores: int) -> tuple[tuple[str, str], ...]:
     return tuple((name, text) for name, text in rows if text is not None)
 
 
+def _is_clary(loading: Loading | None) -> bool:
+    return loading is not None and loading.kind == "clary"
+
+
 def _workers(workers: int | None, cores: int) -> str | None:
     if workers is None:
         return None
@@ -94,7 +100,7 @@ def _workers(workers: int | None, cores: int) -> str | None:
     return f"none: the training itself loads{of}" if workers == 0 else f"{workers}{of}"
 
 
-def _processes(loads: npt.NDArray[Any]) -> tuple[LoaderProcess, ...]:
+def _processes(loads: npt.NDArray[Any], inside: str) -> tuple[LoaderProcess, ...]:
     if not len(loads):
         return ()
     found = []
@@ -105,7 +111,7 @@ def _processes(loads: npt.NDArray[Any]) -> tuple[LoaderProcess, ...]:
         time = max(float(ends.max()) - float(own["start_us"].min()) / 1e6, 1e-9)
         found.append(
             LoaderProcess(
-                name="the training itself" if worker < 0 else f"worker {worker}",
+                name=inside if worker < 0 else f"worker {worker}",
                 batches=len(own),
                 median_s=float(np.median(seconds)),
                 p95_s=float(np.quantile(seconds, 0.95)),

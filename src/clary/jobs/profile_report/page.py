@@ -47,7 +47,7 @@ from clary.jobs.profile_report.step_lengths import (
 from clary.jobs.profile_report.usage import UsageRow, usage_rows
 from clary.jobs.profile_report.verdict import Advice, Headline, advice, headline, tiles
 from clary.jobs.profile_report.words import PART_WORDS, PHASE_WORDS
-from clary.profiler.wording import brief, size, times
+from clary.profiler.wording import brief, number, size, times
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:×|%|µs|ms|s|min|h|B|kB|MB|GB|TB)\b|[×%])")
 
@@ -141,6 +141,7 @@ def render(material: Material, drawn: Drawn, compared: Comparison | None = None)
         brief=lambda seconds: _together(brief(seconds)),
         size=lambda number: _together(size(number)),
         times=times,
+        number=number,
         unbroken=unbroken,
     )
     values: Mapping[str, Any] = {
