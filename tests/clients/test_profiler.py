@@ -72,6 +72,7 @@ def judged(found: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_notebook_of_the_profiler(
     run_script: RunScript,
     notebook: ClientEnvironment,
@@ -110,6 +111,7 @@ def test_a_notebook_of_the_profiler(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.real_data
 def test_a_notebook_of_the_profiler_on_real_photos(
     run_script: RunScript,
@@ -140,6 +142,7 @@ def test_a_notebook_of_the_profiler_on_real_photos(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_profiler_of_a_job_that_runs_is_changed(
     run_script: RunScript, notebook: ClientEnvironment
 ) -> None:
