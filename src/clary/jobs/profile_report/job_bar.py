@@ -14,7 +14,7 @@ Stretch = tuple[float, float]
 
 # Steps of an evaluation with less than so many seconds between them belong to one.
 _SAME_EVALUATION_S = 1.0
-_SHADES = 5
+_SHADES = 12
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ def _parts(material: Material, held: dict[str, list[Stretch]]) -> tuple[Part, ..
     beside = broken.evaluation_s + broken.checkpoint_s + broken.features_s
     rows: Sequence[tuple[str, float, int | None]] = (
         ("initialization", broken.initialization_s, None),
+        ("features", broken.features_s, len(held["features"])),
         ("training", max(broken.loop_s - beside, 0.0), None),
         ("evaluation", broken.evaluation_s, len(held["evaluation"])),
         ("checkpoint", broken.checkpoint_s, len(held["checkpoint"])),
-        ("features", broken.features_s, len(held["features"])),
         ("finalization", broken.finalization_s, None),
     )
     return tuple(

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from clary.jobs.profile_report.words import PHASE_MEANINGS, PHASE_WORDS
 from clary.profiler.breakdown import Breakdown
 
+# What is less of a step is not measurable.
+_LEAST = 1e-4
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -45,7 +48,7 @@ def step_bar(broken: Breakdown) -> StepBar | None:
     phases = tuple(
         _phase(key, seconds, total, broken.steps, broken.device_s)
         for key, seconds in parts.items()
-        if seconds > 0
+        if seconds > _LEAST * total
     )
     return StepBar(phases, total / broken.steps)
 

@@ -23,10 +23,10 @@ PHASE_MEANINGS = {
 
 PART_WORDS = {
     "initialization": "initialization",
+    "features": "computing features",
     "training": "training",
     "evaluation": "evaluation",
     "checkpoint": "checkpoints",
-    "features": "computing features",
     "finalization": "finalization",
 }
 """The parts of a job, in the order of a legend."""
