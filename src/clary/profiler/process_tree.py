@@ -131,11 +131,15 @@ class ProcWalk:
         # The number, and when the process began where that is known.
         pending: list[tuple[int, float | None]] = [(self._root, self._root_began)]
         pending += self._known.items()
+        seen: set[int] = set()
         while pending:
             pid, expected = pending.pop()
+            if pid in seen:
+                continue
             with suppress(OSError):  # it has ended
                 began, use = self._use(pid)
-                if (pid, began) not in found and expected in {None, began}:
+                if expected in {None, began}:
+                    seen.add(pid)
                     found[pid, began] = use
                     pending += [(child, None) for child in _children(pid, all_threads=all_threads)]
                     if pid == self._root:
