@@ -240,8 +240,8 @@ def test_whatever_a_script_does_steps_fill_their_time_and_nothing_fails(tmp_path
         if event in {"backward", "update", "broken_update"}:
             begins, ends = {
                 "backward": (steps.backward_begins, steps.backward_ends),
-                "update": (steps.update_begins, steps.update_ends),
-                "broken_update": (steps.update_begins, lambda: None),
+                "update": (lambda: steps.update_begins(1), steps.update_ends),
+                "broken_update": (lambda: steps.update_begins(1), lambda: None),
             }[event]
             begins()
             ends()

@@ -49,7 +49,7 @@ class ScriptSteps:
         self._optimizes = False
         """Whether the script has ever called an optimizer."""
         self._backward_depth = 0
-        self._update_depth = 0
+        self._updating: list[int] = []
         self._last_end_ns = 0
         self._last_fetch_ns = 0
         self._exhausted_ns: int | None = None
@@ -95,7 +95,8 @@ class ScriptSteps:
         """
         now = perf_counter_ns()
         recorder = self.recorder
-        self._backward_depth = self._update_depth = 0
+        self._backward_depth = 0
+        self._updating.clear()
         if not recorder.step_is_open:
             self._begin(now)
         elif self._exhausted_ns is not None:
@@ -159,9 +160,9 @@ class ScriptSteps:
         if not recorder.step_is_open:
             self._begin(now)
         self._exhausted_ns = None
-        if recorder.in_phase and not self._update_depth:
+        if recorder.in_phase and not self._updating:
             recorder.phase_ended(at_ns=now)
-        elif self._learned and not self._update_depth:
+        elif self._learned and not self._updating:
             # Of another loss of this step: what came before it was its forward pass.
             recorder.add_to_phase("forward", now - self._last_end_ns)
         if not self._fetched and not self._learned:
@@ -176,10 +177,16 @@ class ScriptSteps:
             self._last_end_ns = perf_counter_ns()
             self.recorder.phase_ended(at_ns=self._last_end_ns)
 
-    def update_begins(self) -> None:
-        """An optimizer is called, or what calls one."""
-        self._update_depth += 1
-        if self._update_depth > 1:
+    def update_begins(self, optimizer: int) -> None:
+        """An optimizer is called, or what calls one.
+
+        Args:
+            optimizer: tells them apart; one that is called anew has not come to its end before.
+        """
+        if optimizer in self._updating:
+            del self._updating[self._updating.index(optimizer) :]
+        self._updating.append(optimizer)
+        if len(self._updating) > 1:
             return
         now = perf_counter_ns()
         recorder = self.recorder
@@ -192,10 +199,9 @@ class ScriptSteps:
 
     def update_ends(self) -> None:
         """The optimizer is done."""
-        if not self._update_depth:
-            return
-        self._update_depth -= 1
-        if self._update_depth:
+        if self._updating:
+            self._updating.pop()
+        if self._updating:
             return
         now = self._last_end_ns = perf_counter_ns()
         recorder = self.recorder
@@ -211,7 +217,8 @@ class ScriptSteps:
         self._thread = get_ident()
         if self._recorder is not None:
             self._recorder.cancel_step()
-        self._backward_depth = self._update_depth = 0
+        self._backward_depth = 0
+        self._updating.clear()
 
     def close(self) -> None:
         """The script is over."""
@@ -242,7 +249,6 @@ class ScriptSteps:
 
     def _begin(self, now: int) -> None:
         self._learned = self._updated = self._fetched = False
-        self._backward_depth = self._update_depth = 0
         self._exhausted_ns = None
         self.recorder.begin_step(at_ns=now)
 

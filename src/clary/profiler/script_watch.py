@@ -257,7 +257,7 @@ class ScriptWatch(LoaderEvents):
             steps = self._training()
             if steps is None:
                 return original(*args, **kwargs)
-            self._tell(steps.update_begins)
+            self._tell(steps.update_begins, id(args[0]))
             try:
                 return original(*args, **kwargs)
             finally:
@@ -268,7 +268,7 @@ class ScriptWatch(LoaderEvents):
     def _update_begins(self, optimizer: Any) -> None:
         steps = self._training()
         if steps is not None:
-            self._tell(steps.update_begins)
+            self._tell(steps.update_begins, id(optimizer))
 
     def _update_ends(self, optimizer: Any) -> None:
         steps = self._training()
