@@ -57,11 +57,12 @@ def main(arguments: Sequence[str]) -> int:
 def _wait_for_the_end(parent: int, asked: int) -> None:
     """Until the parent has ended, or there is something to read."""
     watched = [asked]
-    # Elsewhere than on Linux, a look each second.
+    patience_s: float | None = _SECONDS_BETWEEN_LOOKS
     with suppress(OSError, AttributeError):
         watched.append(os.pidfd_open(parent))
+        patience_s = None  # Linux says it at once; elsewhere it is looked for each second
     while os.getppid() == parent:
-        if select.select(watched, [], [], _SECONDS_BETWEEN_LOOKS)[0]:
+        if select.select(watched, [], [], patience_s)[0]:
             return
 
 
