@@ -99,7 +99,9 @@ def _waited_for(events: _Events, original: _Original) -> _Original:
     def next_batch(self: Any) -> Any:
         told = events()
         loader = getattr(self, LOADER, 0)
-        if told is None or not told.fetch_begins(loader, first=not self._num_yielded):
+        if told is None or not told.fetch_begins(
+            loader, first=not getattr(self, "_num_yielded", 1)
+        ):
             return original(self)
         try:
             batch = original(self)
