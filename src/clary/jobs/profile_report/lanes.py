@@ -84,13 +84,9 @@ def time_ticks(window: Window, most: int = 6) -> tuple[Tick, ...]:
 
 
 def _moment(seconds: float) -> str:
-    return (
-        "0"
-        if not seconds
-        else f"{seconds:g} s"
-        if seconds < 60
-        else duration(seconds).removesuffix(" 0 min")
-    )
+    if seconds < 60:
+        return f"{seconds:g} s" if seconds else "0"
+    return duration(seconds).removesuffix(" 0 min")
 
 
 def _lanes(held: dict[str, Resource], window: Window) -> list[Lane]:

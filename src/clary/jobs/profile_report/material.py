@@ -33,7 +33,9 @@ class Material:
     @property
     def over(self) -> bool:
         """Whether the job has ended."""
-        return self.profile.job.ended_s is not None
+        facts = self.profile.facts
+        told = facts is not None and facts.ended_us is not None
+        return told or self.profile.job.ended_s is not None
 
     @property
     def seconds(self) -> float:
