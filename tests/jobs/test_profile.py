@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.errors import DataError, UsageError
+from clary.errors import DataError, FormatError, UsageError
 from clary.jobs.profile import main
 from tests.jobs.pages.page_reader import Page
 from tests.profiler.made_profiles import START_S, everything, often_saved, slow_loading, well_built
@@ -91,6 +91,10 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds nothing that a profiler recorded"):
         main([str(tmp_path / "empty")])
+    well_built(tmp_path / "damaged")
+    (tmp_path / "damaged" / "timeline" / "worker_0" / "facts.json").write_text("{")
+    with pytest.raises(FormatError, match="facts.json is damaged"):
+        main([str(tmp_path / "damaged")])
     with pytest.raises(UsageError, match="--no-page excludes"):
         main([str(tmp_path / "empty"), "--no-page", "--open"])
     ended = run(tmp_path / "empty")
