@@ -93,7 +93,7 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(tmp_path: Path) -> None:
         main([str(tmp_path / "empty")])
     well_built(tmp_path / "damaged")
     (tmp_path / "damaged" / "timeline" / "worker_0" / "facts.json").write_text("{")
-    with pytest.raises(FormatError, match="facts.json is damaged"):
+    with pytest.raises(FormatError, match=r"facts\.json is damaged"):
         main([str(tmp_path / "damaged")])
     with pytest.raises(UsageError, match="--no-page excludes"):
         main([str(tmp_path / "empty"), "--no-page", "--open"])
