@@ -37,6 +37,10 @@ from clary.settings import Settings
 
 Options = Mapping[str, Any]
 JOB = Group("The job", sort_key=0)
+NO_DATA = (
+    "`clary train` needs the folder of your pictures, as in `clary train photos/`; "
+    "`clary train digits` tries it without any"
+)
 _REPORT_FILE = "report.html"
 
 
@@ -94,10 +98,7 @@ def train(
         raise UsageError(f"--processes is {processes} but must be at least 1")
     settings = Settings.from_environment()
     if output is not None:
-        if detach:
-            raise UsageError("--output is written at the end: leave it out, or --detach")
-        output = output.expanduser().absolute()
-        _require_new(output)
+        output = _new_folder(output, detach=detach)
     began = time.monotonic()
     words: dict[str, Any] = {
         "name": name,
@@ -113,10 +114,7 @@ def train(
     if resume is not None:
         job = _resume(resume, data, given, settings, words)
     elif data is None:
-        raise UsageError(
-            "`clary train` needs the folder of your pictures, as in `clary train photos/`; "
-            "`clary train digits` tries it without any"
-        )
+        raise UsageError(NO_DATA)
     else:
         job = _start(data, given, settings, words)
     if detach:
@@ -182,11 +180,15 @@ def _put_rules_into_reports(directory: JobDirectory, copies: Sequence[JobDirecto
             job_program_output("report", words)
 
 
-def _require_new(output: Path) -> None:
+def _new_folder(output: Path, *, detach: bool) -> Path:
+    if detach:
+        raise UsageError("--output is written at the end: leave it out, or --detach")
+    output = output.expanduser().absolute()
     with storage_errors(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise UsageError(f"{output} is not an empty folder: choose another one for --output")
         output.mkdir(parents=True, exist_ok=True)
+    return output
 
 
 def _directory(job: TrainingJob, settings: Settings) -> JobDirectory:
