@@ -12,7 +12,6 @@ there takes some microseconds and raises nothing; on a failure of its own the wa
 from __future__ import annotations
 
 import atexit
-import functools
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,7 +21,6 @@ from time import perf_counter_ns
 from typing import Any
 
 import torch
-from torch.optim import optimizer as optimizers
 from torch.utils.data import get_worker_info
 
 from clary.errors import ClaryError
@@ -51,6 +49,7 @@ from clary.profiler.process import (
 from clary.profiler.script_steps import ScriptSteps
 from clary.profiler.step_recorder import StepRecorder
 from clary.profiler.telling import say
+from clary.profiler.torch_watch import Call, TorchEvents, watch_torch
 
 # Set for processes that a loader of this one starts.
 WORKER_VARIABLE = "CLARY_PROFILER_WORKER"
@@ -59,7 +58,6 @@ EARLY_LOADS = 1000
 # From one thread that trains to another; threads that take turns are not told apart.
 MOST_TAKEOVERS = 3
 
-_Function = Callable[..., Any]
 
 _watch: ScriptWatch | None = None
 
@@ -111,7 +109,7 @@ def watch_from_environment(
         )
 
 
-class ScriptWatch(LoaderEvents):
+class ScriptWatch(LoaderEvents, TorchEvents):
     """Tells `ScriptSteps` what torch is asked for; of a process and, from anew, of its forks."""
 
     def __init__(
@@ -129,7 +127,6 @@ class ScriptWatch(LoaderEvents):
         self._importing_ns = importing_ns
         self._armed_ns = perf_counter_ns()
         self._patches = Patches()
-        self._handles: list[Any] = []
         self._off = False
         self._worker = os.environ.get(WORKER_VARIABLE, "")
         self._start()
@@ -152,27 +149,19 @@ class ScriptWatch(LoaderEvents):
             self._steps = ScriptSteps(self._make_recorder, self._describe)
 
     def _arm(self) -> None:
-        watch_loaders(self._patches, lambda: None if self._off else self)
-        wrap = self._patches.wrap
-        wrap(torch.autograd, "backward", self._around_backward)
-        wrap(torch.amp.GradScaler, "step", self._around_update)
-        wrap(torch.serialization, "save", self._around_saving)
-        wrap(torch, "save", lambda _: torch.serialization.save)
-        if torch.version.cuda or torch.version.hip:
-            for name in ("to", "cuda"):
-                wrap(torch.Tensor, name, self._around_transfer)
-        self._handles = [
-            optimizers.register_optimizer_step_pre_hook(_hook(self._update_begins)),
-            optimizers.register_optimizer_step_post_hook(_hook(self._update_ends)),
-        ]
+        watch_loaders(self._patches, self._events)
+        self._remove_hooks = watch_torch(self._patches, self._events)
+
+    def _events(self) -> ScriptWatch | None:
+        """Whom torch tells; nobody once the watching is off."""
+        return None if self._off else self
 
     def close(self) -> None:
         """Write the rest and let torch be as it was; a second time does nothing."""
         if not self._off:
             self._off = True
             self._patches.undo()
-            for handle in self._handles:
-                handle.remove()
+            self._remove_hooks()
             atexit.unregister(self.close)
         if self._steps is not None and self._process == os.getpid():
             self._steps.close()
@@ -232,82 +221,61 @@ class ScriptWatch(LoaderEvents):
         """A loader begins an epoch."""
         self._loaders[loader] = loading, batches
 
-    # Of torch itself.
+    # Of torch itself: see `TorchEvents`.
 
-    def _around_backward(self, original: _Function) -> _Function:
-        @functools.wraps(original)
-        def backward(*args: Any, **kwargs: Any) -> Any:
-            steps = self._training(take_over=True)
-            if steps is None:
-                return original(*args, **kwargs)
-            if self._precision_wanted and steps.recorder.steps():
-                self._precision_wanted = False
-                self._tell(self._learn_precision, args, kwargs)
-            self._tell(steps.backward_begins)
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._tell(steps.backward_ends)
+    @property
+    def awaits_transfer(self) -> bool:  # type: ignore[override]
+        """Whether a batch is there, and may be copied to a device."""
+        return self._steps is not None and self._steps.awaits_transfer
 
-        return backward
+    def transfer_begins(self) -> bool:
+        """The batch is copied to a device."""
+        steps = self._training()
+        if steps is not None:
+            self._tell(steps.transfer_begins)
+        return steps is not None
 
-    def _around_update(self, original: _Function) -> _Function:
-        @functools.wraps(original)
-        def update(*args: Any, **kwargs: Any) -> Any:
-            steps = self._training()
-            if steps is None:
-                return original(*args, **kwargs)
-            self._tell(steps.update_begins, id(args[0]))
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._tell(steps.update_ends)
+    def transfer_ends(self) -> None:
+        """The copy was asked for."""
+        if self._steps is not None:
+            self._tell(self._steps.transfer_ends)
 
-        return update
+    def backward_begins(self, call: Call) -> bool:
+        """Gradients are computed; False where that is part of another backward pass."""
+        steps = self._training(take_over=True)
+        if steps is None:
+            return False
+        if self._precision_wanted and steps.recorder.steps():
+            self._precision_wanted = False
+            self._tell(self._learn_precision, call)
+        self._tell(steps.backward_begins)
+        return True
 
-    def _update_begins(self, optimizer: Any) -> None:
+    def backward_ends(self) -> None:
+        """Gradients are there."""
+        if self._steps is not None:
+            self._tell(self._steps.backward_ends)
+
+    def update_begins(self, optimizer: Any) -> bool:
+        """An optimizer is called, or what calls one."""
         steps = self._training()
         if steps is not None:
             self._tell(steps.update_begins, id(optimizer))
+        return steps is not None
 
-    def _update_ends(self, optimizer: Any) -> None:
+    def update_ends(self, optimizer: Any) -> None:
+        """It is done."""
         steps = self._training()
-        if steps is not None:
-            if self._device_wanted:
-                self._device_wanted = False
-                self._tell(self._learn_device, optimizer)
-            self._tell(steps.update_ends)
+        if steps is None:
+            return
+        if self._device_wanted and isinstance(optimizer, torch.optim.Optimizer):
+            self._device_wanted = False
+            self._tell(self._learn_device, optimizer)
+        self._tell(steps.update_ends)
 
-    def _around_saving(self, original: _Function) -> _Function:
-        @functools.wraps(original)
-        def save(*args: Any, **kwargs: Any) -> Any:
-            began = perf_counter_ns()
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._tell(self._saved, began, args[1] if len(args) > 1 else kwargs.get("f"))
-
-        return save
-
-    def _around_transfer(self, original: _Function) -> _Function:
-        @functools.wraps(original)
-        def transfer(*args: Any, **kwargs: Any) -> Any:
-            steps = self._steps
-            if (
-                steps is None
-                or not steps.awaits_transfer
-                or args[0].is_cuda
-                or not _goes_to_device(original.__name__, args[1:], kwargs)
-                or not steps.is_mine()
-            ):
-                return original(*args, **kwargs)
-            self._tell(steps.transfer_begins)
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._tell(steps.transfer_ends)
-
-        return transfer
+    def saved(self, start_ns: int, target: Any) -> None:
+        """Something was saved."""
+        self._tell(self._saved, start_ns, target)
 
     def _training(self, *, take_over: bool = False) -> ScriptSteps | None:
         """Whom to tell of what the calling thread does; None where that concerns nobody."""
@@ -371,8 +339,9 @@ class ScriptWatch(LoaderEvents):
         else:
             recorder.facts(valid_loading=loading)
 
-    def _learn_precision(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _learn_precision(self, call: Call) -> None:
         assert self._steps is not None
+        args, kwargs = call
         losses = args[0] if args else kwargs.get("tensors")
         loss = losses if isinstance(losses, torch.Tensor) else next(iter(losses or ()), None)
         self._steps.recorder.facts(precision=precision_of(loss))
@@ -394,28 +363,6 @@ class ScriptWatch(LoaderEvents):
             say(f"{text}; the training goes on unwatched")
             if self._steps is not None and self._steps.started:
                 self._steps.recorder.note(text)
-
-
-def _hook(told: Callable[[Any], None]) -> Callable[..., None]:
-    """As torch wants it: what it gives must be None."""
-
-    def hook(optimizer: Any, args: Any, kwargs: Any) -> None:
-        told(optimizer)
-
-    hook._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return hook
-
-
-def _goes_to_device(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a call of `Tensor.to` or `Tensor.cuda` copies to a GPU."""
-    if method == "cuda":
-        return True
-    target = kwargs.get("device", args[0] if args else kwargs.get("other"))
-    if isinstance(target, torch.Tensor):
-        return target.is_cuda
-    if isinstance(target, torch.device):
-        return target.type == "cuda"
-    return isinstance(target, int) or (isinstance(target, str) and target.startswith("cuda"))
 
 
 def _initially(file: Path | None) -> ProfilerConfiguration:

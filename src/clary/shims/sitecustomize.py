@@ -15,6 +15,7 @@ nothing is changed.
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import os
 import sys
@@ -185,9 +186,9 @@ def _watch_torch(module: ModuleType) -> None:
         if sys.version_info < (3, 10):  # noqa: UP036 - anybody's interpreter
             raise RuntimeError("it needs Python 3.10 or later")
         _find_clary()
-        from clary.profiler.script_watch import watch_from_environment
-
-        watch_from_environment(importing_ns=_imports.get(module.__name__))
+        # By its name: whoever loads this file for the redirect has nothing to do with torch.
+        watch = importlib.import_module("clary.profiler.script_watch")
+        watch.watch_from_environment(importing_ns=_imports.get(module.__name__))
     except Exception as error:  # noqa: BLE001 - the training goes on unwatched
         sys.stderr.write(
             f"clary profiler: steps are not recorded: {type(error).__name__}: {error}\n"
