@@ -255,3 +255,24 @@ def test_more_workers_are_never_predicted_to_be_slower(load: Load) -> None:
     assert all(load.compute_s - 1e-9 <= one <= load.step_s for one in times)
     assert load.cached() <= load.step_s
     assert 1 <= load.best_workers() <= 2 * load.cores
+
+
+def test_an_evaluation_of_other_batches_tells_it_too(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, batch_size=2, machine=Machine(cpu=50.0))
+    phases = {"data": 0.0, "transfer": 0.0, "own": 0.0, "noise": 0.0}
+    # 6 ms of a forward phase at any size, and 2 ms a picture; so the backward phase, twice as long.
+    job.train(500, forward=0.010, backward=0.020, optimizer=0.002, **phases)
+    job.batch_size = 32
+    job.evaluate(20, (0.006 + 32 * 0.002) / 0.9)
+    (found,) = diagnose(job.end())
+    assert "about 20 ms of that" in found.evidence
+
+
+def test_other_programs_on_the_machine_are_told_of(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, machine=Machine(cpu=95.0, process=150.0))
+    for _ in range(15):
+        job.train(19)
+        job.train(1, own=2.0)
+    profile = job.end()
+    assert diagnose(profile) == ()
+    assert "other programs kept 2.3 cores busy meanwhile" in verdict(profile)[0]

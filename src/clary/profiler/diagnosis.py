@@ -92,10 +92,13 @@ def _what_it_did(situation: Situation) -> str:
     rate = parts.pictures_per_s
     speed = f", {number(rate)} pictures a second" if rate else ""
     size = situation.batch_size
+    others = ""
+    if situation.is_disturbed:
+        others = f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
     of = f" of {number(round(size, 1))} pictures" if size else ""
     return (
         f"In {brief(parts.job_s)} it took {counted(parts.steps, 'training step')}{of}{device}: "
-        f"{brief(parts.step_s)} a step{speed}."
+        f"{brief(parts.step_s)} a step{speed}{others}."
     )
 
 

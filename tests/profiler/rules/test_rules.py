@@ -93,7 +93,7 @@ class TestBatchSize:
         profile = small_batches(tmp_path)
         (finding,) = judge("BatchSize", profile).findings
         assert "it would take with any batch" in finding.message
-        assert "expected 1.9 × as fast" in finding.remedy
+        assert "expected 2.2 × as fast" in finding.remedy
         assert judge("BatchSize", profile, published_defaults="true", patience="1").findings == ()
 
 

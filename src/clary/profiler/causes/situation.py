@@ -27,6 +27,7 @@ Cause = Literal[
 LEAST_STEPS = 5
 LEAST_LOOP_S = 3.0
 """Less than so many steps or seconds say nothing."""
+_DISTURBED = 0.25
 LEAST_GAIN = 1.05
 """What a change must bring to be worth a word."""
 
@@ -102,6 +103,20 @@ class Situation:
             return None
         used = readings.cores_used(self.host, self.stretch)
         return None if used is None else min(used, float(self.cores))
+
+    @cached_property
+    def others_cores(self) -> float:
+        """How many cores other programs of the machine kept busy during the loop, on average."""
+        if self.host is None or self.cores_used is None:
+            return 0.0
+        busy = readings.all_samples(self.host, "CPUUtilization", self.stretch)
+        total = sum(samples.mean() or 0.0 for samples in busy.values()) / 100
+        return max(0.0, total - self.cores_used)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other programs took so much of the machine that single steps say little."""
+        return self.others_cores > _DISTURBED * self.cores
 
     @property
     def loading(self) -> Loading | None:
