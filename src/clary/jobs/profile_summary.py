@@ -20,7 +20,7 @@ from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
 from clary.jobs.profile_report.rules_table import rule_rows
 from clary.jobs.profile_report.step_bar import step_bar
-from clary.jobs.profile_report.verdict import headline
+from clary.jobs.profile_report.verdict import advice, headline
 from clary.jobs.profile_report.words import PART_WORDS
 from clary.profiler.wording import brief, percent, times
 
@@ -108,8 +108,7 @@ def print_summary(console: Console, material: Material, against: Material | None
     for bar in _bars(material):
         console.print(bar)
     _print(console, Text())
-    advice = _advice(material, width) if len(material.diagnoses) > 1 else iter(())
-    _print_blocks(console, _machine(material), advice, _rules(material, width))
+    _print_blocks(console, _machine(material), _advice(material, width), _rules(material, width))
 
 
 def print_page(console: Console, page: Path) -> None:
@@ -146,8 +145,7 @@ def _title(material: Material) -> Text:
 
 def _headline(material: Material) -> Text:
     head = headline(material)
-    healthy = not material.diagnoses and bool(material.breakdown.steps)
-    text = Text(head.text, "bold green" if healthy else "bold yellow")
+    text = Text(head.text, "bold green" if head.healthy else "bold yellow")
     if head.gain:
         text.append(f": {times(head.gain)} faster is within reach", "bold cyan")
     return text
@@ -240,12 +238,13 @@ def _is_full(one: Resource) -> bool:
 
 
 def _advice(material: Material, width: int) -> Iterator[Text]:
-    if not material.diagnoses:
+    told = advice(material)
+    if not told:
         return
     yield Text("what to change", "bold")
-    gains = [f"{times(one.gain)} faster" if one.gain else "" for one in material.diagnoses]
+    gains = [f"{times(one.gain)} faster" if one.gain else "" for one in told]
     left = max(len(gain) for gain in gains)
-    for one, gain in zip(material.diagnoses, gains, strict=True):
+    for one, gain in zip(told, gains, strict=True):
         room = max(width - left - 4, 20)
         lines = [
             *(Text(text) for text in _lines(sentence(one.change), room)),

@@ -150,6 +150,13 @@ def test_the_headline_names_the_cause_and_what_is_within_reach(tmp_path: Path) -
     assert "faster is within reach" in page_of(material).text
 
 
+def test_a_job_is_called_healthy_only_where_enough_of_it_was_seen(tmp_path: Path) -> None:
+    assert draw(judged(MADE["well_built"](tmp_path / "long"))).headline.healthy
+    short = draw(judged(one_step(tmp_path / "short"))).headline
+    assert "Too little" in short.text
+    assert not short.healthy
+
+
 def test_findings_stand_before_the_table_of_rules(tmp_path: Path) -> None:
     finding = Finding(rule="IOBottleneck", kind="issue", message="it reads <b>all</b> day",
                       cause="a slow disk", remedy="copy the pictures")  # fmt: skip

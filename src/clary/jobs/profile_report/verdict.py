@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import resources
+from clary.profiler.causes.situation import situation_of
 from clary.profiler.diagnosis import Cause, Diagnosis
 from clary.profiler.wording import brief, number
 from clary.profiler.wording import percent as share
@@ -29,10 +30,11 @@ class Advice:
 
 @dataclass(frozen=True)
 class Headline:
-    """What it is, and what is within reach."""
+    """What it is, what is within reach, and whether all is well."""
 
     text: str
     gain: float | None = None
+    healthy: bool = False
 
 
 def headline(material: Material) -> Headline:
@@ -41,17 +43,20 @@ def headline(material: Material) -> Headline:
         words = "No training step was seen" + ("" if material.over else " so far")
         return Headline(words)
     if not material.diagnoses:
-        return Headline("Nothing holds this training back")
+        if not situation_of(material.profile).is_enough:
+            return Headline("Too little of the training was seen to judge it")
+        return Headline("Nothing holds this training back", healthy=True)
     first = material.diagnoses[0]
-    gain = first.gain if first.gain is not None and first.gain >= _WORTH_SAYING else None
-    return Headline(_HEADLINES[first.cause](first, material), gain)
+    return Headline(_HEADLINES[first.cause](first, material), _gain(first))
 
 
 def advice(material: Material) -> tuple[Advice, ...]:
     """All causes, the most gain first; nothing where there is one, which the verdict tells."""
     if len(material.diagnoses) < 2:
         return ()
-    return tuple(Advice(one.change, one.evidence, one.gain, one.rule) for one in material.diagnoses)
+    return tuple(
+        Advice(one.change, one.evidence, _gain(one), one.rule) for one in material.diagnoses
+    )
 
 
 def tiles(material: Material) -> tuple[tuple[str, str], ...]:
@@ -74,6 +79,10 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
         word = "from start to end" if material.over else "so far"
         found.append((brief(material.seconds), word))
     return tuple(found[:_MOST_TILES])
+
+
+def _gain(found: Diagnosis) -> float | None:
+    return found.gain if found.gain is not None and found.gain >= _WORTH_SAYING else None
 
 
 def _share(words: str) -> Callable[[Diagnosis, Material], str]:
