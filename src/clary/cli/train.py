@@ -157,7 +157,8 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
         job.download(output)
     console = Console(highlight=False)
     say_findings(console, findings_of(job.session, found.raw), evaluations_of(found.raw), job.name)
-    say_where_time_went(console, evaluations_of(found.raw, "profiler"), job.name)
+    if found.status != "Failed":
+        say_where_time_went(console, evaluations_of(found.raw, "profiler"), job.name)
     if found.status == "Completed":
         print(f"{job.name} is done in {took}: {output or found.model_artifacts}", flush=True)
         return 0
