@@ -276,3 +276,19 @@ def test_other_programs_on_the_machine_are_told_of(tmp_path: Path) -> None:
     profile = job.end()
     assert diagnose(profile) == ()
     assert "other programs kept 2.3 cores busy meanwhile" in verdict(profile)[0]
+
+
+def test_a_head_on_features_is_told_by_its_features(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    job.span("features", 20.0)
+    job.train(4000, data=0, transfer=0, forward=1e-4, backward=1e-4, optimizer=1e-4, own=1e-5)
+    told = verdict(job.end())[1]
+    assert told.startswith("Computing features takes 94 % of the training loop; forward, backward")
+
+
+def test_what_hardly_helps_is_left_out(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    for _ in range(5):
+        job.train(12)
+        job.checkpoint(0.14)
+    assert diagnose(job.end()) == ()

@@ -34,7 +34,7 @@ def test_the_others() -> None:
         "61 %",
         "100 %",
     ]
-    assert [times(one) for one in (1.94, 12.3)] == ["1.9 ×", "12 ×"]
+    assert [times(one) for one in (1.06, 1.94, 12.3)] == ["1.06 ×", "1.9 ×", "12 ×"]
     assert [number(one) for one in (4.25, 2.0, 12_300.4)] == ["4.2", "2", "12,300"]
     assert [size(one) for one in (640, 1.23e6, 24e9)] == ["640 B", "1.2 MB", "24 GB"]
     assert [counted(one, "step") for one in (1, 12_300)] == ["1 step", "12,300 steps"]

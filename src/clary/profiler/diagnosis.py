@@ -114,8 +114,15 @@ def _where_the_time_goes(parts: Breakdown) -> str:
     computing = sum(parts.phases_s.get(name, 0.0) for name in ("forward", "backward", "optimizer"))
     loop = parts.loop_s or 1.0
     waiting = parts.phases_s.get("data", 0.0)
+    features = (
+        f"Computing features takes {percent(parts.features_s / loop)} of the training loop; "
+        if parts.features_s
+        else ""
+    )
+    of_loop = "of it" if features else "of the training loop"
+    who = "forward, backward and optimizer take"
     return (
-        f"Forward, backward and optimizer take {percent(computing / loop)} of the training loop, "
+        f"{_upper(f'{features}{who}')} {percent(computing / loop)} {of_loop}, "
         f"waiting for data {percent(waiting / loop)}, evaluating "
         f"{percent(parts.evaluation_s / loop)}, checkpoints {percent(parts.checkpoint_s / loop)}."
     )

@@ -13,7 +13,7 @@ _WARMING = 0.25
 """This part of a series warms up: caches fill, allocators grow."""
 _LEAST_POINTS = 12
 _PARTS = 4
-_STEADY = 0.3
+_STEADY = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def growth(samples: Samples) -> Growth | None:
 
     The first quarter is left out. The slope is Theil and Sen's: the median over the slopes of all
     pairs (of 200 medians of equal stretches at most). It is steady where each quarter of what is
-    left has risen by three tenths of its part at least, in medians of stretches: a cache that fills
+    left has risen by a fifth of its part at least, in medians of stretches: a cache that fills
     and is full does not count, nor one jump.
     """
     times, values = samples

@@ -25,8 +25,9 @@ def percent(share: float) -> str:
 
 
 def times(factor: float) -> str:
-    """`1.9 ×`, `12 ×`."""
-    return f"{factor:.0f} ×" if factor >= 9.95 else f"{factor:.1f} ×"
+    """`1.06 ×`, `1.9 ×`, `12 ×`."""
+    digits = 0 if factor >= 9.95 else 2 if factor < 1.095 else 1
+    return f"{factor:.{digits}f} ×"
 
 
 def number(value: float) -> str:

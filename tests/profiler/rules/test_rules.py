@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clary.formats.timeline import Loading
+from clary.profiler.diagnosis import verdict
 from clary.profiler.profile import Host, Profile
 from clary.profiler.rules import BUILT_IN
 from clary.profiler.rules.rule import Judgement, Moment
@@ -240,7 +241,7 @@ class TestDataloader:
         profile = job.end()
         assert issues(judge("Dataloader", profile)) == []
         (message,) = issues(judge("Dataloader", profile, published_defaults="true"))
-        assert message.startswith("1 worker load data on 8 cores: 12 %, fewer than 70 %")
+        assert message.startswith("1 worker loads data on 8 cores: 12 %, fewer than 70 %")
 
     def test_too_many(self, tmp_path: Path) -> None:
         job = MadeJob(tmp_path, loading=Loading("DataLoader", workers=16))
@@ -264,3 +265,13 @@ def test_a_finding_of_a_rule_says_what_holds_this_training_back(tmp_path: Path) 
     (finding,) = judge("LowGPUUtilization", idle_gpu(tmp_path)).findings
     assert "83 % of each step waits for its data" in finding.cause
     assert "num_workers=" in finding.remedy
+
+
+def test_a_job_too_short_for_a_verdict_has_no_issue(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, cores=2, loading=Loading("DataLoader", workers=0))
+    for _ in range(12):
+        job.train(8, data=0.004, forward=0.004, backward=0.008, optimizer=0.001, own=0.0)
+        job.train(1, data=0.05, own=0.0, forward=0.0, backward=0.0)
+    profile = job.end()
+    assert "too little to judge" in verdict(profile)[1]
+    assert [name for name in BUILT_IN if issues(judge(name, profile))] == []

@@ -29,12 +29,14 @@ def evaluation(situation: Situation) -> Diagnosis | None:
     spent = situation.breakdown.evaluation_s
     runs = _evaluations(situation)
     count = len(runs.begins)
-    if _is_little(situation, spent, count, _EVALUATION_SHARE):
+    if count < _LEAST_RUNS or _is_little(situation, spent, _EVALUATION_SHARE):
         return None
     every = situation.train.steps / count
     factor = _fewer(situation, spent, _EVALUATION_LEFT)
     times = max(factor, _steps_to_an_epoch(situation, every))
     gain = situation.gain(spent * (1 - 1 / times))
+    if gain < LEAST_GAIN:
+        return None
     wanted = _nice(every * times)
     return Diagnosis(
         "evaluation",
@@ -60,10 +62,13 @@ def checkpoints(situation: Situation) -> Diagnosis | None:
         if one.kind == "checkpoint" and begin <= one.start_us / 1e6 <= end
     )
     spent, count = saved.total_s, len(saved.begins)
-    if _is_little(situation, spent, count, _CHECKPOINT_SHARE):
+    if count < _LEAST_RUNS or _is_little(situation, spent, _CHECKPOINT_SHARE):
         return None
     every = situation.train.steps / count
     times = _fewer(situation, spent, _CHECKPOINT_LEFT)
+    gain = situation.gain(spent * (1 - 1 / times))
+    if gain < LEAST_GAIN:
+        return None
     written = _written(situation)
     about = f", {size(written / count)} each" if written / count >= 1e5 else ""
     return Diagnosis(
@@ -72,18 +77,13 @@ def checkpoints(situation: Situation) -> Diagnosis | None:
         f"{brief(spent / count)} after every {_ordinal(every)}{about}",
         f"save every {counted(_nice(every * times), 'step')}, or only where the model is better",
         share=situation.share(spent),
-        gain=situation.gain(spent * (1 - 1 / times)),
+        gain=gain,
         rule="OverallFrameworkMetrics",
     )
 
 
-def _is_little(situation: Situation, spent: float, count: int, share: float) -> bool:
-    return (
-        not situation.is_enough
-        or count < _LEAST_RUNS
-        or situation.share(spent) < share
-        or situation.gain(spent) < LEAST_GAIN
-    )
+def _is_little(situation: Situation, spent: float, share: float) -> bool:
+    return not situation.is_enough or situation.share(spent) < share
 
 
 def _fewer(situation: Situation, spent: float, left: float) -> int:

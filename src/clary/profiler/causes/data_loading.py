@@ -222,8 +222,11 @@ def _starting(situation: Situation) -> Diagnosis | None:
     spent = starts.total_s
     count = len(starts.begins)
     loading = situation.loading
+    gain = situation.gain(spent * (1 - 1 / count)) if count else 1.0
     kept = loading is not None and bool(loading.persistent_workers)
     if kept or count < 2 or not situation.is_enough or situation.share(spent) < _START_SHARE:
+        return None
+    if gain < LEAST_GAIN:
         return None
     return Diagnosis(
         "data_loading",
@@ -231,7 +234,7 @@ def _starting(situation: Situation) -> Diagnosis | None:
         f"{brief(spent / count)}: {percent(situation.share(spent))} of the training loop",
         "keep them: give the DataLoader persistent_workers=True",
         share=situation.share(spent),
-        gain=situation.gain(spent * (1 - 1 / count)),
+        gain=gain,
         rule="Dataloader",
     )
 

@@ -25,10 +25,10 @@ _LEAST_STEPS = 5
 class Dataloader(ProfilerRule):
     """Fewer workers load data than `min_threshold` % of the cores, or more than `max_threshold` %.
 
-    Few workers are told where the training waits for its data a tenth of its loop or more, many
-    always. Workers are those the loader says it has, or those whose batches were seen. It fires,
-    too, for other reasons to wait for data (`clary.profiler.causes.data_loading`).
-    `published_defaults`: the two thresholds alone.
+    Few workers are told where the training waits for its data a tenth of its loop or more and more
+    of them would fit, many always. Workers are those the loader says it has, or those whose batches
+    were seen. It fires, too, for other reasons to wait for data
+    (`clary.profiler.causes.data_loading`). `published_defaults`: the two thresholds alone.
     """
 
     parameters_model = models.Dataloader
@@ -50,12 +50,14 @@ class Dataloader(ProfilerRule):
             return nothing_sampled(self.name, moment, "no data loader was seen")
         share = 100 * workers / situation.cores
         waits = situation.share(situation.train.phase_s("data"))
+        fitting = max(1, round(situation.cores * own.min_threshold / 100))
         few = share < own.min_threshold
         many = share > own.max_threshold
+        slow = situation.is_enough and waits >= _WAITS and workers < fitting
         findings: tuple[Finding, ...] = ()
         if not own.published_defaults:
             findings = of_diagnoses(profile, self.name)
-        if not findings and (many or (few and (own.published_defaults or waits >= _WAITS))):
+        if not findings and (many or (few and (own.published_defaults or slow))):
             findings = (self._finding(situation, workers, share, waits, many=many),)
         return Judgement(
             len(findings),
@@ -71,11 +73,12 @@ class Dataloader(ProfilerRule):
         bound = own.max_threshold if many else own.min_threshold
         cores = counted(situation.cores, "core")
         fitting = max(1, round(situation.cores * (1.0 if many else own.min_threshold / 100)))
+        verb = "loads" if workers == 1 else "load"
         option = "--workers " if situation.is_clary else "num_workers="
         return Finding(
             rule=self.name,
             kind="issue",
-            message=f"{counted(workers, 'worker')} load data on {cores}: {share:.0f} %, "
+            message=f"{counted(workers, 'worker')} {verb} data on {cores}: {share:.0f} %, "
             f"{'more' if many else 'fewer'} than {bound:g} %; steps wait for data "
             f"{percent(waits)} of the training loop",
             cause="workers take each other's cores and memory"

@@ -14,17 +14,17 @@ import numpy as np
 
 from clary.formats.findings import Finding
 from clary.formats.profiler_rule_parameters import SAMPLE_S
-from clary.profiler.causes.situation import situation_of
+from clary.profiler.causes.situation import LEAST_LOOP_S, situation_of
 from clary.profiler.diagnosis import Cause, Diagnosis, diagnose
 from clary.profiler.intervals import Floats
 from clary.profiler.profile import Host, Profile
 from clary.profiler.readings import Samples, gpus
 from clary.profiler.rules.rule import Judgement, Moment
 from clary.profiler.step_use import step_use
-from clary.profiler.wording import brief
+from clary.profiler.wording import brief, times
 
 _PATIENT_PART = 0.25
-_LEAST_S = 2.0
+_LEAST_S = LEAST_LOOP_S
 TRAINING = "training"
 """What stands for a GPU where there is none."""
 LEAST_SAMPLES = 4
@@ -174,7 +174,7 @@ _SWITCH_ON = (
 def _with_gain(found: Diagnosis) -> str:
     if found.gain is None:
         return found.change
-    return f"{found.change}; expected {found.gain:.1f} × as fast"
+    return f"{found.change}; expected {times(found.gain)} as fast"
 
 
 def _first_worker(profile: Profile) -> str | None:

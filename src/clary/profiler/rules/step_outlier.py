@@ -26,7 +26,8 @@ class StepOutlier(ProfilerRule):
     """More than `n_outliers` steps of a mode last longer than the usual one by `stddev` deviations.
 
     The usual step is the median, the deviation 1.4826 times the median absolute deviation: a few
-    long steps do not hide themselves. They must take a twentieth of their mode's time beyond what
+    long steps do not hide themselves. Where other programs take a quarter of the cores or more,
+    long steps are theirs. They must take a twentieth of their mode's time beyond what
     usual steps would have: in a million steps, some hundreds always are long. The first step of a
     mode is left out. `published_defaults`: mean, standard deviation and count alone.
     """
@@ -64,7 +65,7 @@ class StepOutlier(ProfilerRule):
                 ],
             }
             count = len(found.records)
-            if count > own.n_outliers and self._matters(times, found):
+            if count > own.n_outliers and self._matters(profile, times, found):
                 triggered += count
                 findings.append(self._finding(profile, mode, times, found))
         if not datapoints:
@@ -74,9 +75,12 @@ class StepOutlier(ProfilerRule):
             triggered += len(findings)
         return Judgement(triggered, datapoints, tuple(findings), figures)
 
-    def _matters(self, times: StepTimes, found: LongSteps) -> bool:
+    def _matters(self, profile: Profile, times: StepTimes, found: LongSteps) -> bool:
         if self.parameters.published_defaults:
             return True
+        situation = situation_of(profile)
+        if not situation.is_enough or situation.is_disturbed:
+            return False
         extra = float(found.extra_s.sum())
         return times.steps >= _LEAST_STEPS and extra >= _LEAST_SHARE * float(times.seconds.sum())
 
