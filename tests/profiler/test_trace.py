@@ -20,7 +20,7 @@ from clary.formats.timeline.writer import STEPS_MAGIC
 from clary.profiler.coarse_steps import coarse_steps
 from clary.profiler.profile import Host, Profile
 from clary.profiler.trace import MOST_STEPS, write_chrome_trace
-from tests.profiler.made_profiles import MADE, START_S
+from tests.profiler.made_profiles import MADE, START_S, MadeJob
 
 Event = dict[str, Any]
 
@@ -100,6 +100,15 @@ def test_steps_have_their_phases_spans_and_batches(tmp_path: Path) -> None:
     assert first["args"] == {"step": 0, "pictures": 32}
     saved = [e for e in worker if e["name"] == "model.pt"]
     assert len(saved) == 3
+
+
+def test_a_device_that_is_behind_its_host_is_drawn_in_its_order(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path / "profiler", gpus=1)
+    job.train(20, device=(float("nan"), 0.01, 0.2, 0.3, 0.05))
+    events = written(job.end(), tmp_path / "trace.json")
+    on_device = [e for e in events if e["ph"] == "X" and e["tid"] == 2]
+    assert len(on_device) == 20 * 4
+    assert sum(e["dur"] for e in on_device) == pytest.approx(20 * 0.56e6, rel=1e-4)
 
 
 def test_two_hosts_and_their_processes_are_told_apart(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clary.cli.parser import Switch
+from clary.cli.profile_text import where_time_went
 from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.formats.finding_sentences import verdict
 from clary.sdk.job_comparison import compare_jobs
@@ -78,6 +79,7 @@ def show(job: str = LATEST, /) -> int:
         "seconds": str(found.raw.get("TrainingTimeInSeconds", "")),
         "epochs": _epochs(found),
         "rules": verdict([rule.status for rule in rules]) if rules else None,
+        "time": where_time_went(evaluations_of(found.raw, "profiler")),
         "accuracy": f"{accuracy} (best epoch, validation)" if accuracy else None,
         "folder": str(directory) if directory.exists() else None,
         "artifacts": found.model_artifacts,

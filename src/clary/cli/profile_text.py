@@ -16,29 +16,38 @@ _MARGIN = 10
 _MOST_WIDTH = 100
 
 
+def where_time_went(rules: Sequence[RuleEvaluation]) -> str | None:
+    """What holds a training back and what to change, as its report says it; None where it was not
+    profiled, or is not judged yet.
+
+    Args:
+        rules: those that judge where the time goes.
+    """
+    report = next((rule for rule in rules if rule.name == REPORT_RULE), None)
+    if report is None or not report.details or not report.ended:
+        return None
+    lines = [line for line in report.details.splitlines() if line.strip()]
+    if report.status in {"IssuesFound", "NoIssuesFound"}:
+        # Of the verdict's three sentences, which come last, the first says what was trained and how
+        # fast: that is known already.
+        return " ".join(lines[-2:])
+    return f"the profile was not judged: {first_line(report.details)}"
+
+
 def say_where_time_went(console: Console, rules: Sequence[RuleEvaluation], job: str) -> None:
-    """What holds a training back and what to change, as its report says it; nothing where it was
-    not profiled.
+    """What a training ends with, in a few lines; nothing where it was not profiled.
 
     Args:
         console: to print on.
         rules: those that judge where the time goes.
         job: its name.
     """
-    report = next((rule for rule in rules if rule.name == REPORT_RULE), None)
-    if report is None or not report.details:
+    said = where_time_went(rules)
+    if said is None:
         return
-    lines = [line for line in report.details.splitlines() if line.strip()]
-    if report.status in {"IssuesFound", "NoIssuesFound"}:
-        # Of the verdict's three sentences, which come last, the first says what was trained and how
-        # fast: that is known already.
-        said = " ".join(lines[-2:])
-    else:
-        said = f"the profile was not judged: {first_line(report.details)}"
-    width = min(console.width, _MOST_WIDTH)
     lines = textwrap.wrap(
         said,
-        width,
+        min(console.width, _MOST_WIDTH),
         initial_indent=f"{'time':<{_MARGIN}}",
         subsequent_indent=" " * _MARGIN,
         break_on_hyphens=False,

@@ -127,6 +127,7 @@ def _steps(worker: Worker, zero_us: int) -> Iterator[Event]:
         yield from _thread(_DEVICE, "device")
     starts = records["start_us"] - zero_us
     lengths = _within(records["start_us"], records["seconds"])
+    device_us = 0.0
     for record, start_us, length_us in zip(records, starts.tolist(), lengths, strict=True):
         step = int(record["step"])
         facts: Event = {"step": step}
@@ -138,7 +139,10 @@ def _steps(worker: Worker, zero_us: int) -> Iterator[Event]:
         name = _STEP_NAMES[Mode(int(record["mode"]))]
         yield _slice(_STEPS, name, start_us, length_us, facts)
         yield from _phases(_STEPS, record["phases_s"], start_us, length_us)
-        yield from _phases(_DEVICE, record["device_s"], start_us, np.inf)
+        # A device may be behind its host: what it did begins when it is done with what was before.
+        device_us = max(device_us, start_us)
+        yield from _phases(_DEVICE, record["device_s"], device_us, np.inf)
+        device_us += float(np.nansum(record["device_s"])) * 1e6
 
 
 def _phases(thread: int, seconds: Records, start_us: float, length_us: float) -> Iterator[Event]:
