@@ -142,7 +142,7 @@ def _steps(worker: Worker, zero_us: int) -> Iterator[Event]:
         # A device may be behind its host: what it did begins when it is done with what was before.
         device_us = max(device_us, start_us)
         yield from _phases(_DEVICE, record["device_s"], device_us, np.inf)
-        device_us += float(np.nansum(record["device_s"])) * 1e6
+        device_us += float(np.nansum(record["device_s"].astype(np.float64))) * 1e6
 
 
 def _phases(thread: int, seconds: Records, start_us: float, length_us: float) -> Iterator[Event]:
