@@ -24,7 +24,8 @@ SECONDS_BETWEEN_WRITES = 0.5
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_FACTS = 5.0
 SECONDS_BETWEEN_TRIALS = 5.0
-SECONDS_TO_CLOSE = 10.0
+# Operators of the last steps may still have to be added up.
+SECONDS_TO_CLOSE = 30.0
 # What is held back while a disk takes nothing: some ten megabytes.
 HELD_RECORDS = 100_000
 

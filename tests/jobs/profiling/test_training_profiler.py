@@ -16,6 +16,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
 from clary.formats.training_options import TrainingOptions
+from clary.jobs.profiling import is_profiled
 
 WORDS = {
     "model": "test_resnet",
@@ -43,8 +44,7 @@ def train(tmp_path, picture_folder):
         torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), weights)
         options = TrainingOptions(**{**WORDS, "weights": str(weights), **more})
         directory.write_inputs(options.to_hyperparameters(), {"training": tmp_path / "pictures"})
-        if configuration is not None:
-            (directory.config / "profilerconfig.json").write_text(json.dumps(configuration))
+        (directory.config / "profilerconfig.json").write_text(json.dumps(configuration))
         module = ["-m", "clary.jobs.train", "--job", str(directory.root), "--no-report"]
         done = subprocess.run(
             [sys.executable, *module],
@@ -102,7 +102,7 @@ def test_features_are_a_span_and_short_steps_are_merged(train):
 
 
 def test_operators_of_chosen_steps_are_recorded(train):
-    worker, done = train({"ProfilingParameters": OPERATORS})
+    worker, done = train({"ProfilingParameters": OPERATORS}, epochs=1)
     assert done.returncode == 0, done.stderr
     assert worker.failures == ()
     (operators,) = worker.operators
@@ -112,11 +112,12 @@ def test_operators_of_chosen_steps_are_recorded(train):
     assert (worker.folder / operators.trace).stat().st_size > 1000
 
 
-@pytest.mark.parametrize("configuration", [None, {"DisableProfiler": True}])
-def test_nothing_is_recorded_where_nobody_asks_for_it(train, configuration):
-    worker, done = train(configuration)
+def test_nothing_is_recorded_where_nobody_asks_for_it(train, tmp_path):
+    worker, done = train({"DisableProfiler": True})
     assert done.returncode == 0, done.stderr
     assert worker is None
+    assert is_profiled(JobDirectory(tmp_path / "job"))
+    assert not is_profiled(JobDirectory(tmp_path / "another"))
 
 
 def test_a_configuration_that_cannot_be_used_is_one_sentence(train):
