@@ -43,7 +43,9 @@ def check_structure(events: list[Event]) -> None:
         if event["ph"] == "X":
             assert event["ts"] >= 0
             assert event["dur"] >= 0
-            tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+            if "cat" not in event:  # those of torch's profiler nest as it wrote them
+                end = event["ts"] + event["dur"]
+                tracks[event["pid"], event["tid"]].append((event["ts"], end))
         elif event["ph"] == "C":
             assert all(isinstance(value, (int, float)) for value in event["args"].values())
         else:
@@ -135,7 +137,7 @@ def test_operators_of_torch_lie_where_they_ran(tmp_path: Path) -> None:
     name = "trace-00000000-00000000.json.gz"
     (writer.folder / name).write_bytes(gzip.compress(trace.read_bytes()))
     writer.write_operators(Operators(0, 0, Mode.TRAIN, round(ran_us), 0.1, (), name))
-    writer.write_steps([_step(round(ran_us) - 1_000_000)])
+    writer.write_steps([_step(round(ran_us) - 5_000_000)])
     profile = Profile.open([tmp_path / "profiler"])
     events = written(profile, tmp_path / "out.json")
     (product,) = [e for e in events if e["name"] == "aten::mm"]

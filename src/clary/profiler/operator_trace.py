@@ -48,7 +48,10 @@ def operator_events(
                 }
             moved = {**event, "pid": processes[event["pid"]]}
             if "ts" in event:
-                moved["ts"] = round(max(0.0, event["ts"] - zero_us), 3)
+                start_us = event["ts"] - zero_us
+                moved["ts"] = round(max(0.0, start_us), 3)
+                if start_us < 0 and "dur" in event:
+                    moved["dur"] = max(0.0, event["dur"] + start_us)
             if event.get("ph") == "M" and event.get("name") == "process_name":
                 said = dict(event.get("args") or {}).get("name", "")
                 moved["args"] = {"name": f"{title} {said}, {steps}"}
