@@ -176,9 +176,10 @@ class Outcome:
         )
 
 
-def measure(pictures: Path, work: Path, seconds: float, rounds: int) -> list[Outcome]:
+def measure(
+    outcomes: Sequence[Outcome], pictures: Path, work: Path, seconds: float, rounds: int
+) -> None:
     """Each slowness and its change, in turns."""
-    outcomes = [Outcome(one) for one in SLOWNESSES]
     for number in range(rounds):
         for outcome in outcomes:
             slowness = outcome.slowness
@@ -200,7 +201,6 @@ def measure(pictures: Path, work: Path, seconds: float, rounds: int) -> list[Out
             )
             print(f"  {told} after {dict(outcome.options)}", flush=True)
             print(f"  then: {' '.join(outcome.after[-1].verdict[1:])}", flush=True)
-    return outcomes
 
 
 def _steps(seconds: float, options: Mapping[str, float]) -> int:
@@ -222,14 +222,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=40.0, help="of each training, about")
+    parser.add_argument("--only", default="", help="those whose name holds this")
     parser.add_argument("--quick", action="store_true", help="once each, 15 s")
     options = parser.parse_args(arguments)
     rounds, seconds = (1, 15.0) if options.quick else (options.rounds, options.seconds)
+    outcomes = [Outcome(one) for one in SLOWNESSES if options.only in one.name]
     head = conditions(datetime.date.today().isoformat())
     with tempfile.TemporaryDirectory(prefix="clary-slow-") as place:
         work = Path(place)
         pictures, about = photographs(options.data, work)
-        outcomes = measure(pictures / "train", work, seconds, rounds)
+        measure(outcomes, pictures / "train", work, seconds, rounds)
     print(head)
     print(
         f"{about}; ResNet-18, fp32, 96 px (64 px where decoding is judged), about {seconds:.0f} s"

@@ -70,7 +70,7 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
             f"{LEAST_LOOP_S:.0f} s of them.",
             "Let it run longer, or look at what the machine did meanwhile.",
         )
-    return (first, _where_the_time_goes(parts), "It is well built: nothing stands out to change.")
+    return (first, _where_the_time_goes(parts), _well_built(situation))
 
 
 def _diagnose(situation: Situation) -> tuple[Diagnosis, ...]:
@@ -108,6 +108,15 @@ def _device(situation: Situation) -> str:
     if facts.device == "cpu":
         return counted(situation.cores, "core")
     return facts.device.partition(" ")[2] or facts.device
+
+
+def _well_built(situation: Situation) -> str:
+    if situation.is_disturbed:
+        return (
+            f"It is well built, but other programs took {situation.others_cores:.1f} of the "
+            f"machine's {counted(situation.cores, 'core')}: alone on it, it is faster."
+        )
+    return "It is well built: nothing stands out to change."
 
 
 def _where_the_time_goes(parts: Breakdown) -> str:
