@@ -30,7 +30,8 @@ class TrainingProfiler(Observer):
         self._initialized = False
         self._judging = False
         self._spans: list[tuple[Phase, int]] = []
-        self._features: tuple[str, int, int] | None = None
+        self._features: _Features | None = None
+        self._last_ns = self._began_ns
         self._loading: Loading | None = None
         self._decoded = (0.0, 0)
 
@@ -53,11 +54,10 @@ class TrainingProfiler(Observer):
     def progress(self, task: str, done: int, total: int) -> None:
         """Features are computed, which is no step but takes its time."""
         now = perf_counter_ns()
-        if self._features is None or self._features[0] != task:
+        if self._features is None or self._features.task != task:
             self._close_features()
-            self._features = task, now, now
-            self._end_initialization(now)
-        self._features = task, self._features[1], now
+            self._features = _Features(task, now, done)
+        self._features.last_ns, self._features.last_done = now, done
 
     def phase_started(self, phase: Phase) -> None:
         """A phase of a step, or something beside the steps, begins."""
@@ -121,7 +121,26 @@ class TrainingProfiler(Observer):
             self._recorder.add_span("initialization", self._began_ns, now)
 
     def _close_features(self) -> None:
-        if self._features is not None:
-            task, began_ns, ended_ns = self._features
-            self._features = None
-            self._recorder.add_span("features", began_ns, ended_ns, task)
+        features, self._features = self._features, None
+        if features is not None:
+            began_ns = max(self._last_ns, features.began_ns())
+            self._last_ns = features.last_ns
+            self._end_initialization(began_ns)
+            self._recorder.add_span("features", began_ns, features.last_ns, features.task)
+
+
+class _Features:
+    """What is heard of computing features: how many pictures are done, after each batch."""
+
+    def __init__(self, task: str, now: int, done: int) -> None:
+        self.task = task
+        self.first_ns = self.last_ns = now
+        self.first_done = self.last_done = done
+
+    def began_ns(self) -> int:
+        """When the first batch was begun, if it took as long for a picture as those after it."""
+        pictures = self.last_done - self.first_done
+        if pictures <= 0:
+            return 0
+        each_ns = (self.last_ns - self.first_ns) / pictures
+        return round(self.first_ns - self.first_done * each_ns)

@@ -212,7 +212,6 @@ def _compute(
             yield images.flatten(0, 1)
 
     done, flushed_at = first, time.monotonic()
-    progress(done, len(recipe.split))
     try:
         with closing(pictures), closing(backend.run(batches())) as results:
             for features in results:
