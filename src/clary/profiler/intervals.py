@@ -50,7 +50,7 @@ class Intervals:
         if not len(self._knots):
             return np.zeros(len(begins))
         until = np.interp(ends, self._knots, self._until)
-        return until - np.interp(begins, self._knots, self._until)
+        return np.asarray(until - np.interp(begins, self._knots, self._until), dtype=np.float64)
 
     def between(self, begin: float, end: float) -> float:
         """How many seconds from `begin` to `end` they fill."""

@@ -14,6 +14,8 @@ _WARMING = 0.25
 _LEAST_POINTS = 12
 _PARTS = 4
 _STEADY = 0.2
+_OVER_NOISE = 2.0
+_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def growth(samples: Samples) -> Growth | None:
     The first quarter is left out. The slope is Theil and Sen's: the median over the slopes of all
     pairs (of 200 medians of equal stretches at most). It is steady where each quarter of what is
     left has risen by a fifth of its part at least, in medians of stretches: a cache that fills
-    and is full does not count, nor one jump.
+    and is full does not count, nor one jump. It must rise by twice its noise, too: by twice 1.4826
+    times the median absolute distance from the line.
     """
     times, values = samples
     if len(times) < _LEAST_POINTS:
@@ -55,6 +58,10 @@ def growth(samples: Samples) -> Growth | None:
     slope = float(np.median(slopes)) if len(slopes) else 0.0
     seconds = float(times[-1] - times[0])
     if slope <= 0 or not seconds:
+        return None
+    distances = values - slope * times
+    noise = _TO_DEVIATION * float(np.median(np.abs(distances - np.median(distances))))
+    if slope * seconds < _OVER_NOISE * noise:
         return None
     edges = np.linspace(times[0], times[-1], _PARTS + 1)
     levels = [_level(times, values, edge, 0.5 * seconds / _PARTS) for edge in edges]

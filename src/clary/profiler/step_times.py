@@ -85,8 +85,8 @@ def of_records(records: npt.NDArray[Any], spans: Sequence[Span]) -> StepTimes:
     ends = starts + whole
     phases = records["phases_s"].astype(np.float64)
     device = records["device_s"].astype(np.float64)
-    measured = ~np.isnan(phases).all(axis=0)
-    on_device = ~np.isnan(device).all(axis=0)
+    measured = [not np.isnan(column).all() for column in phases.T]
+    on_device = [not np.isnan(column).all() for column in device.T]
     phases, device = np.nan_to_num(phases), np.nan_to_num(device)
     left = np.maximum(whole - phases.sum(axis=1), 0.0)
     beside = Intervals(

@@ -28,6 +28,7 @@ LEAST_STEPS = 5
 LEAST_LOOP_S = 3.0
 """Less than so many steps or seconds say nothing."""
 _DISTURBED = 0.25
+_BUSY = 75.0
 LEAST_GAIN = 1.05
 """What a change must bring to be worth a word."""
 
@@ -115,8 +116,10 @@ class Situation:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other programs took so much of the machine that single steps say little."""
-        return self.others_cores > _DISTURBED * self.cores
+        """Whether other programs took so much of a busy machine that single steps say little."""
+        if self.host is None or self.others_cores <= _DISTURBED * self.cores:
+            return False
+        return (readings.cpu(self.host, self.stretch).mean() or 0.0) >= _BUSY
 
     @property
     def loading(self) -> Loading | None:
