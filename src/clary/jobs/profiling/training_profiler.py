@@ -31,7 +31,7 @@ class TrainingProfiler(Observer):
         self._judging = False
         self._spans: list[tuple[Phase, int]] = []
         self._features: _Features | None = None
-        self._last_ns = self._began_ns
+        self._last_ns = perf_counter_ns()
         self._loading: Loading | None = None
         self._decoded = (0.0, 0)
 
