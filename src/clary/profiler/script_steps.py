@@ -129,7 +129,7 @@ class ScriptSteps:
 
     def fetch_fails(self) -> None:
         """There is no further batch, or the loader has failed."""
-        now = perf_counter_ns()
+        now = self._last_end_ns = perf_counter_ns()
         recorder = self.recorder
         recorder.phase_ended(at_ns=now)
         if self._fetched or self._learned:
