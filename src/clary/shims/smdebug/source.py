@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -34,11 +35,30 @@ def find_clary() -> None:
         raise
 
 
+def others_clary() -> str | None:
+    """Where somebody else's module `clary` is, which `find_clary` would hide; None for nowhere."""
+    spec = _found()
+    if spec is None or _is_ours(spec):
+        return None
+    return spec.origin or str(next(iter(spec.submodule_search_locations or ()), "clary"))
+
+
 def _is_importable() -> bool:
     """Whether `import clary` would find this very package, and not somebody's `clary.py`."""
-    spec = find_spec("clary")
-    return (
-        spec is not None
-        and spec.origin is not None
-        and Path(spec.origin).resolve() == _PACKAGE / "__init__.py"
-    )
+    spec = _found()
+    return spec is not None and _is_ours(spec)
+
+
+def _found() -> ModuleSpec | None:
+    """What `import clary` would find, or has found."""
+    if "clary" in sys.modules:
+        loaded = sys.modules["clary"]
+        # One that was made by hand has none.
+        return loaded.__spec__ or ModuleSpec(
+            "clary", None, origin=getattr(loaded, "__file__", None)
+        )
+    return find_spec("clary")
+
+
+def _is_ours(spec: ModuleSpec) -> bool:
+    return spec.origin is not None and Path(spec.origin).resolve() == _PACKAGE / "__init__.py"
