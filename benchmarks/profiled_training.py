@@ -22,9 +22,9 @@ from clary.errors import Interrupted
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.profiling import TrainingProfiler
-from clary.profiler.script_watch import stop_watching, watch_script
-from clary.profiler.step_recorder import StepRecorder
-from clary.profiler.system_sampler import SystemSampler
+from clary.profiler.recording.step_recorder import StepRecorder
+from clary.profiler.sampling.system_sampler import SystemSampler
+from clary.profiler.scripts.script_watch import stop_watching, watch_script
 from clary.settings import Settings
 from clary.vision.datasets import InMemory
 from clary.vision.finetuning import finetune

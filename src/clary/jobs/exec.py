@@ -120,7 +120,7 @@ def _name(command: Sequence[str]) -> str:
 def _run(command: Sequence[str], folder: Path, configuration: ProfilerConfiguration) -> int:
     running = Command(command, _environment(folder, os.environ))
 
-    from clary.profiler.system_sampler import SystemSampler
+    from clary.profiler.sampling.system_sampler import SystemSampler
 
     sampler = SystemSampler(folder, FIRST_HOST, configuration.interval_ms, root_pid=os.getpid())
     sampler.start()

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda *_: None)
 
-    from clary.profiler.system_sampler import SystemSampler
+    from clary.profiler.sampling.system_sampler import SystemSampler
 
     sampler = SystemSampler(
         options.folder,

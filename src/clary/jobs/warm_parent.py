@@ -46,8 +46,8 @@ _LIBRARIES = (
     "timm.models",
     "clary.jobs.report",
     "clary.jobs.lane.life",
-    "clary.profiler.script_watch",
-    "clary.profiler.system_sampler",
+    "clary.profiler.scripts.script_watch",
+    "clary.profiler.sampling.system_sampler",
 )
 _MESSAGE_BYTES = 4096
 _REAP_S = 1.0

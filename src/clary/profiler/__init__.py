@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clary.profiler.profile import Profile
     from clary.profiler.profiler import Profiler
-    from clary.profiler.script_watch import watch_script
+    from clary.profiler.scripts.script_watch import watch_script
 
 __all__ = ["Profile", "Profiler", "watch_script"]
 
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
 
         return Profiler
     if name == "watch_script":
-        from clary.profiler.script_watch import watch_script
+        from clary.profiler.scripts.script_watch import watch_script
 
         return watch_script
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

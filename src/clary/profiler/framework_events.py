@@ -37,8 +37,8 @@ from clary.formats.files import replacing, write_text
 from clary.formats.timeline.entries import PHASES, Functions, Mode
 from clary.formats.timeline.reader import Worker
 from clary.profiler.coarse_steps import coarse_steps
-from clary.profiler.operator_trace import read_trace
 from clary.profiler.profile import Host, Profile
+from clary.profiler.recording.operator_trace import read_trace
 
 MOST_SECONDS = 60
 MOST_EVENTS = 60_000

@@ -22,12 +22,12 @@ from clary.formats.files import storage_errors
 from clary.formats.profiler_configuration import FULL_OPERATORS, ProfilerConfiguration
 from clary.formats.timeline import PHASES, Mode, SpanKind
 from clary.formats.timeline.writer import worker_folder
-from clary.profiler.loader_watch import loading_of, pictures_of
-from clary.profiler.loads_watch import LoadsWatch
-from clary.profiler.process import device_name, process_facts, worker_name
-from clary.profiler.sampler_process import SamplerProcess, program_environment
-from clary.profiler.step_recorder import StepRecorder
-from clary.profiler.telling import say
+from clary.profiler.recording.process import device_name, process_facts, worker_name
+from clary.profiler.recording.step_recorder import StepRecorder
+from clary.profiler.recording.telling import say
+from clary.profiler.sampling.sampler_process import SamplerProcess, program_environment
+from clary.profiler.scripts.loader_watch import loading_of, pictures_of
+from clary.profiler.scripts.loads_watch import LoadsWatch
 
 PAGE = "profile.html"
 ModeName = Literal["train", "eval"]

@@ -33,10 +33,10 @@ from clary.formats.files import replacing
 from clary.formats.timeline.entries import PHASES, Mode
 from clary.formats.timeline.reader import Records, Worker
 from clary.profiler.coarse_steps import coarse_steps
-from clary.profiler.counters import machine_counters
 from clary.profiler.framework_events import write_framework_events
-from clary.profiler.operator_trace import operator_events
 from clary.profiler.profile import Host, Profile
+from clary.profiler.recording.operator_trace import operator_events
+from clary.profiler.sampling.counters import machine_counters
 
 __all__ = ["write_chrome_trace", "write_framework_events"]
 

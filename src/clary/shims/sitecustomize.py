@@ -185,9 +185,13 @@ def _watch_torch(module: ModuleType) -> None:
     try:
         if sys.version_info < (3, 10):  # noqa: UP036 - anybody's interpreter
             raise RuntimeError("it needs Python 3.10 or later")
-        _find_clary()
+        source = _source()
+        others = source.others_clary()
+        if others is not None:
+            raise RuntimeError(f"it would hide this script's own clary, {others}: rename that")
+        source.find_clary()
         # By its name: whoever loads this file for the redirect has nothing to do with torch.
-        watch = importlib.import_module("clary.profiler.script_watch")
+        watch = importlib.import_module("clary.profiler.scripts.script_watch")
         watch.watch_from_environment(importing_ns=_imports.get(module.__name__))
     except Exception as error:  # noqa: BLE001 - the training goes on unwatched
         sys.stderr.write(
@@ -195,8 +199,8 @@ def _watch_torch(module: ModuleType) -> None:
         )
 
 
-def _find_clary() -> None:
-    """Make `clary` importable where this interpreter has none."""
+def _source() -> Any:
+    """The module that makes `clary` importable where this interpreter has none."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     path = os.path.join(os.path.dirname(__file__), "smdebug", "source.py")  # noqa: PTH118, PTH120
@@ -204,7 +208,7 @@ def _find_clary() -> None:
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.find_clary()
+    return module
 
 
 class _Finder:

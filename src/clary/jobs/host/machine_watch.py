@@ -16,7 +16,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import Launch
 
 if TYPE_CHECKING:
-    from clary.profiler.system_sampler import SystemSampler
+    from clary.profiler.sampling.system_sampler import SystemSampler
 
 _SECONDS_TO_END = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -73,7 +73,7 @@ class MachineWatch:
             if self._ended.wait(_SECONDS_BETWEEN_LOOKS):
                 return None
 
-        from clary.profiler.system_sampler import SystemSampler
+        from clary.profiler.sampling.system_sampler import SystemSampler
 
         return SystemSampler(
             self._directory.profiler,

@@ -11,12 +11,12 @@ from clary.formats.files import read_json
 from clary.formats.job_directory import JobDirectory
 from clary.formats.profiler_configuration import NODE_VARIABLE, ProfilerConfiguration
 from clary.jobs.profiling.training_profiler import TrainingProfiler
-from clary.profiler.process import process_facts
-from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.recording.process import process_facts
+from clary.profiler.recording.step_recorder import StepRecorder
 
 CONFIGURATION_FILE = "profilerconfig.json"
 FOLDER = Path("output/profiler")
-_SCRIPT_WATCH = "clary.profiler.script_watch"
+_SCRIPT_WATCH = "clary.profiler.scripts.script_watch"
 
 
 def is_profiled(directory: JobDirectory) -> bool:

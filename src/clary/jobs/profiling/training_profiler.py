@@ -9,8 +9,8 @@ from time import perf_counter_ns
 import torch
 
 from clary.formats.timeline import Loading, Mode, SpanKind
-from clary.profiler.process import device_name, started_ns
-from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.recording.process import device_name, started_ns
+from clary.profiler.recording.step_recorder import StepRecorder
 from clary.vision.observer import BatchLoaded, EpochEnded, Observer, Phase, RunStarted, StepEnded
 
 IN_TRAINING_PROCESS = -1

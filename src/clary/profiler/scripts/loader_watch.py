@@ -16,7 +16,7 @@ from torch.utils.data._utils import fetch as fetching
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from clary.formats.timeline import Loading, LoadRecord, LoadWriter
-from clary.profiler.patching import Patches
+from clary.profiler.scripts.patching import Patches
 
 LOADER = "_clary_loader"
 MAIN_PROCESS = -1

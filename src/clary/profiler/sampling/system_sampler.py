@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from clary.errors import ClaryError, StorageError
 from clary.formats.profiler_configuration import DEFAULT_INTERVAL_MS, ProfilerConfiguration
 from clary.formats.system_metrics import Metric, append_snapshot, record_failure
-from clary.profiler.machine import Machine
-from clary.profiler.process_tree import ProcessTree
-from clary.profiler.telling import say
+from clary.profiler.recording.telling import say
+from clary.profiler.sampling.machine import Machine
+from clary.profiler.sampling.process_tree import ProcessTree
 
 if TYPE_CHECKING:
-    from clary.profiler.gpus import Gpus
+    from clary.profiler.sampling.gpus import Gpus
 
 # So often a configuration that has been replaced is noticed, whatever the interval.
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -127,7 +127,7 @@ class SystemSampler:
         """Look at all counters, so that the first snapshot knows what has happened since."""
         if self._gpus is None:
             # Imported here: where nothing is sampled, nothing is loaded.
-            from clary.profiler.gpus import Gpus
+            from clary.profiler.sampling.gpus import Gpus
 
             self._gpus = Gpus(self._fail)
         # Anew: what happened while nothing was sampled belongs to no snapshot.

@@ -18,7 +18,7 @@ from clary.errors import StorageError
 from clary.formats.files import read_json
 from clary.formats.timeline import Facts, LoadRecord, LoadWriter, Span, StepRecord, TimelineWriter
 from clary.formats.timeline.writer import worker_folder
-from clary.profiler.telling import say
+from clary.profiler.recording.telling import say
 
 SECONDS_BETWEEN_WRITES = 0.5
 SECONDS_BETWEEN_LOOKS = 2.0

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.optim import optimizer as optimizers
 
-from clary.profiler.patching import Patches
+from clary.profiler.scripts.patching import Patches
 
 Call = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Arguments by position and by name."""

@@ -17,7 +17,7 @@ import pytest
 
 from clary.formats.files import write_json
 from clary.formats.system_metrics import SystemMetrics
-from clary.profiler.system_sampler import SystemSampler
+from clary.profiler.sampling.system_sampler import SystemSampler
 
 PATIENCE_S = 60.0
 
@@ -179,7 +179,9 @@ def test_a_clock_that_is_set_changes_no_rate(
 ) -> None:
     real = time.time
     steps = iter([0.0, 3600.0, -3600.0, *[0.0] * 1000])
-    monkeypatch.setattr("clary.profiler.system_sampler.time.time", lambda: real() + next(steps))
+    monkeypatch.setattr(
+        "clary.profiler.sampling.system_sampler.time.time", lambda: real() + next(steps)
+    )
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         sampler = SystemSampler(tmp_path, "algo-1", 100, root_pid=os.getpid())
@@ -201,7 +203,7 @@ def test_a_clock_that_is_set_changes_no_rate(
 GREEDY = """
 import sys, threading, time
 from pathlib import Path
-from clary.profiler.system_sampler import SystemSampler
+from clary.profiler.sampling.system_sampler import SystemSampler
 sampler = SystemSampler(Path(sys.argv[1]), "algo-1", 100)
 sampler.start()
 end = time.monotonic() + 1.5

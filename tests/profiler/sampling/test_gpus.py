@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.profiler.gpus import Gpus
+from clary.profiler.sampling.gpus import Gpus
 
 # What `libnvidia-ml.so.1` is asked for. GPU 0 tells all; 1, a part of one, neither its utilisation
 # nor its power; 2 has fallen off the bus.
@@ -51,7 +51,7 @@ const char *nvmlErrorString(int code) { return code == LOST ? "GPU is lost" : "a
 """
 LOOK_TWICE = """
 import json
-from clary.profiler.gpus import Gpus
+from clary.profiler.sampling.gpus import Gpus
 told = []
 gpus = Gpus(told.append)
 first, second = gpus.look(), gpus.look()

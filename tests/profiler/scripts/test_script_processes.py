@@ -43,9 +43,9 @@ if __name__ == "__main__":
 def script(tmp_path):
     """Runs a script as `clary exec --profile` and jobs do; gives the process and its timeline."""
 
-    def run(body, *, configuration=None, wait=True, **environment):
+    def run(body, *, configuration=None, wait=True, before="", **environment):
         file = tmp_path / "train.py"
-        file.write_text(TRAINING + textwrap.indent(textwrap.dedent(body), "    "))
+        file.write_text(before + TRAINING + textwrap.indent(textwrap.dedent(body), "    "))
         (tmp_path / "config.json").write_text(json.dumps(configuration or {}))
         process = subprocess.Popen(
             [sys.executable, str(file)],
@@ -87,6 +87,32 @@ def test_a_script_is_armed_by_its_environment_and_an_error_ends_it_well(script):
     spans = {span.label or span.kind: span for span in worker.spans}
     whole, torch = spans["initialization"], spans["importing torch"]
     assert whole.start_us <= torch.start_us < torch.end_us <= whole.end_us + 1000
+
+
+@pytest.mark.parametrize(
+    ("place", "first", "disabled"),
+    [
+        ("clary.py", False, False),
+        ("clary.py", True, False),
+        ("clary/__init__.py", False, True),
+    ],
+)
+def test_a_module_of_the_scripts_own_called_clary_is_not_hidden(
+    script, tmp_path, place, first, disabled
+):
+    own = tmp_path / place
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("X = 41\n")
+    code, errors, workers = script(
+        "train()\nimport clary\nraise SystemExit(clary.X)",
+        before="import clary\n" if first else "",
+        configuration={"DisableProfiler": disabled},
+    )
+    assert code == 41, errors
+    assert not workers
+    (line,) = errors.splitlines()
+    assert line.startswith("clary profiler: steps are not recorded: ")
+    assert "would hide this script's own clary" in line
 
 
 def test_ctrl_c_and_threads_and_a_fork_leave_a_good_timeline(script):

@@ -8,9 +8,14 @@ from time import perf_counter_ns
 
 from clary.errors import ClaryError
 from clary.formats.timeline import Loading
-from clary.profiler.loader_watch import MAIN_PROCESS, LoaderEvents, WorkersLoads, watch_loaders
-from clary.profiler.patching import Patches
-from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.recording.step_recorder import StepRecorder
+from clary.profiler.scripts.loader_watch import (
+    MAIN_PROCESS,
+    LoaderEvents,
+    WorkersLoads,
+    watch_loaders,
+)
+from clary.profiler.scripts.patching import Patches
 
 
 class LoadsWatch(LoaderEvents):

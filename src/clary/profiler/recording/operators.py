@@ -18,8 +18,8 @@ from typing import Any
 from clary.errors import FormatError
 from clary.formats.timeline import Mode, TimelineWriter
 from clary.formats.timeline.entries import Operator, Operators
-from clary.profiler.look import StepsSeen
-from clary.profiler.timeline_thread import Work
+from clary.profiler.recording.look import StepsSeen
+from clary.profiler.recording.timeline_thread import Work
 
 ADDING_UP = Path(__file__).with_name("trace_sums.py")
 SECONDS_TO_ADD_UP = 300.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from clary.formats.timeline import Mode, TimelineWriter
 from clary.formats.timeline.entries import Function, Functions
-from clary.profiler.look import StepsSeen
-from clary.profiler.timeline_thread import Work
+from clary.profiler.recording.look import StepsSeen
+from clary.profiler.recording.timeline_thread import Work
 
 KEPT = 300
 SECONDS_BETWEEN_SAMPLES = 0.005

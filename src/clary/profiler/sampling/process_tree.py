@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clary.formats.system_metrics import Metric
-from clary.profiler.proc_files import content_of
+from clary.profiler.sampling.proc_files import content_of
 
 # A process has many threads, of which hardly one begins a process; so often all are asked.
 _SECONDS_BETWEEN_THREADS = 2.0

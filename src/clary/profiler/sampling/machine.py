@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clary.formats.system_metrics import Metric
-from clary.profiler.proc_files import content_of
+from clary.profiler.sampling.proc_files import content_of
 
 _SECTOR_BYTES = 512
 _LOOPBACK = frozenset({"lo", "lo0"})

@@ -14,7 +14,7 @@ from threading import get_ident, main_thread
 from time import perf_counter_ns
 
 from clary.formats.timeline import Mode
-from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.recording.step_recorder import StepRecorder
 
 # Fetched so shortly after another batch that nothing was done with that one.
 AT_ONCE_NS = 1_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.profiler.machine import (
+from clary.profiler.sampling.machine import (
     CoreTimes,
     Machine,
     MachineCounters,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.profiler.process_tree import (
+from clary.profiler.sampling.process_tree import (
     ProcessTree,
     ProcessUse,
     ProcWalk,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
-from clary.profiler.device_times import DeviceTimes
-from clary.profiler.script_steps import ScriptSteps
-from clary.profiler.step_recorder import StepRecorder
+from clary.profiler.recording.device_times import DeviceTimes
+from clary.profiler.recording.step_recorder import StepRecorder
+from clary.profiler.scripts.script_steps import ScriptSteps
 
 
 def recorded(folder):

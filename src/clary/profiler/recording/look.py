@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from clary.profiler.timeline_thread import Work
+from clary.profiler.recording.timeline_thread import Work
 
 
 class StepsSeen(NamedTuple):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import clary
-from clary.profiler.telling import say
+from clary.profiler.recording.telling import say
 
 _SECONDS_TO_END = 10.0
 _OF_PROFILER = "CLARY_PROFILER_"

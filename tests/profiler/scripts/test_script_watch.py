@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
-from clary.profiler import script_watch
-from clary.profiler.script_watch import stop_watching, watch_script
+from clary.profiler.scripts import script_watch
+from clary.profiler.scripts.script_watch import stop_watching, watch_script
 
 PICTURES, BATCH = 24, 4
 BATCHES = PICTURES // BATCH

@@ -2,7 +2,8 @@
 
 Everything that is called here is called by the thread that trains, takes some microseconds, and
 raises nothing: a recorder that fails says so once and lets go. Another thread writes
-(`clary.profiler.timeline_thread`). A fork of the process records nothing of its parent's training.
+(`clary.profiler.recording.timeline_thread`).
+A fork of the process records nothing of its parent's training.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from typing import Any, TypeVar, cast
 from clary.errors import ClaryError
 from clary.formats.profiler_configuration import ProfilerConfiguration
 from clary.formats.timeline import PHASES, Facts, LoadRecord, Mode, Span, SpanKind
-from clary.profiler.chosen_steps import ChosenSteps
-from clary.profiler.clock import Clock
-from clary.profiler.device_times import NO_PHASE, Cuda, Device, DeviceTimes
 from clary.profiler.loads import decode_seconds
+from clary.profiler.recording.chosen_steps import ChosenSteps
+from clary.profiler.recording.clock import Clock
+from clary.profiler.recording.device_times import NO_PHASE, Cuda, Device, DeviceTimes
+from clary.profiler.recording.telling import say
+from clary.profiler.recording.timeline_thread import TimelineThread
 from clary.profiler.steps import MERGED_NS, Step
-from clary.profiler.telling import say
-from clary.profiler.timeline_thread import TimelineThread
 
 _PLACES = {name: place for place, name in enumerate(PHASES)}
 _recorders: weakref.WeakSet[StepRecorder] = weakref.WeakSet()

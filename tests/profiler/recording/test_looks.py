@@ -13,10 +13,10 @@ from torch import nn
 
 from clary.formats.timeline import TimelineWriter
 from clary.formats.timeline.reader import Timeline
-from clary.profiler.functions import CallCounter, StackSampler
-from clary.profiler.look import StepsSeen
-from clary.profiler.operators import OperatorLook
-from clary.profiler.trace_sums import sums_of
+from clary.profiler.recording.functions import CallCounter, StackSampler
+from clary.profiler.recording.look import StepsSeen
+from clary.profiler.recording.operators import OperatorLook
+from clary.profiler.recording.trace_sums import sums_of
 
 STEPS = StepsSeen(3, 4, 1_700_000_000_000_000, 0.5)
 

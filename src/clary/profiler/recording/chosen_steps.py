@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import Mode, Span
-from clary.profiler.clock import Clock
-from clary.profiler.functions import CallCounter, StackSampler
-from clary.profiler.look import Look, StepsSeen
-from clary.profiler.operators import OperatorLook
-from clary.profiler.timeline_thread import TimelineThread
+from clary.profiler.recording.clock import Clock
+from clary.profiler.recording.functions import CallCounter, StackSampler
+from clary.profiler.recording.look import Look, StepsSeen
+from clary.profiler.recording.operators import OperatorLook
+from clary.profiler.recording.timeline_thread import TimelineThread
 
 # What is recorded of a step's inside is kept in memory until the last of them is over.
 MOST_STEPS = 100

@@ -31,25 +31,25 @@ from clary.formats.profiler_configuration import (
     ProfilerConfiguration,
 )
 from clary.formats.timeline import Loading, Mode, SpanKind
-from clary.profiler.loader_watch import (
-    MAIN_PROCESS,
-    LoaderEvents,
-    WorkersLoads,
-    pictures_of,
-    watch_loaders,
-)
-from clary.profiler.patching import Patches
-from clary.profiler.process import (
+from clary.profiler.recording.process import (
     device_name,
     precision_of,
     process_facts,
     started_ns,
     worker_name,
 )
-from clary.profiler.script_steps import ScriptSteps
-from clary.profiler.step_recorder import StepRecorder
-from clary.profiler.telling import say
-from clary.profiler.torch_watch import Call, TorchEvents, watch_torch
+from clary.profiler.recording.step_recorder import StepRecorder
+from clary.profiler.recording.telling import say
+from clary.profiler.scripts.loader_watch import (
+    MAIN_PROCESS,
+    LoaderEvents,
+    WorkersLoads,
+    pictures_of,
+    watch_loaders,
+)
+from clary.profiler.scripts.patching import Patches
+from clary.profiler.scripts.script_steps import ScriptSteps
+from clary.profiler.scripts.torch_watch import Call, TorchEvents, watch_torch
 
 # Set for processes that a loader of this one starts.
 WORKER_VARIABLE = "CLARY_PROFILER_WORKER"

@@ -1,0 +1,1 @@
+"""Steps, phases and looks into chosen steps, written by a thread of their own."""

@@ -1,0 +1,1 @@
+"""The machine and a job's processes, sampled beside the training."""

@@ -1,0 +1,1 @@
+"""Scripts that know nothing of it: where torch is asked, and what a step is."""
