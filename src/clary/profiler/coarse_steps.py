@@ -19,7 +19,7 @@ def coarse_steps(records: Records, most: int) -> Records:
     width = -(-len(records) // most)
     changes = np.flatnonzero(np.diff(records["mode"])) + 1
     firsts = np.union1d(np.arange(0, len(records), width), changes)
-    merged = records[firsts].copy()
+    merged: Records = records[firsts].copy()
     for name in ("merged", "pictures", "seconds"):
         merged[name] = np.add.reduceat(records[name], firsts)
     merged["longest_s"] = np.maximum.reduceat(records["longest_s"], firsts)
