@@ -7,7 +7,9 @@ last one was.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +19,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from clary.errors import ClaryError
+from clary.errors import ClaryError, FormatError, StorageError
 from clary.formats.files import read_json, storage_errors, write_text
 from clary.formats.launch import BASE
+from clary.object_store.errors import InvalidKey
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import split_uri
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
+logger = logging.getLogger(__name__)
+
 # A file that was written to a moment ago, in parts of the period, is likely not finished.
 _SETTLED = 0.2
+# What keeps a file out of S3 keeps every other one out, too.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Synced = dict[str, list[int]]
 
@@ -64,7 +71,12 @@ class Mirrored:
         Raises:
             FormatError: the memory is damaged.
         """
-        return dict(read_json(self.memory)) if self.memory.exists() else {}
+        if not self.memory.exists():
+            return {}
+        content = read_json(self.memory)
+        if not isinstance(content, dict) or not all(map(_is_state, content.values())):
+            raise FormatError(f"{self.memory} does not say which files S3 has")
+        return content
 
     def files(self) -> Iterator[tuple[str, Path, list[int]]]:
         """What there is to upload, with its time and size."""
@@ -112,6 +124,8 @@ class Mirrors:
         # Jobs with nothing to mirror: they are asked for several times a second.
         self._idle: WeakValueDictionary[str, TrainingJobSpec] = WeakValueDictionary()
         self._syncing: dict[str, threading.Lock] = {}
+        # Jobs of which something could not be stored: said once each.
+        self._told: set[str] = set()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -135,7 +149,7 @@ class Mirrors:
         Raises:
             ClaryError: something cannot be stored; the other folders are up to date.
         """
-        failed: ClaryError | None = None
+        failed: Exception | None = None
         with self._lock:
             self._followed.pop(job.name, None)
             syncing = self._syncing.setdefault(job.name, threading.Lock())
@@ -144,10 +158,11 @@ class Mirrors:
                 try:
                     with storage_errors(mirrored.folder):
                         self._sync(mirrored, settled_s=0)
-                except ClaryError as error:
+                except Exception as error:  # noqa: BLE001 - raised when the others are done
                     failed = failed or error
         with self._lock:
             self._syncing.pop(job.name, None)
+            self._told.discard(job.name)
         if failed is not None:
             raise failed
 
@@ -177,13 +192,32 @@ class Mirrors:
             with self._lock:
                 if job.name not in self._followed:
                     return
-            for mirrored in self._folders(job):
-                with suppress(ClaryError, OSError):
-                    self._sync(mirrored, settled_s=self._period_s * _SETTLED)
+            try:
+                for mirrored in self._folders(job):
+                    self._sync_folder(job, mirrored)
+            except Exception:  # noqa: BLE001 - jobs beside this one are stored all the same
+                self._tell_once(job)
+
+    def _sync_folder(self, job: TrainingJobSpec, mirrored: Mirrored) -> None:
+        try:
+            self._sync(mirrored, settled_s=self._period_s * _SETTLED)
+        except Exception:  # noqa: BLE001 - the other folders are stored all the same
+            self._tell_once(job)
+
+    def _tell_once(self, job: TrainingJobSpec) -> None:
+        if job.name not in self._told:
+            self._told.add(job.name)
+            logger.warning("Of %s not all is stored (%s)", job.name, self._name, exc_info=True)
 
     def _sync(self, mirrored: Mirrored, *, settled_s: float) -> None:
+        """Bring S3 up to date with a folder.
+
+        Raises:
+            ClaryError: something cannot be stored: the first that could not; the rest is.
+        """
         bucket, prefix = split_uri(mirrored.uri)
-        before = mirrored.remembered()
+        before = _remembered(mirrored)
+        failed: ClaryError | OSError | None = None
         now = dict(before)
         settled = time.time_ns() - int(settled_s * 1e9)
         found = sorted((state, name, path) for name, path, state in mirrored.files())
@@ -191,8 +225,14 @@ class Mirrors:
             for state, name, path in found:
                 # One that is changing at this moment keeps its former content in S3.
                 if state != before.get(name) and (mirrored.growing or state[0] <= settled):
-                    self._store.put(bucket, prefix + name, path)
-                    now[name] = state
+                    try:
+                        self._store.put(bucket, prefix + name, path)
+                    except (InvalidKey, StorageError, OSError) as error:
+                        if _is_full(error):
+                            raise
+                        failed = failed or error
+                    else:
+                        now[name] = state
             if mirrored.deletes:
                 for name in before.keys() - {name for _, name, _ in found}:
                     self._store.delete(bucket, prefix + name)
@@ -200,6 +240,8 @@ class Mirrors:
         finally:
             if now != before:
                 mirrored.remember(now)
+        if failed is not None:
+            raise failed
 
 
 def folder_inside(job_root: Path, local_path: str | None, default: str, member: str) -> Path:
@@ -227,3 +269,23 @@ def file_state(path: Path) -> list[int]:
     """What tells a file from its earlier versions: its time and its size."""
     about = path.stat()
     return [about.st_mtime_ns, about.st_size]
+
+
+def _remembered(mirrored: Mirrored) -> Synced:
+    """What S3 has, nothing where that is not known: everything is uploaded again."""
+    try:
+        return mirrored.remembered()
+    except FormatError as error:
+        logger.warning("%s: all of %s is stored again", error, mirrored.folder)
+        return {}
+
+
+def _is_state(value: object) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) for one in value)
+    )
+
+
+def _is_full(error: ClaryError | OSError) -> bool:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _FULL

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None], what: str) -> None:
-    """Do a part of the storing; where it fails, the job's log says so.
+    """Do a part of the storing; where it fails, however it does, the job's log says so.
 
     Args:
         job: one that has ended: its log has no other writer any more.
@@ -25,9 +25,11 @@ def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None],
     """
     try:
         store(job)
-    except (ClaryError, OSError) as error:
-        said = f"clary: {what} is not all in S3: {error}"
-        logger.warning("%s: %s", job.name, said)
+    except Exception as error:
+        expected = isinstance(error, (ClaryError, OSError))
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        said = f"clary: {what} is not all in S3: {reason}"
+        logger.warning("%s: %s", job.name, said, exc_info=None if expected else error)
         log = host_log(job.directory.root, FIRST_HOST)
         with suppress(OSError), log.open("ab") as file:
             file.write(encode_events([(int(time.time() * 1000), said)]))
