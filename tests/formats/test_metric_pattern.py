@@ -39,3 +39,5 @@ def test_that_a_log_said_no_finite_number_is_told_apart_from_nothing(
 def test_what_is_no_expression_says_why() -> None:
     with pytest.raises(ValueError, match="missing"):
         compile_pattern("loss=(")
+    with pytest.raises(ValueError, match="nested too deep"):
+        compile_pattern("(" * 5000 + ")" * 5000)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,8 @@ def test_what_the_sdk_sends_is_understood():
         ('{"DurationInSeconds": 2.5}', StepWindow(seconds=2.5)),
         (r'{"StartStep": 7, "NumSteps": 1, "MetricsRegex": "\w+, {2}", }', StepWindow(7, 1)),
         ("{}", None),
+        ("{'StartStep': 5, 'NumSteps': None}", StepWindow(5, 1)),
+        ("""{'StartStep': 5, "MetricsRegex": "it's", 'ProfilerName': 'cprofile'}""", StepWindow(5)),
     ],
 )
 def test_windows_are_parsed_without_evaluating_them(text, window):
@@ -83,7 +87,6 @@ def test_windows_are_parsed_without_evaluating_them(text, window):
         ({"LocalPath": "here"}, {}, "LocalPath is 'here': give the absolute path"),
         ({"CPUProfilingDuration": "3600"}, {}, "of SageMaker Profiler, which is not offered"),
         ({"Local": "x"}, {}, "has the parameter 'Local', which is unknown: choose among"),
-        ({"FileOpenFailThreshold": "none"}, {}, "is 'none': give a number above 0"),
         ({"DetailedProfilingConfig": "import os"}, {}, "is 'import os': give a JSON object"),
         ({"DetailedProfilingConfig": '{"a": {}}'}, {}, "give a JSON object"),
         ({"DetailedProfilingConfig": 5}, {}, "is 5: give a JSON object"),
@@ -117,11 +120,53 @@ def test_windows_are_parsed_without_evaluating_them(text, window):
             {},
             "MetricsRegex of DataloaderProfilingConfig is '(': give a regular expression",
         ),
+        (
+            {"DetailedProfilingConfig": '{"MetricsRegex": "a{99999999999999999999}"}'},
+            {},
+            "is 'a{99999999999999999999}': give a regular expression",
+        ),
+        (
+            {"DetailedProfilingConfig": '{"MetricsRegex": "' + "(" * 5000 + ")" * 5000 + '"}'},
+            {},
+            "give a regular expression",
+        ),
+        (
+            {"localpath": "/a", "LocalPath": "/b"},
+            {},
+            "has LocalPath twice, once as 'LocalPath': give it once",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(parameters, more, said):
     (line,) = problems(parameters, **more)
     assert said in line
+
+
+def test_names_are_those_of_awss_reference_in_any_case():
+    shape = (
+        botocore.session.get_session().get_service_model("sagemaker").shape_for("ProfilerConfig")
+    )
+    told = shape.members["ProfilingParameters"].documentation
+    named = set(re.findall(r"<code>(\w+Config)</code>", told))
+    assert "DataLoaderProfilingConfig" in named
+    window = StepWindow(5, 2)
+    given = {name: window.as_parameter() for name in named}
+    expected = ProfilerConfiguration(operators=window, functions=window, loading=window)
+    assert parse(given) == expected
+    assert parse({name.upper(): text for name, text in given.items()}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HorovodProfilingConfig", '{"StartStep": 1, "Duration": 2}'),
+        ("SMDataParallelProfilingConfig", "?"),
+        ("RotateMaxFileSizeInBytes", "0"),
+        ("FileOpenFailThreshold", "none"),
+    ],
+)
+def test_what_has_no_effect_is_not_judged(name, text):
+    assert parse({name: text}) == ProfilerConfiguration()
 
 
 def test_every_problem_has_a_line():

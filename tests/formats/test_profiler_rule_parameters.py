@@ -80,6 +80,12 @@ def test_the_report_takes_parameters_of_all_rules_in_any_case() -> None:
     assert published.of("Dataloader").published_defaults
 
 
+def test_the_report_takes_what_aws_tells_people_to_give_against_telemetry() -> None:
+    parameters = parse_profiler_parameters("ProfilerReport", {"opt_out_telemetry": "True"})
+    assert isinstance(parameters, ReportParameters)
+    assert "opt_out_telemetry" not in parameters.of("BatchSize").model_dump()
+
+
 def test_what_cannot_be_used_is_told_a_line_each() -> None:
     told = refusal("StepOutlier", stddev="-1", mode="PREDICT", sigma="2")
     assert told.splitlines() == [
@@ -91,6 +97,12 @@ def test_what_cannot_be_used_is_told_a_line_each() -> None:
         "stddev, mode, n_outliers",
     ]
     assert "did you mean StepOutlier_stddev?" in refusal("ProfilerReport", StepOutlier_stdev="3")
+    told = refusal("ProfilerReport", nonsense="1")
+    assert told.startswith(
+        "ProfilerReport has no parameter 'nonsense': it takes scan_interval_us, "
+        "published_defaults, opt_out_telemetry, and <rule>_<parameter> of BatchSize, "
+    )
+    assert len(told) < 400
     assert "must be less than or equal to 100" in refusal("CPUBottleneck", cpu_threshold="101")
     assert "must be a whole number" in refusal("LowGPUUtilization", patience="many")
 

@@ -95,6 +95,7 @@ def test_regular_expressions_are_cut_at_commas_that_are_none_of_theirs(
         ("VanishingGradient", {"treshold": "1"}, "did you mean threshold?"),
         ("DeadRelu", {"threshold_layer": "101"}, "less than or equal to 100"),
         ("DeadRelu", {"tensor_regex": "relu["}, "must be a regular expression"),
+        ("DeadRelu", {"tensor_regex": "a{99999999999999999999}"}, "must be a regular expression"),
         ("TensorVariance", {}, "needs max_threshold, min_threshold or both"),
         ("LossNotDecreasing", {"mode": "PREDICT"}, "mode of LossNotDecreasing is 'PREDICT'"),
         ("Overfitting", {}, "did you mean Overfit?"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from clary.errors import UsageError
+from clary.formats.regular_expression import is_regular_expression
 
 _COMMA = re.compile(r",(?![^{]*\})(?![^\[]*\])(?![^(]*\))")
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
@@ -60,14 +61,6 @@ def expressions(name: str, value: str) -> tuple[str, ...]:
     # A comma within brackets, as in `a{1,2}`, belongs to an expression.
     parts = [part.strip() for part in _COMMA.split(value) if part.strip()]
     for part in parts:
-        if not _compiles(part):
+        if not is_regular_expression(part):
             raise UsageError(f"{name} is {part!r}, which is no regular expression: correct it")
     return tuple(parts)
-
-
-def _compiles(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True

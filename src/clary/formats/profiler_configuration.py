@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from clary.errors import FormatError, UsageError
 from clary.formats.files import read_json
+from clary.formats.regular_expression import is_regular_expression
 
 CONFIGURATION_VARIABLE = "CLARY_PROFILER_CONFIG"
 FOLDER_VARIABLE = "CLARY_PROFILER_FOLDER"
@@ -27,11 +28,16 @@ FunctionsBy = Literal["cprofile", "sampling"]
 _OPERATORS = "DetailedProfilingConfig"
 _FUNCTIONS = "PythonProfilingConfig"
 _LOADING = "DataloaderProfilingConfig"
-# The SDK sends them with every FrameworkProfile; what they watch does not exist here.
-_WITHOUT_EFFECT = ("HorovodProfilingConfig", "SMDataParallelProfilingConfig")
-_FILES = ("RotateMaxFileSizeInBytes", "RotateFileCloseIntervalInSeconds", "FileOpenFailThreshold")
-_WINDOWS = (_OPERATORS, _FUNCTIONS, _LOADING, *_WITHOUT_EFFECT)
-_KNOWN = ("LocalPath", *_WINDOWS, *_FILES)
+# The SDK sends them with every FrameworkProfile; what they say of does not exist here.
+_WITHOUT_EFFECT = (
+    "HorovodProfilingConfig",
+    "SMDataParallelProfilingConfig",
+    "RotateMaxFileSizeInBytes",
+    "RotateFileCloseIntervalInSeconds",
+    "FileOpenFailThreshold",
+)
+_WINDOWS = (_OPERATORS, _FUNCTIONS, _LOADING)
+_KNOWN = {name.lower(): name for name in ("LocalPath", *_WINDOWS, *_WITHOUT_EFFECT)}
 _DEEP = ("CPUProfilingDuration", "SMPFileRotationSecs")
 _TIMERS = ("total_time", "cpu_time", "off_cpu_time", "default")
 _PROFILERS: dict[str, FunctionsBy] = {
@@ -151,7 +157,7 @@ class ProfilerConfiguration:
         given = content.get("ProfilingParameters") or {}
         if not isinstance(given, Mapping):
             raise UsageError(f"ProfilingParameters is {given!r}: give an object of texts")
-        reading.check_names(given)
+        given = reading.by_name(given)
         windows = {name: reading.window(name, given.get(name)) for name in _WINDOWS}
         functions = windows[_FUNCTIONS]
         configuration = cls(
@@ -163,8 +169,6 @@ class ProfilerConfiguration:
             loading=windows[_LOADING],
             folder=reading.folder(given.get("LocalPath")),
         )
-        for name in _FILES:
-            reading.file_bound(name, given.get(name))
         if reading.problems:
             raise UsageError("\n".join(reading.problems))
         return configuration
@@ -195,18 +199,29 @@ class _Reading:
         self.problems: list[str] = []
         self.functions_by: FunctionsBy = "cprofile"
 
-    def check_names(self, given: Mapping[str, Any]) -> None:
-        for name in given:
-            if name in _DEEP:
+    def by_name(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters by our names; AWS writes them in more than one case, and reads any."""
+        found: dict[str, Any] = {}
+        for spelled, value in given.items():
+            name = _KNOWN.get(str(spelled).lower())
+            if spelled in _DEEP:
                 self.problems.append(
-                    f"ProfilingParameters has {name}, of SageMaker Profiler, which is not offered: "
-                    "give framework_profile_params=FrameworkProfile(…) in place of profile_params"
+                    f"ProfilingParameters has {spelled}, of SageMaker Profiler, which is not "
+                    "offered: give framework_profile_params=FrameworkProfile(…) in place of "
+                    "profile_params"
                 )
-            elif name not in _KNOWN:
+            elif name is None:
                 self.problems.append(
-                    f"ProfilingParameters has the parameter {name!r}, which is unknown: choose "
-                    f"among {', '.join(_KNOWN)}"
+                    f"ProfilingParameters has the parameter {spelled!r}, which is unknown: choose "
+                    f"among {', '.join(_KNOWN.values())}"
                 )
+            elif name in found:
+                self.problems.append(
+                    f"ProfilingParameters has {name} twice, once as {spelled!r}: give it once"
+                )
+            else:
+                found[name] = value
+        return found
 
     def flag(self, name: str, value: Any) -> bool:
         if value is None or isinstance(value, bool):
@@ -236,10 +251,6 @@ class _Reading:
             return None
         return Path(value)
 
-    def file_bound(self, name: str, value: Any) -> None:
-        if value is not None:
-            self._number(name, value, float, "a number above 0", lambda number: number > 0)
-
     def window(self, name: str, text: Any) -> StepWindow | None:
         if text is None:
             return None
@@ -264,9 +275,7 @@ class _Reading:
 
     def _check_texts(self, name: str, known: Mapping[str, Any]) -> None:
         pattern = known.get("MetricsRegex", ".*")
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError):
+        if not is_regular_expression(pattern):
             self.problems.append(
                 f"MetricsRegex of {name} is {pattern!r}: give a regular expression, such as .*"
             )
@@ -325,7 +334,7 @@ class _Reading:
             number = kind(value)
             if isinstance(value, bool) or not holds(number):
                 raise ValueError
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             self.problems.append(f"{name} is {value!r}: give {bound}")
             return None
         return number
@@ -339,8 +348,9 @@ def _whole(value: Any) -> int:
 
 
 _ENTRY = re.compile(
-    r"""\s*"(?P<key>[^"]*)"\s*:\s*
-    (?:"(?P<text>[^"]*)"|(?P<word>[^\s,"{}\[\]:]+))\s*(?:,|$)""",
+    r"""\s*(?P<quote>["'])(?P<key>[^"']*)(?P=quote)\s*:\s*
+    (?:(?P<mark>["'])(?P<text>(?:(?!(?P=mark))[\s\S])*)(?P=mark)|(?P<word>[^\s,"'{}\[\]:]+))
+    \s*(?:,|$)""",
     re.VERBOSE,
 )
 _WORDS = {"null": None, "none": None, "true": True, "false": False}
@@ -348,6 +358,8 @@ _WORDS = {"null": None, "none": None, "true": True, "false": False}
 
 def _entries(text: Any) -> dict[str, Any]:
     """A flat object as the SDK writes it: like JSON, with a comma at its end and bare backslashes.
+
+    Or as Python prints one, in single quotes.
 
     Raises:
         ValueError: it is something else.

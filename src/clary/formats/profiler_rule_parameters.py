@@ -172,6 +172,16 @@ _FIELDS_OF_THE_REPORT = {
 class ReportParameters(ProfilerParameters):
     """Of rule ProfilerReport: those of all other rules, as `<rule>_<parameter>`."""
 
+    opt_out_telemetry: bool = Field(
+        False, description="whether AWS is not to hear of the report; Clary tells nobody anything"
+    )
+
+    @classmethod
+    def names_in_words(cls) -> str:
+        """Its own, and how those of the rules are called: there are some sixty of them."""
+        own = ", ".join(ReportParameters.model_fields)
+        return f"{own}, and <rule>_<parameter> of {', '.join(REPORTED_RULES)}"
+
     def of(self, rule: str) -> ProfilerParameters:
         """Those of one of the rules."""
         prefix = f"{rule}_"

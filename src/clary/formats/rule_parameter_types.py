@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from clary.errors import UsageError
+from clary.formats.regular_expression import is_regular_expression
 
 _EXPECTED = {
     "int_parsing": "be a whole number",
@@ -43,20 +44,12 @@ def _patterns(value: Any) -> Any:
     # Not the comma of a repetition such as {1,3}.
     pieces = (piece.strip() for piece in re.split(r",(?!\d*\})", text))
     parts = tuple(piece for piece in pieces if piece)
-    return parts if all(_compiles(part) for part in parts) else (text,)
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True
+    return parts if all(is_regular_expression(part) for part in parts) else (text,)
 
 
 def _check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     for pattern in patterns:
-        if not _compiles(pattern):
+        if not is_regular_expression(pattern):
             raise ValueError("be a regular expression, or several with commas between them")
     return patterns
 
@@ -101,6 +94,11 @@ class ParsedParameters(BaseModel):
             lines = (_sentence(cls, rule, problem) for problem in error.errors())
             raise UsageError("\n".join(dict.fromkeys(lines))) from error
 
+    @classmethod
+    def names_in_words(cls) -> str:
+        """What there is to give, for a sentence."""
+        return ", ".join(cls.model_fields)
+
     def given(self) -> dict[str, str]:
         """What was given, as `parse` reads it."""
         return {name: _text(getattr(self, name)) for name in sorted(self.model_fields_set)}
@@ -132,7 +130,7 @@ def _sentence(model: type[ParsedParameters], rule: str, problem: Any) -> str:
         return str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, model.model_fields, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(model.model_fields)}"
+        hint = f"did you mean {near[0]}?" if near else f"it takes {model.names_in_words()}"
         return f"{rule} has no parameter {name!r}: {hint}"
     reason = _EXPECTED.get(problem["type"]) or str(problem["msg"]).removeprefix(
         "Value error, "
