@@ -211,6 +211,8 @@ def test_a_training_ends_with_what_holds_it_back() -> None:
         "          loop would be about 1.9 × as fast.\n"
         "see       clary profile photos-1\n"
     )
+    cut = said(RuleEvaluation("ProfilerReport", "IssuesFound", details.splitlines()[0]))
+    assert cut.startswith("time      its judge was interrupted")
     wide = said(RuleEvaluation("ProfilerReport", "IssuesFound", details), 300).splitlines()
     assert max(map(len, wide)) <= 100
 

@@ -64,6 +64,8 @@ def test_a_folder_of_a_command_is_a_profile(settings: Settings, tmp_path: Path) 
 def test_what_is_not_there_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no job in .* yet"):
         find_profile("latest", settings)
+    with pytest.raises(UsageError, match="job nonsense, nor any other, in"):
+        find_profile("nonsense", settings)
     JobDirectory(settings.jobs_dir / "photos-1").create()
     JobDirectory(settings.jobs_dir / "photos-1").write_inputs({}, {})
     with pytest.raises(UsageError, match="photos-1 was not profiled: `clary train` does it unless"):
@@ -74,6 +76,9 @@ def test_what_is_not_there_is_one_sentence(settings: Settings, tmp_path: Path) -
         find_profile("runs/1", settings)
     with pytest.raises(DataError, match="holds nothing that a profiler recorded"):
         find_profile(str(tmp_path), settings)
+    (tmp_path / "base.py").write_text("")
+    with pytest.raises(DataError, match=r"base\.py is a file: give a job's name, or the folder"):
+        find_profile(str(tmp_path / "base.py"), settings)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from clary.sdk.rule_evaluations import RuleEvaluation
 
 _MARGIN = 10
 _MOST_WIDTH = 100
+_SENTENCES = 3
+"""Of a verdict."""
 
 
 def where_time_went(rules: Sequence[RuleEvaluation]) -> str | None:
@@ -28,6 +30,8 @@ def where_time_went(rules: Sequence[RuleEvaluation]) -> str | None:
         return None
     lines = [line for line in report.details.splitlines() if line.strip()]
     if report.status in {"IssuesFound", "NoIssuesFound"}:
+        if len(lines) < _SENTENCES:
+            return "its judge was interrupted before it had written its verdict"
         # Of the verdict's three sentences, which come last, the first says what was trained and how
         # fast: that is known already.
         return " ".join(lines[-2:])

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.errors import DataError
+from clary.errors import DataError, UsageError
 from clary.jobs.program import ProgramParser, run_program
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     """Show a summary, and write the page; returns 0.
 
     Raises:
-        ClaryError: a folder holds nothing that was recorded, or a file cannot be written.
+        ClaryError: options exclude each other, a folder holds nothing that was recorded, or a
+            file cannot be written.
     """
     options = _parse(arguments)
     from rich.console import Console
@@ -80,6 +81,9 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     options = parser.parse_args(arguments)
     if options.no_page and (options.open or options.output):
         parser.error("--no-page excludes --open and --output")
+    for option, target in (("--output", options.output), ("--trace", options.trace)):
+        if target is not None and target.is_dir():
+            raise UsageError(f"{option} is {target}, a folder: give the file to write")
     return options
 
 

@@ -33,28 +33,37 @@ def find_jobs(settings: Settings) -> list[JobDirectory]:
     return [directory for _, directory in sorted(found, key=lambda job: (job[0], job[1].root))]
 
 
-def resolve_job(text: str, settings: Settings) -> JobDirectory:
+def resolve_job(text: str, settings: Settings, *, instead: str = "") -> JobDirectory:
     """The directory of a job.
 
     Args:
         text: a job's name, its folder, or `latest`.
         settings: whose home is searched.
+        instead: what may be given in place of a job, for the sentence about one that is not there.
 
     Raises:
         UsageError: there is no such job; the nearest name is given.
     """
     job = _job(text, settings)
     if job is None:
-        raise UsageError(no_such_job(text, settings))
+        raise UsageError(no_such_job(text, settings, instead=instead))
     return job
 
 
-def no_such_job(text: str, settings: Settings) -> str:
-    """The sentence about a job that is not there; the nearest name is given."""
+def no_such_job(text: str, settings: Settings, *, instead: str = "") -> str:
+    """The sentence about a job that is not there; the nearest name is given.
+
+    Args:
+        text: what a person has typed.
+        settings: whose home was searched.
+        instead: what may be given in place of a job, such as `the folder of a model`.
+    """
     names = [directory.root.name for directory in find_jobs(settings)]
-    if text == LATEST or not names:
-        return f"there is no job in {settings.jobs_dir} yet: run `clary train` first"
-    return f"there is no job {text}: {_nearest(text, names, 'see `clary jobs`')}"
+    other = f", or give {instead}" if instead else ""
+    if not names or text == LATEST:
+        which = "" if text == LATEST else f" {text}, nor any other,"
+        return f"there is no job{which} in {settings.jobs_dir} yet: run `clary train` first{other}"
+    return f"there is no job {text}: {_nearest(text, names, f'see `clary jobs`{other}')}"
 
 
 def resolve_model(text: str, settings: Settings) -> Path:

@@ -30,6 +30,7 @@ PAGE_FILE = "profile.html"
 _STORED = "profiler-output"
 _PARTS = ("system", "timeline")
 _WANTED = {*_PARTS, "framework"}
+_FOLDER = "the folder that `clary exec --profile` named"
 _NODE = re.compile(r"(algo-\d+)")
 
 
@@ -66,13 +67,14 @@ def find_profile(text: str, settings: Settings) -> ProfilePlace:
             return ProfilePlace(folder.resolve().name, (folder,))
         if not JobDirectory(folder).config.is_dir():
             raise DataError(
-                f"{text} holds nothing that a profiler recorded: give a job's name, or the folder "
-                "that `clary exec --profile` named"
+                f"{text} holds nothing that a profiler recorded: give a job's name, or {_FOLDER}"
             )
         return _of_directory(folder.absolute())
+    if folder.is_file():
+        raise DataError(f"{text} is a file: give a job's name, or {_FOLDER}")
     if "/" in text:
-        raise DataError(f"there is no folder {text}: give a job's name, or a profiler's folder")
-    return _of_directory(resolve_job(text, settings).root)
+        raise DataError(f"there is no folder {text}: give a job's name, or {_FOLDER}")
+    return _of_directory(resolve_job(text, settings, instead=_FOLDER).root)
 
 
 def fetch_profile(session: Session, uri: str, scratch: Path) -> ProfilePlace:
