@@ -11,7 +11,14 @@ import pytest
 from clary.errors import DataError, FormatError, UsageError
 from clary.jobs.profile import main
 from tests.jobs.pages.page_reader import Page
-from tests.profiler.made_profiles import START_S, everything, often_saved, slow_loading, well_built
+from tests.profiler.made_profiles import (
+    START_S,
+    MadeJob,
+    everything,
+    often_saved,
+    slow_loading,
+    well_built,
+)
 
 
 def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +54,29 @@ def test_the_parts_of_a_bar_differ_without_colours_and_without_unicode(tmp_path:
     assert len(set(bar.split()[2])) >= 4
     assert ended.stdout.isascii()
     assert not (tmp_path / "profile.html").exists()
+
+
+def test_a_program_that_trains_nothing_was_running(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = MadeJob(tmp_path / "job")
+    job.pass_time(5.0)
+    job.sample()
+    (tmp_path / "job" / "timeline" / "worker_0" / "facts.json").unlink()
+    assert main([str(tmp_path / "job"), "--no-page", "--ended", str(START_S + 5)]) == 0
+    said = capsys.readouterr().out
+    assert "running 5.0 s 100 %" in said
+    assert "initialization" not in said
+
+
+def test_what_no_rule_stands_for_is_said_beside_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    often_saved(tmp_path / "job")
+    assert main([str(tmp_path / "job"), "--no-page"]) == 0
+    said = capsys.readouterr().out
+    assert "as fast is within reach" in said
+    assert "rules: none fired; what the verdict names is judged by none" in said
 
 
 def test_two_jobs_are_compared(tmp_path: Path) -> None:
@@ -97,6 +127,8 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(tmp_path: Path) -> None:
         main([str(tmp_path / "damaged")])
     with pytest.raises(UsageError, match="--no-page excludes"):
         main([str(tmp_path / "empty"), "--no-page", "--open"])
+    with pytest.raises(UsageError, match=r"--trace is .*, a folder: give the file to write"):
+        main([str(tmp_path / "empty"), "--trace", str(tmp_path)])
     ended = run(tmp_path / "empty")
     assert ended.returncode != 0
     assert ended.stdout == ""

@@ -18,7 +18,7 @@ from clary.jobs.profile_report.comparison import Comparison, Row, compare
 from clary.jobs.profile_report.job_bar import job_bar
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import Resource, resources
-from clary.jobs.profile_report.rules_table import rule_rows
+from clary.jobs.profile_report.rules_table import rule_rows, untold_findings
 from clary.jobs.profile_report.step_bar import step_bar
 from clary.jobs.profile_report.verdict import advice, headline
 from clary.jobs.profile_report.words import PART_WORDS
@@ -34,7 +34,7 @@ _STYLES = {
     "data": "red", "transfer": "yellow", "forward": "cyan", "backward": "blue",
     "optimizer": "magenta", "other": "bright_black",
     "initialization": "bright_black", "training": "cyan", "evaluation": "magenta",
-    "checkpoint": "red", "features": "green", "finalization": "bright_black",
+    "checkpoint": "red", "features": "green", "finalization": "bright_black", "running": "cyan",
 }  # fmt: skip
 _FULL = "█"
 _SHADES = "█▒▓░▚▞"
@@ -147,12 +147,12 @@ def _headline(material: Material) -> Text:
     head = headline(material)
     text = Text(head.text, "bold green" if head.healthy else "bold yellow")
     if head.gain:
-        text.append(f": {times(head.gain)} faster is within reach", "bold cyan")
+        text.append(f": {times(head.gain)} as fast is within reach", "bold cyan")
     return text
 
 
 def _bars(material: Material) -> Iterator[Bar]:
-    job, step = job_bar(material), step_bar(material.breakdown)
+    job, step = job_bar(material), step_bar(material.profile)
     if job is not None and job.parts:
         slices = []
         for part in job.parts:
@@ -242,7 +242,7 @@ def _advice(material: Material, width: int) -> Iterator[Text]:
     if not told:
         return
     yield Text("what to change", "bold")
-    gains = [f"{times(one.gain)} faster" if one.gain else "" for one in told]
+    gains = [f"{times(one.gain)} as fast" if one.gain else "" for one in told]
     left = max(len(gain) for gain in gains)
     for one, gain in zip(told, gains, strict=True):
         room = max(width - left - 4, 20)
@@ -258,7 +258,11 @@ def _advice(material: Material, width: int) -> Iterator[Text]:
 def _rules(material: Material, width: int) -> Iterator[Text]:
     rows = rule_rows(material)
     fired = [row.name for row in rows if row.triggered]
-    said = f"{len(fired)} of {len(rows)} fired: {', '.join(fired)}" if fired else "none fired"
+    if fired:
+        said = f"{len(fired)} of {len(rows)} fired: {', '.join(fired)}"
+    else:
+        untold = untold_findings(material)
+        said = "none fired; what the verdict names is judged by none" if untold else "none fired"
     for number, line in enumerate(_lines(said, width - 7)):
         yield Text.assemble(("rules: " if not number else " " * 7, "bold"), line)
     told = {one.rule for one in material.diagnoses}

@@ -12,11 +12,13 @@ from clary.formats.timeline import Mode, StepRecord, TimelineWriter
 from clary.jobs.profile_report import write_page
 from clary.jobs.profile_report.material import Material, gather
 from clary.jobs.profile_report.page import draw, render
+from clary.jobs.profile_report.verdict import headline
+from clary.profiler.diagnosis import Diagnosis
 from clary.profiler.profile import Host, JobTimes, Profile
 from clary.profiler.rules import BUILT_IN
 from clary.profiler.rules.rule import Judgement, Moment
 from tests.jobs.pages.page_reader import Page
-from tests.profiler.made_profiles import MADE, START_S, MadeJob, everything, slow_loading
+from tests.profiler.made_profiles import MADE, START_S, MadeJob, everything, leaking, slow_loading
 
 SECTIONS = {
     "verdict", "time", "step", "steps", "machine", "loading", "memory", "operators", "functions",
@@ -147,7 +149,36 @@ def test_the_headline_names_the_cause_and_what_is_within_reach(tmp_path: Path) -
     assert re.fullmatch(r"6\d\u202f% of the training waits for data|5\d.*", head.text)
     assert head.gain is not None
     assert head.gain > 1.3
-    assert "faster is within reach" in page_of(material).text
+    assert "as fast is within reach" in page_of(material).text
+
+
+def test_idle_cores_are_no_idle_accelerator(tmp_path: Path) -> None:
+    idle = Diagnosis("device_idle", "the job keeps few cores busy", "take more", 0.8)
+    material = judged(MADE["well_built"](tmp_path / "cpu"))
+    assert "The cores are idle for 80" in headline(replace(material, diagnoses=(idle,))).text
+    material = judged(MADE["idle_gpu"](tmp_path / "gpu"))
+    assert "The accelerator is idle" in headline(replace(material, diagnoses=(idle,))).text
+
+
+def test_the_bar_leaves_out_a_first_step_that_warms_up(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    job.train(1, forward=20.0)
+    job.train(9)
+    material = judged(job.end())
+    bar = draw(material).step
+    assert bar is not None
+    assert bar.steps == 9
+    assert bar.seconds < 2 * material.breakdown.step_s
+    assert "9 steps, without the first" in page_of(material).text
+
+
+@pytest.mark.parametrize("bytes_s", [0.0, 8e6])
+def test_memory_grows_where_the_verdict_says_so(tmp_path: Path, bytes_s: float) -> None:
+    material = judged(leaking(tmp_path, bytes_s=bytes_s))
+    rows = {row.label: row.growth for row in draw(material).memory}
+    told = any(one.cause == "memory_leak" for one in material.diagnoses)
+    grows = [text for text in rows.values() if text is not None and text.startswith("+")]
+    assert bool(grows) == told == bool(bytes_s), rows
 
 
 def test_a_job_is_called_healthy_only_where_enough_of_it_was_seen(tmp_path: Path) -> None:

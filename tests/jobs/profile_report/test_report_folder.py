@@ -10,10 +10,11 @@ from clary.formats.profiler_rule_parameters import REPORTED_RULES
 from clary.jobs.profile_report import write_profile_report
 from clary.jobs.profile_report.rule_files import plain
 from clary.profiler.rules import BUILT_IN
-from clary.profiler.rules.rule import Judgement
+from clary.profiler.rules.rule import Judgement, Moment
 from tests.jobs.profile_report.test_page import judged
-from tests.profiler.made_profiles import MADE, everything, slow_loading
+from tests.profiler.made_profiles import MADE, START_S, everything, slow_loading
 
+END = Moment(START_S + 3600, ended=True)
 KEYS = {"RuleTriggered", "Violations", "Datapoints", "RuleParameters", "Details"}
 
 
@@ -58,6 +59,18 @@ def test_a_rule_s_file_holds_what_it_was_judged_by(tmp_path: Path) -> None:
     assert held["Details"] == {"share": None}
     other = strict(tmp_path / "out" / "profiler-reports" / "BatchSize.json")
     assert (other["RuleTriggered"], other["Datapoints"]) == (0, 0)
+
+
+def test_what_no_rule_could_fire_for_stands_in_the_overview(tmp_path: Path) -> None:
+    profile = MADE["often_saved"](tmp_path / "profiler")
+    judgements = {name: kind().judge(profile, END) for name, kind in BUILT_IN.items()}
+    write_profile_report(profile, tmp_path / "out", judgements)
+    held = strict(tmp_path / "out" / "profiler-reports" / "OverallFrameworkMetrics.json")
+    (found,) = held["Findings"]  # type: ignore[misc]
+    assert "checkpoint" in found["message"]
+    assert judgements["OverallFrameworkMetrics"].findings == ()
+    page = (tmp_path / "out" / "profiler-report.html").read_text()
+    assert "what the verdict names is judged by none of them" in page
 
 
 def test_what_the_page_draws_stands_in_the_files(tmp_path: Path) -> None:

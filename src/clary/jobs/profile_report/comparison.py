@@ -117,7 +117,7 @@ def _phase_seconds(one: Material) -> dict[str, float]:
 
 def _sides(first: Material, second: Material) -> tuple[Side, Side]:
     jobs = [one.breakdown.job_s for one in (first, second)]
-    steps = [step_bar(one.breakdown) for one in (first, second)]
+    steps = [step_bar(one.profile) for one in (first, second)]
     longest_job = max(*jobs, 1e-9)
     longest_step = max(*(0.0 if one is None else one.seconds for one in steps), 1e-9)
     made = []
@@ -167,10 +167,10 @@ def _rows(first: Material, second: Material) -> Iterator[Row]:
 
 
 def _of_step(key: str, material: Material) -> float | None:
-    broken = material.breakdown
-    if not broken.steps or key not in broken.phases_s:
+    step = step_bar(material.profile)
+    if step is None or key not in material.breakdown.phases_s:
         return None
-    return broken.phases_s[key] / broken.steps
+    return next((one.seconds for one in step.phases if one.key == key), 0.0)
 
 
 def _row(

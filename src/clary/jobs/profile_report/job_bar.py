@@ -62,7 +62,7 @@ def job_bar(material: Material) -> JobBar | None:
     done = begun + broken.loop_s
     ground = []
     for kind, start, end in (
-        ("initialization", window.start_s, begun),
+        (_beginning(material), window.start_s, begun),
         ("training", begun, done),
         ("finalization", done, max(done, window.end_s)),
     ):
@@ -76,6 +76,12 @@ def job_bar(material: Material) -> JobBar | None:
         if held[kind]
     ]
     return JobBar(tuple(ground), tuple(within), _parts(material, held))
+
+
+def _beginning(material: Material) -> str:
+    """What came before the first step: all of a program that takes none is no initialization."""
+    trains = material.profile.facts is not None and not material.over
+    return "initialization" if material.breakdown.loop_s or trains else "running"
 
 
 def stretches(profile: Profile) -> dict[str, list[Stretch]]:
@@ -125,7 +131,7 @@ def _parts(material: Material, held: dict[str, list[Stretch]]) -> tuple[Part, ..
     whole = max(broken.job_s, 1e-9)
     beside = broken.evaluation_s + broken.checkpoint_s + broken.features_s
     rows: Sequence[tuple[str, float, int | None]] = (
-        ("initialization", broken.initialization_s, None),
+        (_beginning(material), broken.initialization_s, None),
         ("features", broken.features_s, len(held["features"])),
         ("training", max(broken.loop_s - beside, 0.0), None),
         ("evaluation", broken.evaluation_s, len(held["evaluation"])),

@@ -30,6 +30,8 @@ def _times(material: Material) -> Iterator[Row]:
     yield "began", _moment(material.started_s)
     yield ("ended", _moment(material.ended_s)) if material.over else ("so far", "still running")
     yield "took", duration(material.seconds)
+    if not broken.loop_s:
+        return
     for name, seconds in (
         ("initialization", broken.initialization_s),
         ("training loop", broken.loop_s),

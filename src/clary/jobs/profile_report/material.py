@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clary.formats.profiler_rule_parameters import ProfilerParameters
 from clary.profiler.breakdown import Breakdown, break_down
 from clary.profiler.diagnosis import Diagnosis, diagnose, verdict
 from clary.profiler.profile import Profile
+from clary.profiler.rules.judging import of_diagnoses
 from clary.profiler.rules.rule import Judgement
+
+TELLS_THE_REST = "OverallFrameworkMetrics"
+"""In its name is told what is found without a rule of SageMaker's that could fire for it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,16 @@ def gather(
         breakdown=broken,
         diagnoses=diagnose(profile),
         sentences=tuple(verdict(profile)),
-        judgements=dict(judgements),
+        judgements=_with_the_rest(profile, judgements),
         parameters=dict(parameters or {}),
     )
+
+
+def _with_the_rest(
+    profile: Profile, judgements: Mapping[str, Judgement]
+) -> Mapping[str, Judgement]:
+    told = judgements.get(TELLS_THE_REST)
+    if told is None:
+        return dict(judgements)
+    found = (*told.findings, *of_diagnoses(profile, TELLS_THE_REST))
+    return {**judgements, TELLS_THE_REST: replace(told, findings=found)}

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from clary.jobs.profile_report.envelopes import Floats
 from clary.jobs.profile_report.resources import Resource
+from clary.profiler.memory_growth import growth
+from clary.profiler.readings import Samples
+from clary.profiler.wording import number
 
-# The beginning of a job takes memory in any case.
-_WARM_UP = 0.3
+# What is known after fewer samples is too little.
 _LEAST_SAMPLES = 20
-# Less than this part of it a minute is none.
-_NOTHING = 0.005
+# Of a memory that is measured in percent; less a minute is none.
+_LEAST_POINTS = 0.1
 
 
 @dataclass(frozen=True)
 class MemoryRow:
     """A memory of a host; `growth` is a minute's, after the warm-up; None where too little is
-    known, and of the machine, where others live too.
+    known, and of the machine, where others live too. It is judged as the verdict judges it.
     """
 
     host: str
@@ -39,33 +38,24 @@ def memory_rows(measured: Sequence[Resource]) -> tuple[MemoryRow, ...]:
     )
 
 
-def growth_per_minute(times_s: Floats, values: Floats) -> float | None:
-    """By how much a series grows a minute after its first third: the median of the slopes between
-    its medians in eight parts (Theil and Sen's estimate, which no single jump moves).
-    """
-    kept = times_s >= times_s[0] + _WARM_UP * (times_s[-1] - times_s[0])
-    times, held = times_s[kept], values[kept]
-    if len(held) < _LEAST_SAMPLES or times[-1] <= times[0]:
+def _growth(one: Resource) -> str | None:
+    if one.key == "memory" or len(one.values) < _LEAST_SAMPLES:
         return None
-    at = np.array([np.median(part) for part in np.array_split(times, 8)])
-    level = np.array([np.median(part) for part in np.array_split(held, 8)])
-    first, second = np.triu_indices(8, 1)
-    return float(np.median((level[second] - level[first]) / (at[second] - at[first]))) * 60.0
-
-
-def _growth(one: Resource, growth: float) -> str:
-    if abs(growth) < _NOTHING * float(np.median(one.values)):
+    found = growth(Samples(one.times_s, one.values))
+    if found is None:
         return "none"
-    return f"{'+' if growth > 0 else '−'}{one.text(abs(growth))}"
+    a_minute = 60.0 * found.per_s
+    if one.unit == "percent":
+        return f"+{number(a_minute)} points" if a_minute >= _LEAST_POINTS else "none"
+    return f"+{one.text(a_minute)}"
 
 
 def _row(one: Resource) -> MemoryRow:
-    growth = growth_per_minute(one.times_s, one.values)
     return MemoryRow(
         host=one.host,
         label=one.label,
         begin=one.text(float(one.values[0])),
         peak=one.text(float(one.values.max())),
         end=one.text(float(one.values[-1])),
-        growth=None if growth is None or one.key == "memory" else _growth(one, growth),
+        growth=_growth(one),
     )

@@ -33,7 +33,7 @@ from clary.jobs.profile_report.operators import (
     operator_tables,
 )
 from clary.jobs.profile_report.resources import QUANTILES, Resource, resources
-from clary.jobs.profile_report.rules_table import RuleRow, findings, rule_rows
+from clary.jobs.profile_report.rules_table import RuleRow, findings, rule_rows, untold_findings
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
 from clary.jobs.profile_report.step_lane import step_lane
 from clary.jobs.profile_report.step_lengths import (
@@ -121,7 +121,7 @@ def draw(material: Material) -> Drawn:
         cores=tuple(one for one in pictures[:MOST_HOSTS] if one is not None),
         resources=measured,
         usage=usage_rows(measured),
-        step=step_bar(material.breakdown),
+        step=step_bar(profile),
         step_rows=step_rows(material),
         histograms=step_histograms(material),
         outliers=outliers(material),
@@ -149,6 +149,7 @@ def render(material: Material, drawn: Drawn, compared: Comparison | None = None)
         "drawn": drawn,
         "quantiles": [name for name, _ in QUANTILES],
         "compared": compared,
+        "untold": untold_findings(material),
         "part_words": PART_WORDS,
         "phase_words": PHASE_WORDS,
     }

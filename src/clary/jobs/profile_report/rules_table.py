@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clary.formats.findings import Finding
 from clary.formats.profiler_rule_parameters import REPORTED_RULES
-from clary.jobs.profile_report.material import Material
+from clary.jobs.profile_report.material import TELLS_THE_REST, Material
 from clary.jobs.profile_report.rule_files import rule_parameters
 from clary.profiler.rules import BUILT_IN
 
@@ -46,6 +46,12 @@ def rule_rows(material: Material) -> tuple[RuleRow, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda row: (-row.triggered, row.name)))
+
+
+def untold_findings(material: Material) -> tuple[Finding, ...]:
+    """What the verdict names and none of SageMaker's rules could fire for."""
+    told = material.judgements.get(TELLS_THE_REST)
+    return () if told is None else tuple(one for one in told.findings if one.kind == "issue")
 
 
 def findings(material: Material) -> tuple[Finding, ...]:

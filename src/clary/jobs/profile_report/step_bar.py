@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clary.formats.timeline import PHASES
 from clary.jobs.profile_report.words import PHASE_MEANINGS, PHASE_WORDS
-from clary.profiler.breakdown import Breakdown
+from clary.profiler.breakdown import OTHER
+from clary.profiler.causes.situation import situation_of
+from clary.profiler.profile import Profile
 
 # What is less of a step is not measurable.
 _LEAST = 1e-4
@@ -26,10 +29,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class StepBar:
-    """`seconds` is the mean of a step."""
+    """`seconds` is the mean of so many `steps`."""
 
     phases: tuple[Phase, ...]
     seconds: float
+    steps: int
 
     @property
     def on_device(self) -> bool:
@@ -37,20 +41,29 @@ class StepBar:
         return any(one.device_s is not None for one in self.phases)
 
 
-def step_bar(broken: Breakdown) -> StepBar | None:
-    """The bar of a job's training steps; None where there were none, or no phase was measured."""
-    if not broken.steps:
+def step_bar(profile: Profile) -> StepBar | None:
+    """The bar of a job's training steps; None where there were none, or no phase was measured.
+
+    As in the verdict, the first record is left out where there are others: it warms up.
+    """
+    taken = situation_of(profile).steady
+    if not taken.steps:
         return None
-    parts = {key: broken.phases_s.get(key, 0.0) for key in PHASE_WORDS}
+    parts = dict.fromkeys(PHASE_WORDS, 0.0)
+    parts |= dict(zip(PHASES, taken.phases_s.sum(axis=0).tolist(), strict=True))
+    parts[OTHER] = float(taken.own_s.sum())
+    device_s = dict(zip(PHASES, taken.device_s.sum(axis=0).tolist(), strict=True))
+    measured = dict(zip(PHASES, taken.on_device, strict=True))
+    device_s = {key: seconds for key, seconds in device_s.items() if measured[key]}
     total = sum(parts.values())
     if total <= 0:
         return None
     phases = tuple(
-        _phase(key, seconds, total, broken.steps, broken.device_s)
+        _phase(key, seconds, total, taken.steps, device_s)
         for key, seconds in parts.items()
         if seconds > _LEAST * total
     )
-    return StepBar(phases, total / broken.steps)
+    return StepBar(phases, total / taken.steps, taken.steps)
 
 
 def _phase(

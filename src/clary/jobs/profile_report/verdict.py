@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.resources import resources
+from clary.jobs.profile_report.step_bar import step_bar
 from clary.profiler.causes.situation import situation_of
 from clary.profiler.diagnosis import Cause, Diagnosis
 from clary.profiler.wording import brief, number
@@ -20,7 +21,7 @@ _MOST_TILES = 6
 
 @dataclass(frozen=True)
 class Advice:
-    """One cause: what to change, what was seen, and how many times faster the loop would be."""
+    """One cause: what to change, what was seen, and how many times as fast the loop would be."""
 
     change: str
     evidence: str
@@ -64,12 +65,13 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
     broken = material.breakdown
     found = []
     if broken.pictures_per_s:
-        found.append((number(broken.pictures_per_s), "pictures a second, in the loop"))
+        found.append((number(broken.pictures_per_s), "pictures a second, while it takes steps"))
     if broken.steps:
         found.append((brief(broken.step_s), "a training step, in the middle"))
-        if broken.steps_s and "data" in broken.phases_s:
-            waiting = share(broken.phases_s["data"] / broken.steps_s)
-            found.append((waiting, "of a step waits for its data"))
+        step = step_bar(material.profile)
+        if step is not None and "data" in broken.phases_s:
+            waiting = next((one.share for one in step.phases if one.key == "data"), 0.0)
+            found.append((share(waiting), "of a step waits for its data"))
     found += [
         (one.text(one.quantile(0.5)), f"{one.label} busy, in the middle")
         for one in resources(material.profile)
@@ -93,6 +95,12 @@ def _beginning(_: Diagnosis, material: Material) -> str:
     return f"It took {duration(material.breakdown.initialization_s)} until the first step"
 
 
+def _idle(found: Diagnosis, material: Material) -> str:
+    on_gpu = situation_of(material.profile).on_gpu
+    what = "The accelerator is" if on_gpu else "The cores are"
+    return f"{what} idle for {percent(found.share, 0)} of the training"
+
+
 _HEADLINES: dict[Cause, Callable[[Diagnosis, Material], str]] = {
     "data_loading": _share("{} of the training waits for data"),
     "small_batches": _share("Small batches cost {} of the training"),
@@ -102,5 +110,5 @@ _HEADLINES: dict[Cause, Callable[[Diagnosis, Material], str]] = {
     "own_code": _share("The script’s own code takes {} of the training"),
     "initialization": _beginning,
     "outliers": lambda _, material: "Some steps take far longer than the others",
-    "device_idle": _share("The accelerator is idle for {} of the training"),
+    "device_idle": _idle,
 }

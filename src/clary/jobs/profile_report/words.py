@@ -28,5 +28,6 @@ PART_WORDS = {
     "evaluation": "evaluation",
     "checkpoint": "checkpoints",
     "finalization": "finalization",
+    "running": "running",
 }
 """The parts of a job, in the order of a legend."""

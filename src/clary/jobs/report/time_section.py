@@ -10,7 +10,6 @@ from typing import Any
 from clary.errors import ClaryError
 from clary.formats.job_directory import JobDirectory
 from clary.jobs.profile_report.step_bar import StepBar, step_bar
-from clary.profiler.breakdown import break_down
 from clary.profiler.diagnosis import verdict
 from clary.profiler.profile import Profile
 
@@ -38,6 +37,6 @@ def look_at(directory: JobDirectory) -> Timing:
         return Timing(missing="the training was not profiled, or what was recorded of it is gone")
     try:
         profile = Profile.open([folder])
-        return Timing(None, verdict(profile), step_bar(break_down(profile)))
+        return Timing(None, verdict(profile), step_bar(profile))
     except (ClaryError, OSError) as error:
         return Timing(missing=str(error))
