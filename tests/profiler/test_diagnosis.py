@@ -91,7 +91,7 @@ def test_clarys_own_options_are_named(tmp_path: Path) -> None:
     job.train(60, data=0.15)
     (found,) = diagnose(job.end())
     assert "--workers" in found.change
-    assert "one of 1 thread" in found.evidence
+    assert "in its only thread" in found.evidence
 
 
 def test_where_workers_bring_nothing_a_cache_is_proposed(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from clary.profiler.breakdown import Breakdown
+from clary.formats.timeline.entries import Mode
+from clary.profiler.breakdown import OTHER, Breakdown
 from clary.profiler.causes.between_steps import checkpoints, evaluation
 from clary.profiler.causes.data_loading import data_loading
-from clary.profiler.causes.idle import device_idle, initialization
+from clary.profiler.causes.idle import device_idle, initialization, unused_gpu
 from clary.profiler.causes.memory_leak import memory_leak
 from clary.profiler.causes.outliers import outliers
-from clary.profiler.causes.own_code import own_code
+from clary.profiler.causes.own_code import own_code, unrecorded
 from clary.profiler.causes.situation import (
     LEAST_LOOP_S,
     LEAST_STEPS,
@@ -31,11 +32,16 @@ _CAUSES: Sequence[Callable[[Situation], Diagnosis | None]] = (
     evaluation,
     checkpoints,
     own_code,
+    unrecorded,
     outliers,
     memory_leak,
     initialization,
 )
 # A job that will run out of memory matters more than one that could be a third faster.
+_SHORT_S = 30.0
+_TOLD = 0.05
+_BESIDE = ("memory_leak", "initialization")
+"""What explains no idle device."""
 _WEIGHT = {"memory_leak": 1.3, "initialization": 1.02}
 
 
@@ -57,7 +63,8 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
         cause = found[0]
         others = f"; {_also(found[1:])}" if len(found) > 1 else ""
         gain = cause.gain
-        brings = f": the training loop would be about {times(gain)} as fast" if gain else ""
+        joint = ". The" if ":" in cause.change else ": the"
+        brings = f"{joint} training loop would be about {times(gain)} as fast" if gain else ""
         return (
             first,
             f"{_upper(cause.evidence)}.",
@@ -75,10 +82,15 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
 
 def _diagnose(situation: Situation) -> tuple[Diagnosis, ...]:
     found = [one for one in (cause(situation) for cause in _CAUSES) if one is not None]
-    if not any(one.gain for one in found):
+    found.sort(key=lambda one: -(one.gain or _WEIGHT.get(one.cause, 1.0)))
+    unused = unused_gpu(situation)
+    if unused is not None:
+        # Nothing brings as much; what else is said holds for the processor.
+        return unused, *found
+    if all(one.cause in _BESIDE for one in found):
         idle = device_idle(situation)
         found += [idle] if idle is not None else []
-    return tuple(sorted(found, key=lambda one: -(one.gain or _WEIGHT.get(one.cause, 1.0))))
+    return tuple(found)
 
 
 def _what_it_did(situation: Situation) -> str:
@@ -89,17 +101,33 @@ def _what_it_did(situation: Situation) -> str:
         evaluated = f", {brief(parts.evaluation_s)} of it evaluating" if parts.evaluation_s else ""
         return f"{lasted}{evaluated}, and no training step was seen."
     device = "" if facts is None or not facts.device else f" on {_device(situation)}"
-    rate = parts.pictures_per_s
-    speed = f", {number(rate)} pictures a second" if rate else ""
+    ranks = len(situation.profile.ranks)
+    rate = _rate(situation)
+    together = " together" if ranks > 1 else ""
+    speed = f", {number(rate)} pictures a second{together}" if rate else ""
     size = situation.batch_size
     others = ""
+    programs = situation.profile.programs
+    if programs > 1:
+        others = f"; it is the longest of {programs} programs that trained"
     if situation.is_disturbed:
-        others = f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
+        others += f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
     of = f" of {number(round(size, 1))} pictures" if size else ""
+    of += f" in each of {ranks} processes" if ranks > 1 else ""
     return (
         f"In {brief(parts.job_s)} it took {counted(parts.steps, 'training step')}{of}{device}: "
-        f"{brief(parts.step_s)} a step{speed}{others}."
+        f"{brief(parts.step_s)} a step in the middle{speed}{others}."
     )
+
+
+def _rate(situation: Situation) -> float | None:
+    """Pictures a second while steps are taken, of all processes that train together."""
+    own = situation.breakdown.pictures_per_s
+    pictures = float(situation.train.pictures.sum())
+    if own is None or not pictures:
+        return own
+    every = (one.steps(Mode.TRAIN)["pictures"].sum() for one in situation.profile.ranks)
+    return own * float(sum(every)) / pictures
 
 
 def _device(situation: Situation) -> str:
@@ -116,7 +144,9 @@ def _well_built(situation: Situation) -> str:
             f"It is well built, but other programs took {situation.others_cores:.1f} of the "
             f"machine's {counted(situation.cores, 'core')}: alone on it, it is faster."
         )
-    return "It is well built: nothing stands out to change."
+    loop_s = situation.breakdown.loop_s
+    shown = f" as far as {brief(loop_s)} show" if loop_s < _SHORT_S else ""
+    return f"It is well built{shown}: nothing stands out to change."
 
 
 def _where_the_time_goes(parts: Breakdown) -> str:
@@ -128,12 +158,18 @@ def _where_the_time_goes(parts: Breakdown) -> str:
         if parts.features_s
         else ""
     )
+    own = parts.phases_s.get(OTHER, 0.0)
+    rest = ((own, "the script's own code"), (parts.other_s, "the rest"))
+    more = "".join(
+        f", {what} {percent(spent / loop)}" for spent, what in rest if spent >= _TOLD * loop
+    )
     of_loop = "of it" if features else "of the training loop"
     who = "forward, backward and optimizer take"
     return (
         f"{_upper(f'{features}{who}')} {percent(computing / loop)} {of_loop}, "
         f"waiting for data {percent(waiting / loop)}, evaluating "
-        f"{percent(parts.evaluation_s / loop)}, checkpoints {percent(parts.checkpoint_s / loop)}."
+        f"{percent(parts.evaluation_s / loop)}, "
+        f"checkpoints {percent(parts.checkpoint_s / loop)}{more}."
     )
 
 
@@ -142,7 +178,7 @@ def _also(others: Sequence[Diagnosis]) -> str:
         f"{_NAMES[one.cause]} ({times(one.gain)})" if one.gain else _NAMES[one.cause]
         for one in others
     ]
-    return f"look at {', '.join(names)} too"
+    return f"look at {', '.join(dict.fromkeys(names))} too"
 
 
 _NAMES = {

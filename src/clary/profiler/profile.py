@@ -113,17 +113,38 @@ class Profile:
 
     @property
     def main(self) -> Worker | None:
-        """The process whose steps speak for the training: the first; None while there is none."""
-        return next(iter(self.workers), None)
+        """The process whose steps speak for the training; None while there is none.
+
+        That is the first, unless another has trained more than twice as long: one command may run
+        several programs.
+        """
+        return self.once("main", lambda one: _main(one.workers))
+
+    @property
+    def ranks(self) -> tuple[Worker, ...]:
+        """The processes that train together, the one that speaks for them among them."""
+        main = self.main
+        trained = [one for one in self.workers if len(one.steps(Mode.TRAIN))]
+        if main is None or not trained:
+            return ()
+        # A second program of the same rank has its process in its name.
+        return tuple(one for one in trained if one is main or not _is_of_rank(one, main))
+
+    @property
+    def programs(self) -> int:
+        """How many programs trained, one after the other or beside each other."""
+        main = self.main
+        others = [one for one in self.workers if len(one.steps(Mode.TRAIN)) and one is not main]
+        return 1 + sum(main is not None and _is_of_rank(one, main) for one in others)
 
     @property
     def facts(self) -> Facts | None:
-        """What the first process says of itself."""
+        """What that process says of itself."""
         return None if self.main is None else self.main.facts
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Of the first process."""
+        """Of that process."""
         return () if self.main is None else self.main.spans
 
     @property
@@ -151,5 +172,21 @@ class Profile:
         return (min(moments), max(moments)) if moments else None
 
     def steps(self, mode: Mode | None = None) -> npt.NDArray[Any]:
-        """Of the first process: `STEP_DTYPE`."""
+        """Of that process: `STEP_DTYPE`."""
         return np.empty(0, STEP_DTYPE) if self.main is None else self.main.steps(mode)
+
+
+def _main(workers: Sequence[Worker]) -> Worker | None:
+    if not workers:
+        return None
+    trained = [float(one.steps(Mode.TRAIN)["seconds"].sum()) for one in workers]
+    longest = max(trained)
+    return next(
+        one for one, seconds in zip(workers, trained, strict=True) if seconds * 2 >= longest
+    )
+
+
+def _is_of_rank(one: Worker, other: Worker) -> bool:
+    """Whether two processes would be the same one of a distributed training."""
+    same_host = one.folder.parent == other.folder.parent
+    return same_host and one.name.partition("-")[0] == other.name.partition("-")[0]

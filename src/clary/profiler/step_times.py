@@ -57,6 +57,13 @@ class StepTimes:
         """The median step; 0 where there is none."""
         return weighted_median(self.each_s, self.merged)
 
+    @property
+    def device_step_s(self) -> float | None:
+        """What the accelerator computes in a step, on average over those where it was measured."""
+        busy = self.device_s.sum(axis=1)
+        known = busy > 0
+        return float(busy[known].sum() / self.merged[known].sum()) if known.any() else None
+
     def phase_s(self, name: str) -> float:
         """What a phase took of all steps together."""
         return float(self.phases_s[:, PHASES.index(name)].sum())

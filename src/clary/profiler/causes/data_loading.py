@@ -10,7 +10,7 @@ import numpy as np
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Intervals
 from clary.profiler.step_use import cpu_while_waiting
-from clary.profiler.wording import brief, counted, percent
+from clary.profiler.wording import brief, counted, percent, times
 
 _LEAST_SHARE = 0.10
 _WAITS_BELOW = 0.5
@@ -22,15 +22,20 @@ _OF_A_CACHE = 0.25
 """What is left of a picture's load where it is decoded and resized once and kept: measured."""
 _START_SHARE = 0.05
 _TO_SPARE = 0.8
+_LEAST_CORES = 0.25
+_WORTH = 0.3
+"""More workers are told beside a better change where they bring so much of what that brings."""
+_TAKE_OUT = "take out what the dataset waits for (a sleep, a disk, a network)"
 
 
 @dataclass(frozen=True)
 class Load:
     """How batches come.
 
-    Times are of one step: `step_s` as it is, `wait_s` what it waits for its data, `load_s` what
-    making a batch takes one worker, `cpu_s` what of that is work for a core, `work_s` what all
-    processes of the job work in a step, in core-seconds. None is not known.
+    Times are of one step: `step_s` as it is, `wait_s` what it waits for its data while the device
+    has nothing to do, `load_s` what making a batch takes one worker, `cpu_s` what of that is work
+    for a core, `work_s` what all processes of the job work in a step, in core-seconds. None is not
+    known.
     """
 
     workers: int
@@ -40,11 +45,20 @@ class Load:
     load_s: float
     cpu_s: float | None
     work_s: float | None
+    others: float = 0.0
+    """How many of the cores other programs keep busy."""
+    measured: bool = True
+    """Whether `load_s` was; else it is what workers take that cannot follow."""
 
     @property
     def compute_s(self) -> float:
         """What a step takes beside its data."""
         return self.step_s - self.wait_s
+
+    @property
+    def free_cores(self) -> float:
+        """How many cores the job can have."""
+        return max(_LEAST_CORES, self.cores - self.others)
 
     @property
     def computes(self) -> bool:
@@ -54,26 +68,38 @@ class Load:
     def with_workers(self, workers: int) -> float:
         """Seconds of a step where so many workers load beside it: the slowest of three.
 
-            max(load / workers, compute, work / cores)
+            max(load / workers, compute, work / free cores)
 
         The first is what the workers can deliver, the second what the step takes if its data are
-        there, the third what all cores together need for the work of both: workers help little
-        where the training itself keeps the cores busy.
+        there (on an accelerator at least what that computes), the third what all cores that other
+        programs leave need for the work of both: workers help little where the training itself
+        keeps the cores busy.
         """
-        by_work = 0.0 if self.work_s is None else self.work_s / self.cores
+        by_work = 0.0 if self.work_s is None else self.work_s / self.free_cores
         return min(self.step_s, max(self.load_s / max(1, workers), self.compute_s, by_work))
 
     def cached(self) -> float:
         """Seconds of a step where a picture is decoded once and kept; loaded as it is now.
 
-        A cached picture takes a quarter of the work of one that is decoded.
+        A cached picture takes a quarter of the work of one that is decoded. Where a load was not
+        measured nothing is predicted.
         """
+        if not self.measured:
+            return self.step_s
         load_s = _OF_A_CACHE * self.load_s
         if not self.workers:
             return min(self.step_s, self.compute_s + load_s)
         saved = (1 - _OF_A_CACHE) * (self.load_s if self.cpu_s is None else self.cpu_s)
-        by_work = 0.0 if self.work_s is None else max(0.0, self.work_s - saved) / self.cores
+        by_work = 0.0 if self.work_s is None else max(0.0, self.work_s - saved) / self.free_cores
         return min(self.step_s, max(load_s / self.workers, self.compute_s, by_work))
+
+    def without_waiting(self) -> float:
+        """Seconds of a step where a load is its work alone, by as many workers as now."""
+        if self.cpu_s is None:
+            return self.step_s
+        if not self.workers:
+            return min(self.step_s, self.compute_s + self.cpu_s)
+        return min(self.step_s, max(self.cpu_s / self.workers, self.compute_s))
 
     def best_workers(self) -> int:
         """The fewest workers that get to the best step there is, with a fifth to spare."""
@@ -90,26 +116,19 @@ class Load:
 def data_loading(situation: Situation) -> Diagnosis | None:
     """Training steps wait for their data a tenth of the loop or more.
 
-    The gain is predicted by `Load.with_workers` or, where more workers bring nothing, by
-    `Load.cached`: each step that is left becomes so much shorter.
+    On an accelerator only that counts in which it has nothing to do: it computes on while Python
+    waits. The gain is predicted by `Load.with_workers` or, where more workers bring nothing, by
+    `Load.cached` or `Load.without_waiting`: each step that is left becomes so much shorter.
     """
-    wait_s = situation.train.phase_s("data") - _starts_inside(situation)
+    train = situation.train
+    wait_s = train.phase_s("data") - _starts_inside(situation)
+    if situation.device_step_s is not None:
+        idle_s = float(train.seconds.sum()) - train.steps * situation.device_step_s
+        wait_s = min(wait_s, max(0.0, idle_s))
     if not situation.is_enough or situation.share(wait_s) < _LEAST_SHARE:
         return _starting(situation)
     load = measure(situation)
-    workers = load.best_workers()
-    by_workers = _gain(situation, load, load.with_workers(workers))
-    by_cache = _gain(situation, load, load.cached()) if load.computes else 1.0
-    more_workers = workers > load.workers and by_workers >= LEAST_GAIN
-    if not more_workers and by_cache < LEAST_GAIN:
-        # Nothing that could be told would help, but the wait is there.
-        change, gain = _cache(situation), None
-    elif more_workers and by_workers >= 0.9 * by_cache:
-        change, gain = _more_workers(situation, load, workers), by_workers
-    else:
-        change, gain = _cache(situation), by_cache
-        if more_workers:
-            change += f"; {_more_workers(situation, load, workers)} helps too"
+    change, gain = _best_change(situation, load)
     return Diagnosis(
         "data_loading",
         _evidence(situation, load),
@@ -120,22 +139,43 @@ def data_loading(situation: Situation) -> Diagnosis | None:
     )
 
 
+def _best_change(situation: Situation, load: Load) -> tuple[str, float | None]:
+    workers = load.best_workers()
+    by_workers = _gain(situation, load, load.with_workers(workers))
+    more = workers > load.workers and by_workers >= LEAST_GAIN
+    told = _more_workers(situation, workers)
+    if load.computes:
+        other, by_other = _cache(situation), _gain(situation, load, load.cached())
+    else:
+        other, by_other = _TAKE_OUT, _gain(situation, load, load.without_waiting())
+    if more and by_workers >= 0.9 * by_other:
+        return (told if load.computes else f"{told}, or {other}"), by_workers
+    if by_other < LEAST_GAIN:
+        # Nothing that could be told would help, but the wait is there.
+        return other, None
+    half = more and by_workers - 1 >= _WORTH * (by_other - 1)
+    return (f"{other} (or {told}: {times(by_workers)})" if half else other), by_other
+
+
 def measure(situation: Situation) -> Load:
     """How batches come to the steps of the training."""
     steady = situation.steady
     steps = max(1, steady.steps)
     step_s = float(steady.seconds.sum()) / steps
     wait_s = min(step_s, steady.phase_s("data") / steps)
+    if situation.device_step_s is not None:
+        wait_s = min(wait_s, max(0.0, step_s - situation.device_step_s))
     loading = situation.loading
     workers = (loading.workers if loading is not None else None) or 0
     load_s, cpu_s = _loads(situation)
+    measured = True
     if load_s is None:
         decode_s = loading.decode_s if loading is not None else None
         if decode_s and situation.batch_size:
             load_s = decode_s * situation.batch_size
         else:
             # Workers that cannot follow deliver as fast as they can: each takes `workers` steps.
-            load_s = wait_s if not workers else step_s * workers
+            load_s, measured = (step_s * workers, False) if workers else (wait_s, True)
     if cpu_s is not None and cpu_s < _WAITS_BELOW * load_s and _is_crowded(situation):
         cpu_s = None
     used = situation.cores_used
@@ -147,6 +187,8 @@ def measure(situation: Situation) -> Load:
         load_s=load_s,
         cpu_s=cpu_s,
         work_s=None if used is None else used * step_s,
+        others=situation.others_cores,
+        measured=measured,
     )
 
 
@@ -181,9 +223,11 @@ def _evidence(situation: Situation, load: Load) -> str:
     waits = f"{percent(load.wait_s / load.step_s)} of each step waits for its data"
     size = situation.batch_size
     each = f" ({brief(load.load_s / size)} a picture)" if size else ""
+    workers = counted(load.workers, "thread" if situation.is_clary else "worker")
+    if not load.measured:
+        return f"{waits}, which {workers} {'loads' if load.workers == 1 else 'load'}"
     if load.workers:
-        noun = "thread" if situation.is_clary else "worker"
-        where = f"one of {counted(load.workers, noun)}"
+        where = f"one of {workers}" if load.workers > 1 else f"its only {workers[2:]}"
     else:
         where = "the process that trains, which does nothing else meanwhile"
     told = f"{waits}: making a batch takes {brief(load.load_s)}{each} in {where}"
@@ -195,7 +239,7 @@ def _evidence(situation: Situation, load: Load) -> str:
     return f"{told}, all of it work for a core" if load.cpu_s > 0.9 * load.load_s else told
 
 
-def _more_workers(situation: Situation, load: Load, workers: int) -> str:
+def _more_workers(situation: Situation, workers: int) -> str:
     if situation.is_clary:
         return f"decode in more threads: --workers {workers}"
     loading = situation.loading
@@ -203,11 +247,8 @@ def _more_workers(situation: Situation, load: Load, workers: int) -> str:
         return (
             f"make the batches beside the training, in {counted(workers, 'process', 'processes')}"
         )
-    beside = "" if loading.persistent_workers else ", persistent_workers=True"
-    told = f"give the DataLoader num_workers={workers}{beside}"
-    if not load.computes:
-        told += ", or take out what its dataset waits for (a sleep, a disk, a network)"
-    return told
+    beside = "" if loading.persistent_workers else " and persistent_workers=True"
+    return f"give the DataLoader num_workers={workers}{beside}"
 
 
 def _cache(situation: Situation) -> str:

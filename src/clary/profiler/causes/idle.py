@@ -9,15 +9,23 @@ from clary.profiler.wording import brief, percent
 _LONG_START_S = 30.0
 _LONG_START_SHARE = 0.25
 _IDLE_GPU = 50.0
+UNUSED_GPU = 5.0
+"""A GPU that works less than this, in percent, is not used."""
 _IDLE_CPU = 0.5
 _QUIET_MACHINE = 60.0
 
 
 def initialization(situation: Situation) -> Diagnosis | None:
-    """The first step came after 30 s or more, and a quarter of the job or more."""
+    """The first step came after 30 s or more, and a quarter of the job or more.
+
+    Where other programs held a quarter of a busy machine meanwhile, it may be theirs.
+    """
     parts = situation.breakdown
     spent = parts.initialization_s
     if not parts.loop_s or spent < _LONG_START_S or spent < _LONG_START_SHARE * parts.job_s:
+        return None
+    began = situation.stretch[0] - spent
+    if situation.is_disturbed_in((began, situation.stretch[0])):
         return None
     longest = max(
         (one for one in situation.profile.spans if one.kind == "initialization" and one.label),
@@ -33,6 +41,34 @@ def initialization(situation: Situation) -> Diagnosis | None:
         "import less",
         share=0.0,
         rule="OverallFrameworkMetrics",
+    )
+
+
+def unused_gpu(situation: Situation) -> Diagnosis | None:
+    """The training computes on the processor beside GPUs of which none does anything (5 %)."""
+    facts, host = situation.facts, situation.host
+    if facts is None or facts.device != "cpu" or host is None or not situation.is_enough:
+        return None
+    means = {
+        name: found
+        for name, samples in readings.gpus(host, situation.stretch).items()
+        if (found := samples.mean()) is not None
+    }
+    if not means or max(means.values()) >= UNUSED_GPU:
+        return None
+    idle = f"{min(means)} is" if len(means) == 1 else f"{len(means)} GPUs are"
+    change = (
+        "install a torch that supports the GPU, and see that CUDA_VISIBLE_DEVICES does not hide it"
+        if situation.is_clary
+        else "move the model and each batch to the GPU: .to('cuda'); where "
+        "torch.cuda.is_available() is False, install a torch that supports it"
+    )
+    return Diagnosis(
+        "device_idle",
+        f"the training computes on the processor while {idle} idle",
+        change,
+        share=1 - max(means.values()) / 100,
+        rule="LowGPUUtilization",
     )
 
 

@@ -1,12 +1,20 @@
-"""What a script does between the phases of its steps."""
+"""What a script does between the phases of its steps, and between its steps."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from clary.profiler import readings
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
+from clary.profiler.intervals import Intervals
 from clary.profiler.step_times import weighted_median
 from clary.profiler.wording import brief, percent
 
 _LEAST_SHARE = 0.15
+_LONG_PART = 0.5
+"""Stretches of so much of the longest are told of together."""
+_LONG_S = 120.0
+"""Samples may be a minute apart: of less, their absence says nothing."""
 _LEAST_FUNCTION_SHARE = 0.1
 _OF_LIBRARIES = ("site-packages", "dist-packages", "<frozen", "<built-in", "~", "/lib/python")
 
@@ -19,8 +27,8 @@ def own_code(situation: Situation) -> Diagnosis | None:
     """
     train = situation.train
     spent = float(train.own_s.sum())
-    if any(train.on_device):
-        busy = float(train.device_s.sum())
+    if train.device_step_s is not None:
+        busy = train.steps * train.device_step_s
         spent = min(spent, max(0.0, float(train.seconds.sum()) - busy - train.phase_s("data")))
     # Outliers are told of themselves.
     spent = min(spent, 1.5 * train.steps * _usual_own(situation))
@@ -43,6 +51,70 @@ def own_code(situation: Situation) -> Diagnosis | None:
         gain=gain,
         rule="OverallFrameworkMetrics",
     )
+
+
+def unrecorded(situation: Situation) -> Diagnosis | None:
+    """No step, evaluation, checkpoint or else was recorded for 15 % of the loop or more.
+
+    The gain is the loop's time over what it is without those times; none where the machine was not
+    sampled in the longest of them: it slept then, or its clock was set.
+    """
+    if not situation.is_enough:
+        return None
+    holes = _holes(situation)
+    spent, count = holes.total_s, len(holes.begins)
+    if not count or situation.share(spent) < _LEAST_SHARE:
+        return None
+    lengths = holes.ends - holes.begins
+    longest = int(np.argmax(lengths))
+    long = lengths >= _LONG_PART * lengths[longest]
+    often = f", {int(long.sum())} times {brief(float(np.median(lengths[long])))}"
+    most = often if long.sum() > 1 else ""
+    after = int(situation.train.starts_s.searchsorted(holes.begins[longest], side="right")) - 1
+    behind = ""
+    if 0 <= after < len(situation.train.first):
+        behind = f", {'the longest ' if long.sum() > 1 else ''}after step " + (
+            f"{situation.train.first[after] + situation.train.merged[after] - 1:,.0f}"
+        )
+    stopped = not _is_sampled(situation, (float(holes.begins[longest]), float(holes.ends[longest])))
+    return Diagnosis(
+        "own_code",
+        f"neither steps nor evaluations or checkpoints were seen for {brief(spent)} "
+        f"({percent(situation.share(spent))}) of the training loop{most}{behind}",
+        "see why nothing was sampled there: the machine slept, or its clock was set"
+        if stopped
+        else "see what runs there (metrics, plots, copies, an evaluation of its own), and do it "
+        "less often or on fewer pictures",
+        share=situation.share(spent),
+        gain=None if stopped else situation.gain(spent),
+        rule="OverallFrameworkMetrics",
+    )
+
+
+def _holes(situation: Situation) -> Intervals:
+    """Stretches of the loop in which nothing was recorded."""
+    profile, (begin, end) = situation.profile, situation.stretch
+    every = profile.steps()
+    starts = every["start_us"] / 1e6
+    spans = np.asarray(
+        [(one.start_us, one.end_us) for one in profile.spans if one.kind != "initialization"]
+    )
+    spans = spans.reshape(-1, 2) / 1e6
+    known = Intervals.of(
+        np.concatenate([starts, spans[:, 0]]),
+        np.concatenate([starts + every["seconds"], spans[:, 1]]),
+    )
+    edges = np.concatenate([[begin], np.stack([known.begins, known.ends], axis=1).ravel(), [end]])
+    holes = np.clip(edges, begin, end).reshape(-1, 2)
+    return Intervals.of(holes[:, 0], holes[:, 1])
+
+
+def _is_sampled(situation: Situation, stretch: readings.Stretch) -> bool:
+    """Whether the machine was sampled in a stretch, as far as it ever was."""
+    if situation.host is None or stretch[1] - stretch[0] < _LONG_S:
+        return True
+    ever = len(readings.cpu(situation.host).times)
+    return not ever or len(readings.cpu(situation.host, stretch).times) > 1
 
 
 def _usual_own(situation: Situation) -> float:

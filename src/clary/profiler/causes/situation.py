@@ -10,7 +10,7 @@ from clary.formats.timeline.entries import Facts, Loading
 from clary.profiler import readings
 from clary.profiler.breakdown import Breakdown, break_down
 from clary.profiler.profile import Host, Profile
-from clary.profiler.step_times import StepTimes, step_times
+from clary.profiler.step_times import StepTimes, step_times, weighted_median
 
 Cause = Literal[
     "data_loading",
@@ -69,9 +69,11 @@ class Situation:
 
     @property
     def host(self) -> Host | None:
-        """The machine of the first process."""
-        return next((one for one in self.profile.hosts if one.workers), None) or next(
-            iter(self.profile.hosts), None
+        """The machine of the process that speaks for the training."""
+        main = self.profile.main
+        return next(
+            (one for one in self.profile.hosts if main in one.workers.values()),
+            next(iter(self.profile.hosts), None),
         )
 
     @property
@@ -108,18 +110,27 @@ class Situation:
     @cached_property
     def others_cores(self) -> float:
         """How many cores other programs of the machine kept busy during the loop, on average."""
-        if self.host is None or self.cores_used is None:
-            return 0.0
-        busy = readings.all_samples(self.host, "CPUUtilization", self.stretch)
-        total = sum(samples.mean() or 0.0 for samples in busy.values()) / 100
-        return max(0.0, total - self.cores_used)
+        return self.others_in(self.stretch)
 
-    @property
+    @cached_property
     def is_disturbed(self) -> bool:
         """Whether other programs took so much of a busy machine that single steps say little."""
-        if self.host is None or self.others_cores <= _DISTURBED * self.cores:
+        return self.is_disturbed_in(self.stretch)
+
+    def others_in(self, stretch: readings.Stretch) -> float:
+        """How many cores other programs kept busy in a stretch of time, on average."""
+        used = None if self.host is None else readings.cores_used(self.host, stretch)
+        if self.host is None or used is None:
+            return 0.0
+        busy = readings.all_samples(self.host, "CPUUtilization", stretch)
+        total = sum(samples.mean() or 0.0 for samples in busy.values()) / 100
+        return max(0.0, total - min(used, float(self.cores)))
+
+    def is_disturbed_in(self, stretch: readings.Stretch) -> bool:
+        """Whether other programs took a quarter of a busy machine in a stretch of time."""
+        if self.host is None or self.others_in(stretch) <= _DISTURBED * self.cores:
             return False
-        return (readings.cpu(self.host, self.stretch).mean() or 0.0) >= _BUSY
+        return (readings.cpu(self.host, stretch).mean() or 0.0) >= _BUSY
 
     @property
     def loading(self) -> Loading | None:
@@ -136,16 +147,31 @@ class Situation:
         """Whether the steps compute on an accelerator."""
         return self.facts is not None and self.facts.device.startswith(("cuda", "mps", "xpu"))
 
-    @property
+    @cached_property
+    def device_step_s(self) -> float | None:
+        """For how long the accelerator computes in a training step, in seconds.
+
+        As it was measured, or by how much of the loop it works; None where neither is known. Work
+        is queued there: it goes on while Python waits.
+        """
+        if any(self.train.on_device):
+            return self.steady.device_step_s
+        if not self.on_gpu or self.host is None or not self.steady.steps:
+            return None
+        means = [one.mean() or 0.0 for one in readings.gpus(self.host, self.stretch).values()]
+        step_s = float(self.steady.seconds.sum()) / self.steady.steps
+        return max(means) / 100 * step_s if means else None
+
+    @cached_property
     def batch_size(self) -> float:
-        """Pictures a training step; 0 where it is not known."""
+        """Pictures of the usual training step; 0 where it is not known."""
         if self.train.pictures.any():
-            return float(self.train.pictures.sum()) / self.train.steps
+            return weighted_median(self.train.pictures / self.train.merged, self.train.merged)
         known = None if self.facts is None else self.facts.batch_size
         return float(known or 0)
 
     def gain(self, saved_s: float) -> float:
-        """The loop's time now over its time without so many seconds of it."""
+        """The loop's time now over its time without so many seconds of it; 50 at most."""
         loop = self.breakdown.loop_s
         return loop / max(loop - saved_s, 0.02 * loop) if loop else 1.0
 

@@ -54,11 +54,16 @@ def small_batches(situation: Situation) -> Diagnosis | None:
         f"a step of {number(round(size, 1))} pictures takes {brief(step)}, and about "
         f"{brief(fixed)} of that ({percent(fixed / step)}) it would take with any batch: "
         "stepping the optimizer, calling operators, reading weights",
-        f"take {where}, and a learning rate to fit (often √{times} to {times} times as large)",
+        f"take {where}, and a learning rate to fit (often {_root(times)} to {times} times as "
+        "large)",
         share=situation.share(train.steps * fixed),
         gain=gain,
         rule="BatchSize",
     )
+
+
+def _root(times: int) -> str:
+    return number(round(math.sqrt(times), 1))
 
 
 def fixed_s(situation: Situation) -> float:
@@ -77,9 +82,8 @@ def fixed_s(situation: Situation) -> float:
     steps = max(1, steady.steps)
     step = float(steady.seconds.sum()) / steps
     compute = step - min(step, steady.phase_s("data") / steps)
-    if any(steady.on_device):
-        busy = float(steady.device_s.sum()) / steps
-        return max(0.0, compute - busy)
+    if steady.device_step_s is not None:
+        return max(0.0, compute - steady.device_step_s)
     by_line = _by_line(_without_data(steady), steady)
     if by_line is not None:
         return min(by_line, compute)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
 from clary.profiler import readings
+from clary.profiler.causes.situation import situation_of
 from clary.profiler.profile import Host, Profile
 from clary.profiler.readings import Samples, Stretch
 from clary.profiler.rules.judging import (
@@ -21,6 +22,9 @@ from clary.profiler.rules.judging import (
 )
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.wording import percent
+
+_HARDLY = 0.1
+"""Steps that wait for less of their time hardly wait."""
 
 
 class _Bottleneck(ProfilerRule):
@@ -79,16 +83,23 @@ class _Bottleneck(ProfilerRule):
     def _finding(self, profile: Profile, place: str, share: float, scope: Scope) -> Finding:
         own = self.parameters
         usual = (self.usual_cause, self.recommendation.rstrip("."))
+        situation = situation_of(profile)
+        waits = situation.share(situation.train.phase_s("data"))
+        if situation.is_enough and waits < _HARDLY:
+            usual = (
+                f"something else than loading, for which steps wait {percent(waits)} of the loop",
+                "see what the script and other programs do on this machine meanwhile",
+            )
         cause, remedy = why(profile, ("data_loading",), usual)
         if place.endswith(TRAINING):
-            waits = f"the training on {place.removesuffix(f'/{TRAINING}')} waited for its data"
+            idle = f"the training on {place.removesuffix(f'/{TRAINING}')} waited for its data"
         else:
-            waits = f"{place} was idle (used under {own.gpu_threshold:g} %)"
+            idle = f"{place} was idle (used under {own.gpu_threshold:g} %)"
         return Finding(
             rule=self.name,
             kind="issue",
             message=f"{percent(share / 100)} of the time {self.busy} (over {self.bound:g} %) while "
-            f"{waits}, {scope.when()}",
+            f"{idle}, {scope.when()}",
             cause=cause,
             remedy=remedy,
             worker=place,

@@ -11,6 +11,7 @@ from clary.formats.findings import Finding
 from clary.profiler.causes.situation import Situation, situation_of
 from clary.profiler.profile import Profile
 from clary.profiler.rules.judging import (
+    has_settled,
     nothing_sampled,
     of_diagnoses,
     quantiles,
@@ -28,7 +29,8 @@ class Dataloader(ProfilerRule):
     Few workers are told where the training waits for its data a tenth of its loop or more and more
     of them would fit, many always. Workers are those the loader says it has, or those whose batches
     were seen. It fires, too, for other reasons to wait for data
-    (`clary.profiler.causes.data_loading`). `published_defaults`: the two thresholds alone.
+    (`clary.profiler.causes.data_loading`). While a job runs, waiting counts after 30 s of its
+    loop: the first steps fill the loader's queue. `published_defaults`: the two thresholds alone.
     """
 
     parameters_model = models.Dataloader
@@ -54,8 +56,9 @@ class Dataloader(ProfilerRule):
         few = share < own.min_threshold
         many = share > own.max_threshold
         slow = situation.is_enough and waits >= _WAITS and workers < fitting
+        slow = slow and has_settled(profile, moment)
         findings: tuple[Finding, ...] = ()
-        if not own.published_defaults:
+        if not own.published_defaults and has_settled(profile, moment):
             findings = of_diagnoses(profile, self.name)
         if not findings and (many or (few and (own.published_defaults or slow))):
             findings = (self._finding(situation, workers, share, waits, many=many),)

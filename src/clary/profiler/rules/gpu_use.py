@@ -14,6 +14,7 @@ from clary.profiler.profile import Host, Profile
 from clary.profiler.rules.judging import (
     LEAST_SAMPLES,
     Scope,
+    gpus_of_job,
     note,
     of_diagnoses,
     quantiles,
@@ -58,7 +59,7 @@ class LowGPUUtilization(ProfilerRule):
         findings: list[Finding] = []
         figures: dict[str, dict[str, float]] = {}
         for host in profile.hosts:
-            for name, samples in readings.gpus(host, scope.stretch).items():
+            for name, samples in self._gpus(host, scope).items():
                 datapoints += len(samples.values)
                 figures[f"{host.name}/{name}"] = quantiles(samples.values)
                 fired = self._windows(host, name, scope)
@@ -72,6 +73,10 @@ class LowGPUUtilization(ProfilerRule):
             findings = list(of_diagnoses(profile, self.name))
             triggered += len(findings)
         return Judgement(triggered, datapoints, tuple(findings), {"gpus": figures})
+
+    def _gpus(self, host: Host, scope: Scope) -> dict[str, readings.Samples]:
+        every = self.parameters.published_defaults
+        return readings.gpus(host, scope.stretch) if every else gpus_of_job(host, scope.stretch)
 
     def _windows(self, host: Host, name: str, scope: Scope) -> list[tuple[float, float, float]]:
         """(begin, end, 95th percentile) of those in which it is little used or fluctuates."""
@@ -89,7 +94,7 @@ class LowGPUUtilization(ProfilerRule):
         self, profile: Profile, place: str, scope: Scope, fired: list[tuple[float, float, float]]
     ) -> Finding:
         own = self.parameters
-        begin, end, p95 = fired[0][0], fired[-1][1], min(one[2] for one in fired)
+        p95 = min(one[2] for one in fired)
         low = p95 < own.threshold_p95
         what = (
             f"is little used: its 95th percentile is {p95:.0f} %, under {own.threshold_p95:g} %"
@@ -98,7 +103,7 @@ class LowGPUUtilization(ProfilerRule):
         )
         cause, remedy = why(
             profile,
-            ("data_loading", "own_code", "small_batches", "checkpoints"),
+            ("data_loading", "own_code", "small_batches", "checkpoints", "device_idle"),
             (
                 "it waits for data or for the processor, or has too little to do at a time",
                 "take larger batches, more loader workers and pin_memory=True",
@@ -107,7 +112,7 @@ class LowGPUUtilization(ProfilerRule):
         return Finding(
             rule=self.name,
             kind="issue",
-            message=f"{place} {what}, {scope.when((begin, end))}",
+            message=f"{place} {what}, {scope.when_fired(fired)}",
             cause=cause,
             remedy=remedy,
             worker=place,
@@ -121,8 +126,8 @@ class LoadBalancing(ProfilerRule):
 
     The distance of two GPUs is half the sum over 50 bins of two percent of the differences of
     their histograms' shares (total variation: 0 is the same, 1 nothing in common), of each GPU
-    with the others of its host. Two hosts are compared by their means. Fewer than two GPUs leave
-    nothing to judge. So that noise says nothing, their medians must differ by 10 points, too.
+    that the job uses with each other, on all its hosts. Fewer than two leave nothing to judge. So
+    that noise says nothing, their medians must differ by 10 points, too.
     """
 
     parameters_model = models.LoadBalancing
@@ -139,10 +144,11 @@ class LoadBalancing(ProfilerRule):
         scope = scope_of(profile, moment, patience=own.patience, published=own.published_defaults)
         if scope is None:
             return Judgement()
+        gpus = readings.gpus if own.published_defaults else gpus_of_job
         used = {
             f"{host.name}/{name}": samples.values
             for host in profile.hosts
-            for name, samples in readings.gpus(host, scope.stretch).items()
+            for name, samples in gpus(host, scope.stretch).items()
             if len(samples.values) >= LEAST_SAMPLES
         }
         if len(used) < 2:

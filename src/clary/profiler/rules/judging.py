@@ -14,6 +14,7 @@ import numpy as np
 
 from clary.formats.findings import Finding
 from clary.formats.profiler_rule_parameters import SAMPLE_S
+from clary.profiler.causes.idle import UNUSED_GPU
 from clary.profiler.causes.situation import LEAST_LOOP_S, situation_of
 from clary.profiler.diagnosis import Cause, Diagnosis, diagnose
 from clary.profiler.intervals import Floats
@@ -25,6 +26,7 @@ from clary.profiler.wording import brief, times
 
 _PATIENT_PART = 0.25
 _LEAST_S = LEAST_LOOP_S
+_SETTLED_S = 30.0
 TRAINING = "training"
 """What stands for a GPU where there is none."""
 LEAST_SAMPLES = 4
@@ -50,6 +52,19 @@ class Scope:
         count = max(1, int((self.end_s - self.begin_s) / self.window_s))
         edges = np.linspace(self.begin_s, self.end_s, count + 1)
         yield from zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+
+    def when_fired(self, windows: Sequence[tuple[float, ...]]) -> str:
+        """Of windows, each with its begin and end first: the longest stretch without a break."""
+        stretches = [[windows[0][0], windows[0][1]]]
+        for begin, end, *_ in windows[1:]:
+            if begin <= stretches[-1][1] + 1e-6:
+                stretches[-1][1] = end
+            else:
+                stretches.append([begin, end])
+        begin, end = max(stretches, key=lambda one: one[1] - one[0])
+        if len(stretches) == 1:
+            return self.when((begin, end))
+        return f"in {len(stretches)} stretches, the longest {self.when((begin, end))}"
 
     def when(self, stretch: tuple[float, float] | None = None) -> str:
         """Such as `from 4 s to 66 s of the job`."""
@@ -90,12 +105,41 @@ def scope_of(
 
 
 def use_of_devices(host: Host, stretch: tuple[float, float], times: Floats) -> dict[str, Samples]:
-    """What computes, by name: the GPUs, or the training where there is none."""
-    found = gpus(host, stretch)
+    """What computes, by name: the GPUs of the job, or the training where it uses none."""
+    facts = next((one.facts for one in host.workers.values() if one.facts is not None), None)
+    found = {} if facts is not None and facts.device == "cpu" else gpus_of_job(host, stretch)
     if found:
         return found
     steps = step_use(host, times)
     return {TRAINING: steps} if len(steps.times) else {}
+
+
+def gpus_of_job(host: Host, stretch: tuple[float, float]) -> dict[str, Samples]:
+    """How much the GPUs of a host are used, without those that are left to others.
+
+    Where processes of the job compute on GPUs, and there are more than they need, those that work
+    less than 5 % of the time are nobody's loss.
+    """
+    found = gpus(host, stretch)
+    computing = [
+        one for one in host.workers.values() if one.facts is not None and one.facts.device != "cpu"
+    ]
+    by_use = sorted(found, key=lambda name: -(found[name].mean() or 0.0))
+    if not computing:
+        return found
+    return {
+        name: samples
+        for name, samples in found.items()
+        if name in by_use[: len(computing)] or (samples.mean() or 0.0) >= UNUSED_GPU
+    }
+
+
+def has_settled(profile: Profile, moment: Moment) -> bool:
+    """Whether the loop lasts long enough for a final word: its first steps fill queues and caches.
+
+    A job that is over is judged by what there is.
+    """
+    return moment.ended or situation_of(profile).breakdown.loop_s >= _SETTLED_S
 
 
 def diagnosed(profile: Profile, rule: str) -> list[Diagnosis]:

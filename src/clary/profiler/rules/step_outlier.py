@@ -12,7 +12,7 @@ from clary.formats.timeline.entries import Mode
 from clary.profiler.causes.outliers import LongSteps, long_steps
 from clary.profiler.causes.situation import situation_of
 from clary.profiler.profile import Profile
-from clary.profiler.rules.judging import nothing_sampled, of_diagnoses, quantiles
+from clary.profiler.rules.judging import has_settled, nothing_sampled, of_diagnoses, quantiles
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.step_times import StepTimes, step_times
 from clary.profiler.wording import brief, counted, percent
@@ -29,7 +29,8 @@ class StepOutlier(ProfilerRule):
     long steps do not hide themselves. Where other programs take a quarter of the cores or more,
     long steps are theirs. They must take a twentieth of their mode's time beyond what
     usual steps would have: in a million steps, some hundreds always are long. The first step of a
-    mode is left out. `published_defaults`: mean, standard deviation and count alone.
+    mode is left out. While a job runs it speaks after 30 s of its loop.
+    `published_defaults`: mean, standard deviation and count alone.
     """
 
     parameters_model = models.StepOutlier
@@ -65,12 +66,13 @@ class StepOutlier(ProfilerRule):
                 ],
             }
             count = len(found.records)
-            if count > own.n_outliers and self._matters(profile, times, found):
+            settled = own.published_defaults or has_settled(profile, moment)
+            if count > own.n_outliers and settled and self._matters(profile, times, found):
                 triggered += count
                 findings.append(self._finding(profile, mode, times, found))
         if not datapoints:
             return nothing_sampled(self.name, moment, "no step was seen")
-        if not own.published_defaults and not findings:
+        if not own.published_defaults and not findings and has_settled(profile, moment):
             findings = list(of_diagnoses(profile, self.name))
             triggered += len(findings)
         return Judgement(triggered, datapoints, tuple(findings), figures)
