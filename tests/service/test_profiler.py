@@ -98,6 +98,12 @@ def test_hosts_are_looked_at_as_they_are_told_while_they_run(service: RunningSer
         until(lambda host=host: quiet(service, "changes", host))
     for name in FOUND:
         wait_for(service, "changes", name, "Stopped", "IssuesFound", "NoIssuesFound")
+    rows = describe(service, "changes")["ProfilerRuleEvaluationStatuses"]
+    details = {one["RuleConfigurationName"]: one["StatusDetails"] for one in rows}
+    assert details["ProfilerReport"].startswith(
+        "stopped by UpdateTrainingJob, which has turned the profiler off"
+    )
+    until(lambda: whole(report_keys(service, "changes", "ProfilerReport")))
     seen = {host: len(snapshots(service, "changes", host)) for host in hosts}
     sagemaker.update_training_job(
         TrainingJobName="changes",
@@ -138,6 +144,8 @@ def test_a_rule_of_the_profiler_is_stopped_alone(service: RunningService) -> Non
     name = rows[1]["RuleEvaluationJobArn"].rpartition("/")[2]
     service.client("sagemaker").stop_processing_job(ProcessingJobName=name)
     wait_for(service, "alone", "steps", "Stopped")
+    row = describe(service, "alone")["ProfilerRuleEvaluationStatuses"][1]
+    assert row["StatusDetails"].startswith("stopped by StopProcessingJob")
     log = service.settings.jobs_dir / "alone/logs/algo-1.log"
     until(lambda: "steps done" in log.read_text())
     assert statuses(stop(service, "alone"))["ProfilerReport"] == "IssuesFound"

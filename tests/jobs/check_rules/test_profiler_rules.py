@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from clary.formats.findings import Finding, append_findings
 from clary.formats.log_file import read_events
 from clary.formats.profiler_rule_parameters import REPORTED_RULES
@@ -18,6 +20,7 @@ from clary.formats.rule_request import (
     mark_ended,
     results_folder,
 )
+from clary.jobs.check_rules.check import STOP_FILE
 from tests.jobs.check_rules.rule_folders import (
     PATIENCE_S,
     Start,
@@ -167,11 +170,16 @@ def test_a_kill_before_the_verdict_gives_the_same_verdict(tmp_path: Path, start:
     process.kill()
     process.wait()
     issue = Finding(rule="Dataloader", kind="issue", message="61 % of each step waits", step=4)
-    append_findings(results_folder(folder, "Dataloader"), [issue])
+    for name in ("Dataloader", "ProfilerReport"):
+        append_findings(results_folder(folder, name), [issue])
     assert profile.job.ended_s is not None
     end(folder, profile.job.ended_s)
     assert start(folder).wait(PATIENCE_S) == 0
-    assert status(folder, "ProfilerReport").status == "IssuesFound"
+    report = status(folder, "ProfilerReport")
+    assert report.status == "IssuesFound"
+    first, *verdict = report.details.splitlines()
+    assert "at step 159 " in first
+    assert len(verdict) == 3
     assert outputs(folder, "ProfilerReport") == THIRTEEN
     known = status(folder, "Dataloader")
     assert known.status == "IssuesFound"
@@ -187,6 +195,27 @@ def test_sigterm_stops_what_has_no_verdict(tmp_path: Path, start: Start) -> None
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
     assert status(folder, "ProfilerReport").status == "Stopped"
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+def test_a_report_that_is_stopped_is_left_as_it_stands(
+    tmp_path: Path, start: Start, terminated: bool
+) -> None:
+    folder = asked(tmp_path, rule("ProfilerReport"), rule("StepOutlier"))
+    process = start(folder)
+    wait_for_status(folder, "ProfilerReport", "InProgress")
+    well_built(tmp_path / "profiler-0")
+    (results_folder(folder, "ProfilerReport") / STOP_FILE).touch()
+    if terminated:
+        process.send_signal(signal.SIGTERM)
+    known = wait_for_status(folder, "ProfilerReport", "Stopped")
+    assert outputs(folder, "ProfilerReport") == THIRTEEN
+    assert found(folder, "ProfilerReport") == ()
+    if terminated:
+        assert process.wait(PATIENCE_S) == 0
+        assert known.details.startswith("the rule was stopped before it had judged more than step ")
+    else:
+        assert status(folder, "StepOutlier").status == "InProgress"
 
 
 def test_what_cannot_be_asked_for_is_an_error_of_its_own(tmp_path: Path, start: Start) -> None:

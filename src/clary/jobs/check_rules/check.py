@@ -20,6 +20,7 @@ from clary.formats.findings import (
     read_findings,
 )
 from clary.formats.log_file import encode_events
+from clary.formats.profiler_rule_parameters import REPORT
 from clary.formats.rule_request import (
     LOG_FILE,
     RuleConfiguration,
@@ -71,9 +72,11 @@ class Check:
         self.log(f"checking {configuration.rule} ({parameters or 'defaults'}) of job {request.job}")
         self._write("InProgress", "")
         issues = [one for one in known_findings if one.kind == "issue"]
-        if issues:
-            # An earlier process was killed between the finding and the verdict.
-            self._write("IssuesFound", self._details_of_issue(issues[0], issues[0].step))
+        if issues and configuration.rule != REPORT:
+            # An earlier process was killed between the finding and the verdict; a report, which
+            # has a verdict of its own, is made again.
+            step = self.status.last_step if issues[0].step is None else issues[0].step
+            self._write("IssuesFound", self._details_of_issue(issues[0], step))
             return
         if configuration.source is not None:
             # Where people's own rules write, as those of the original library do.
@@ -112,7 +115,7 @@ class Check:
             return
         if self.is_asked_to_stop:
             # Who asked has been told that it is stopped: no verdict comes after that.
-            self.stop(ended=now.ended)
+            self.stop(watched, ended=now.ended)
             return
         self._say(found)
         if self._judge.fired is not None:
@@ -156,10 +159,11 @@ class Check:
             "Error", f"{self.status.rule} could not judge: {lacking.message}{hint}{failures}"
         )
 
-    def stop(self, *, ended: bool = False) -> None:
+    def stop(self, watched: Watched | None = None, *, ended: bool = False) -> None:
         """End without a verdict.
 
         Args:
+            watched: what was looked at: a report is left as it stands. None leaves none.
             ended: the training has ended, so that time was up.
 
         Raises:
@@ -167,10 +171,22 @@ class Check:
         """
         if self.is_final:
             return
+        trouble = "" if watched is None else self._leave_report(watched, ended=ended)
         last = None if self._judge is None else self._judge.last_step
         when = "it had judged any step" if last is None else f"it had judged more than step {last}"
         why = "time was up after the training, and " if ended else ""
-        self._write("Stopped", f"{why}the rule was stopped before {when}")
+        self._write("Stopped", f"{why}the rule was stopped before {when}{trouble}")
+
+    def _leave_report(self, watched: Watched, *, ended: bool) -> str:
+        """Write the report of a rule that has one; what keeps it from that, for a sentence."""
+        if not isinstance(self._judge, ReportJudge):
+            return ""
+        try:
+            self._say(self._judge.leave(watched.seen, Now(time.time(), ended=ended)))
+        except Exception as error:  # noqa: BLE001 - the rule is stopped all the same
+            self.log(traceback.format_exc())
+            return f"; no report was written: {error}"
+        return ""
 
     def report_failures(self, failures: Sequence[str]) -> None:
         """Tell, once each, that the hook or its store has failed.

@@ -151,19 +151,15 @@ class ReportJudge:
         Raises:
             StorageError: the report cannot be written.
         """
+        self.last_step = _last_step(seen)
         if self._written_at is None:
             self._written_at = now.seconds
         if self.fired is not None or not (
             now.ended or now.seconds - self._written_at >= _REPORT_SECONDS
         ):
             return []
-        judgements, failures = self._judge(seen, Moment(now.seconds, now.ended))
-        self.judged = sum(one.datapoints for one in judgements.values())
-        self.last_step = _last_step(seen)
         # Before anything is said: whoever reads that it has ended finds the report.
-        given = {rule.name: rule.parameters for rule in self._rules}
-        self._write(seen, self._folder, judgements, parameters=given)
-        self._written_at = now.seconds
+        judgements, failures = self._report(seen, now)
         if not now.ended:
             return failures
         self.summary = "\n".join(verdict(seen))
@@ -180,6 +176,23 @@ class ReportJudge:
     def lacks(self, seen: Profile, now: Now) -> Finding | None:
         """Nothing: there is a report of whatever was seen."""
         return None
+
+    def leave(self, seen: Profile, now: Now) -> list[Finding]:
+        """Write the report as it stands, without a verdict; rules that have failed.
+
+        Raises:
+            StorageError: the report cannot be written.
+        """
+        self.last_step = _last_step(seen)
+        return self._report(seen, now)[1]
+
+    def _report(self, seen: Profile, now: Now) -> tuple[Mapping[str, Judgement], list[Finding]]:
+        judgements, failures = self._judge(seen, Moment(now.seconds, now.ended))
+        self.judged = sum(one.datapoints for one in judgements.values())
+        given = {rule.name: rule.parameters for rule in self._rules}
+        self._write(seen, self._folder, judgements, parameters=given)
+        self._written_at = now.seconds
+        return judgements, failures
 
     def _judge(
         self, profile: Profile, moment: Moment

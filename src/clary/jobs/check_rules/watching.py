@@ -63,7 +63,7 @@ class Watch:
             silent = time.monotonic() - looked >= _SILENCE_SECONDS
             for check in checks:
                 if check.is_asked_to_stop:
-                    check.stop(ended=ended)
+                    check.stop(watched, ended=ended)
             if ended:
                 self._take_the_last(watched, checks)
             if news or ended or silent:
@@ -73,8 +73,16 @@ class Watch:
                 return
             self._wait(checks, max(poll, (time.process_time() - used) / _SHARE))
         if self._stop.is_set():
-            for check in checks:
-                check.stop(ended=ended_marker(self._folder).exists())
+            self._stop_all(watched, checks)
+
+    def _stop_all(self, watched: Watched, checks: list[Check]) -> None:
+        ended = ended_marker(self._folder).exists()
+        # Time is up for the others; these were asked to end, and leave what they have.
+        asked = [check for check in checks if check.is_asked_to_stop and not check.is_final]
+        if asked:
+            self._refresh(watched, asked)
+        for check in checks:
+            check.stop(watched if check in asked else None, ended=ended)
 
     def _look(self, watched: Watched, checks: list[Check], *, ended: bool) -> None:
         for check in checks:

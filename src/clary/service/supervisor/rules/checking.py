@@ -101,7 +101,9 @@ class CheckerConductor:
             if status == "InProgress":
                 return evaluation
             if status != "Error":
-                status, details = "Stopped", details or evaluation.details or _STOPPED
+                # Who has stopped it, and how far it had come.
+                why = evaluation.details or _STOPPED
+                status, details = "Stopped", ": ".join(filter(None, (why, details)))
         return self._tell(evaluation, status, details)
 
     def _stop(self, waiting: Sequence[RuleEvaluation], *, lives: bool) -> list[RuleEvaluation]:
