@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-LEFT_OPEN = {"meta", "link", "img", "br"}
+LEFT_OPEN = {"meta", "link", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):

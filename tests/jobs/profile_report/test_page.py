@@ -117,7 +117,7 @@ def test_the_page_tells_all_that_was_recorded(tmp_path: Path) -> None:
     for words in (
         "waiting for data", "GPU 0 memory", "aten::convolution_backward", "resnet.py:266",
         "Steps that took far longer", "worker 3", "evaluation", "checkpoints", "python train.py",
-        "LowGPUUtilization", "threshold_p95 70",
+        "LowGPUUtilization", "threshold_ p95 70",
     ):  # fmt: skip
         assert words in page.text, words
     assert "missing" not in page.values("class")

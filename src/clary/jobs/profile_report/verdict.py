@@ -65,7 +65,7 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
     broken = material.breakdown
     found = []
     if broken.pictures_per_s:
-        found.append((number(broken.pictures_per_s), "pictures a second, while it takes steps"))
+        found.append((number(broken.pictures_per_s), "pictures a second, in its steps"))
     if broken.steps:
         found.append((brief(broken.step_s), "a training step, in the middle"))
         step = step_bar(material.profile)
