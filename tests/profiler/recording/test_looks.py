@@ -6,6 +6,7 @@ import cProfile
 import gzip
 import json
 import sys
+import time
 
 import pytest
 import torch
@@ -27,7 +28,10 @@ def written(tmp_path):
 
     def write(work):
         writer = TimelineWriter(tmp_path)
-        work(writer)
+        pending = work(writer)
+        while pending is not None:
+            time.sleep(0.02)
+            pending = pending.again(writer)
         writer.close()
         timeline = Timeline(tmp_path)
         timeline.refresh()

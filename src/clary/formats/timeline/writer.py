@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import json
+import operator
 import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from clary.formats.files import storage_errors, write_text
 from clary.formats.timeline.entries import (
@@ -87,7 +89,9 @@ class TimelineWriter:
         Raises:
             StorageError: they cannot be written.
         """
-        write_text(self.folder / "facts.json", json.dumps(facts.as_json(), indent=1))
+        write_text(
+            self.folder / "facts.json", json.dumps(facts.as_json(), indent=1, default=_number)
+        )
 
     def write_operators(self, operators: Operators) -> None:
         """Add the operators of chosen steps.
@@ -226,6 +230,11 @@ class _Growing:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _number(value: Any) -> int | float:
+    """A number of another library, such as numpy's, as Python's own."""
+    return operator.index(value) if hasattr(value, "__index__") else float(value)
 
 
 def _write_whole(handle: int, content: bytes) -> None:

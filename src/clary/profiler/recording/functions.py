@@ -19,7 +19,7 @@ from clary.profiler.recording.timeline_thread import Work
 KEPT = 300
 SECONDS_BETWEEN_SAMPLES = 0.005
 # What the watching itself calls is left out.
-OWN = str(Path(__file__).parent)
+OWN = str(Path(__file__).parents[1])
 
 _Place = tuple[str, str, int]
 """Name, file and line of a function."""

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from clary.errors import FormatError
 from clary.formats.timeline import Mode, TimelineWriter
 from clary.formats.timeline.entries import Operator, Operators
 from clary.profiler.recording.look import StepsSeen
-from clary.profiler.recording.timeline_thread import Work
+from clary.profiler.recording.timeline_thread import Pending, Work
 
 ADDING_UP = Path(__file__).with_name("trace_sums.py")
 SECONDS_TO_ADD_UP = 300.0
@@ -65,11 +66,12 @@ class OperatorLook:
         """End; gives the operators to be added up and written."""
         self._let_go()
 
-        def write(writer: TimelineWriter) -> None:
+        def write(writer: TimelineWriter) -> Pending | None:
             if self._lost:
                 writer.record_failure("operators are not recorded: another profiler was started")
             elif steps.last >= steps.first:
-                self._write(writer, steps)
+                return self._add_up(writer, steps)
+            return None
 
         return write
 
@@ -85,25 +87,66 @@ class OperatorLook:
         self._lost = True
         self._let_go()
 
-    def _write(self, writer: TimelineWriter, steps: StepsSeen) -> None:
-        name = f"trace-{steps.first:08}-{steps.last:08}.json.gz"
-        with tempfile.TemporaryDirectory(prefix="clary-profiler-") as folder:
-            raw = Path(folder) / "trace.json"
-            self._profiler.export_chrome_trace(str(raw))
-            # Apart from the user's environment, and of this very interpreter.
-            command = [sys.executable, "-I", "-S", str(ADDING_UP), str(raw)]
-            done = subprocess.run(
-                [*command, str(writer.folder / name)],
-                capture_output=True,
-                text=True,
-                timeout=SECONDS_TO_ADD_UP,
-                check=False,
-            )
+    def _add_up(self, writer: TimelineWriter, steps: StepsSeen) -> Pending:
+        adding = _AddingUp(steps, self._profiler, writer.folder)
         self._profiler = None
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            raise FormatError(f"operators could not be added up: {last[0]}")
-        sums = json.loads(done.stdout)
+        return adding.pending()
+
+
+class _AddingUp:
+    """Another process that adds up a trace, and its folder, which goes when it is done."""
+
+    def __init__(self, steps: StepsSeen, profiler: Any, timeline: Path) -> None:
+        self._steps = steps
+        self._name = f"trace-{steps.first:08}-{steps.last:08}.json.gz"
+        self._until = time.monotonic() + SECONDS_TO_ADD_UP
+        self._folder = tempfile.TemporaryDirectory(prefix="clary-profiler-")
+        folder = Path(self._folder.name)
+        self._said, self._errors = folder / "sums.json", folder / "errors.txt"
+        profiler.export_chrome_trace(str(folder / "trace.json"))
+        # Apart from the user's environment, and of this very interpreter.
+        command = [sys.executable, "-I", "-S", str(ADDING_UP), str(folder / "trace.json")]
+        with self._said.open("wb") as said, self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [*command, str(timeline / self._name)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=errors,
+            )
+
+    def pending(self) -> Pending:
+        """To be looked at again."""
+        return Pending(self.look, self.abandon)
+
+    def look(self, writer: TimelineWriter) -> Pending | None:
+        """Write the sums where they are there.
+
+        Raises:
+            FormatError: they cannot be had.
+            StorageError: they cannot be written.
+        """
+        if self._process.poll() is None:
+            if time.monotonic() < self._until:
+                return self.pending()
+            self.abandon()
+            raise FormatError(f"operators could not be added up in {SECONDS_TO_ADD_UP:g} s")
+        if self._process.returncode:
+            said = self._errors.read_text(errors="replace").strip().splitlines()[-1:]
+            self._folder.cleanup()
+            last = said[0] if said else f"exit code {self._process.returncode}"
+            raise FormatError(f"operators could not be added up: {last}")
+        self._write(writer, json.loads(self._said.read_bytes()))
+        self._folder.cleanup()
+        return None
+
+    def abandon(self) -> None:
+        """End it; nothing is kept."""
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def _write(self, writer: TimelineWriter, sums: dict[str, Any]) -> None:
+        steps = self._steps
         writer.write_operators(
             Operators(
                 first=steps.first,
@@ -112,7 +155,7 @@ class OperatorLook:
                 start_us=steps.start_us,
                 seconds=steps.seconds,
                 operators=tuple(Operator(**one) for one in sums["operators"]),
-                trace=name,
+                trace=self._name,
                 peak_memory_bytes=sums["peak_memory_bytes"],
             )
         )

@@ -1,7 +1,8 @@
 """The thread that writes a timeline: the training gives away what it saw, and goes on.
 
-What cannot be written is kept and tried again, as a full disk may be freed; it is said once. A
-fork has no such thread, and writes nothing of what its parent has seen.
+What cannot be written is kept and tried again, as a full disk may be freed; it is said once. On a
+failure of its own it says so and takes nothing more. A fork has no such thread, and writes nothing
+of what its parent has seen.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from clary.errors import StorageError
 from clary.formats.files import read_json
@@ -25,11 +27,22 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_FACTS = 5.0
 SECONDS_BETWEEN_TRIALS = 5.0
 # Operators of the last steps may still have to be added up.
+SECONDS_FOR_LAST_WORK = 25.0
+SECONDS_BETWEEN_LAST_LOOKS = 0.05
 SECONDS_TO_CLOSE = 30.0
 # What is held back while a disk takes nothing: some ten megabytes.
 HELD_RECORDS = 100_000
 
-Work = Callable[[TimelineWriter], None]
+
+class Pending(NamedTuple):
+    """Work that waits for another process: `again` is done soon, `abandon` when it is too late."""
+
+    again: Work
+    abandon: Callable[[], None]
+
+
+Work = Callable[[TimelineWriter], "Pending | None"]
+"""What the thread that writes is to do. Steps are written before and after it, and not within."""
 
 
 class TimelineThread:
@@ -53,10 +66,14 @@ class TimelineThread:
         self._steps: deque[StepRecord] = deque()
         self._loads: deque[LoadRecord] = deque()
         self._works: deque[Work] = deque()
+        self._pending: deque[Pending] = deque()
+        self.lost = False
+        """Whether nothing can be written any more, for a failure that has been told."""
         self._ending = threading.Event()
         self._process = os.getpid()
         self._facts_due = True
         self._facts_written = -SECONDS_BETWEEN_FACTS
+        self._facts_failed = False
         self._tried = -SECONDS_BETWEEN_TRIALS
         self._failing = False
         self._dropped = False
@@ -67,19 +84,22 @@ class TimelineThread:
 
     def step(self, record: StepRecord) -> None:
         """Give a step away."""
-        self._steps.append(record)
+        if not self.lost:
+            self._steps.append(record)
 
     def load(self, record: LoadRecord) -> None:
         """Give a batch away that this process has loaded."""
-        self._loads.append(record)
+        if not self.lost:
+            self._loads.append(record)
 
     def span(self, span: Span) -> None:
         """Give a span away."""
-        self._works.append(lambda writer: writer.write_span(span))
+        self.do(lambda writer: writer.write_span(span))
 
     def do(self, work: Work) -> None:
         """Let the thread that writes do some work; what it raises is told as a failure."""
-        self._works.append(work)
+        if not self.lost:
+            self._works.append(work)
 
     def facts_changed(self) -> None:
         """Facts are to be written anew, soon."""
@@ -87,10 +107,10 @@ class TimelineThread:
 
     def fail(self, text: str) -> None:
         """Put a sentence among the failures."""
-        self._works.append(lambda writer: writer.record_failure(text))
+        self.do(lambda writer: writer.record_failure(text))
 
     def close(self) -> bool:
-        """Write what waits, and end; False when that takes too long."""
+        """Write what waits, and end; False when that takes too long, which nobody has told yet."""
         if os.getpid() != self._process:
             return False
         self._facts_due = True
@@ -111,20 +131,45 @@ class TimelineThread:
             if ending or not self._failing or now - self._tried >= SECONDS_BETWEEN_TRIALS:
                 self._try(now)
             if ending:
-                if self._writer is not None:
-                    self._writer.close()
+                self._finish()
                 return
 
+    def _finish(self) -> None:
+        """Wait for the other processes that there still are, but not for ever."""
+        until = time.monotonic() + SECONDS_FOR_LAST_WORK
+        while self._pending and not self._failing and time.monotonic() < until:
+            time.sleep(SECONDS_BETWEEN_LAST_LOOKS)
+            self._try(time.monotonic())
+        while self._pending:
+            self._pending.popleft().abandon()
+            self.fail("operators are not recorded: the training ended before they were added up")
+            self._try(time.monotonic())
+        if self._writer is not None:
+            self._writer.close()
+
     def _try(self, now: float) -> None:
+        if self.lost:
+            return
         self._tried = now
         try:
             self._write(now)
             self._failing = False
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             if not self._failing:
                 say(f"{error}; the training goes on, and what is seen meanwhile may be lost")
             self._failing = True
             self._hold_back()
+        except Exception as error:  # noqa: BLE001 - the training goes on unwatched
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.lost = True
+        text = f"writing the timeline has failed: {type(error).__name__}: {error}"
+        say(f"{text}; the training goes on unwatched")
+        if self._writer is not None:
+            self._writer.record_failure(text)
+        for held in (self._steps, self._loads, self._works):
+            held.clear()
 
     def _hold_back(self) -> None:
         for held in (self._steps, self._loads):
@@ -141,28 +186,51 @@ class TimelineThread:
         if self._dropped:
             writer.record_failure("steps are missing, because the disk took none for a while")
             self._dropped = False
-        _write_all(self._steps, writer.write_steps)
-        if self._loads:
-            if self._load_writer is None:
-                self._load_writer = LoadWriter(self._folder, self.worker)
-            while self._loads:
-                self._load_writer.write(self._loads[0])
-                self._loads.popleft()
-        while self._works:
-            self._do(self._works[0], writer)
-            self._works.popleft()
+        self._write_records(writer)
         if self._facts_due and now - self._facts_written >= SECONDS_BETWEEN_FACTS:
             self._facts_due = False
             self._facts_written = now
-            writer.write_facts(self._facts(writer.folder))
+            self._write_facts(writer)
+        for _ in range(len(self._pending)):
+            pending = self._do(self._pending[0].again, writer)
+            self._pending.popleft()
+            if pending is not None:
+                self._pending.append(pending)
+        while self._works:
+            pending = self._do(self._works[0], writer)
+            self._works.popleft()
+            if pending is not None:
+                self._pending.append(pending)
+            self._write_records(writer)
 
-    def _do(self, work: Work, writer: TimelineWriter) -> None:
+    def _write_records(self, writer: TimelineWriter) -> None:
+        _write_all(self._steps, writer.write_steps)
+        if self._loads and self._load_writer is None:
+            self._load_writer = LoadWriter(self._folder, self.worker)
+        while self._loads and self._load_writer is not None:
+            self._load_writer.write(self._loads[0])
+            self._loads.popleft()
+
+    def _write_facts(self, writer: TimelineWriter) -> None:
         try:
-            work(writer)
+            writer.write_facts(self._facts(writer.folder))
+        except (StorageError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - facts are no reason to lose steps
+            if not self._facts_failed:
+                self._facts_failed = True
+                writer.record_failure(
+                    f"the facts are left as they were: {type(error).__name__}: {error}"
+                )
+
+    def _do(self, work: Work, writer: TimelineWriter) -> Pending | None:
+        try:
+            return work(writer)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - the training goes on without it
             writer.record_failure(f"{type(error).__name__}: {error}")
+            return None
 
     def _begin(self) -> TimelineWriter:
         if self._is_taken(self.worker):
