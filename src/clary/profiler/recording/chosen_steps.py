@@ -16,6 +16,8 @@ from clary.profiler.recording.timeline_thread import TimelineThread
 # What is recorded of a step's inside is kept in memory until the last of them is over.
 MOST_STEPS = 100
 MOST_SECONDS = 120.0
+# Looks that are begun in vain, as what begins turns out to be an evaluation's.
+MOST_TRIALS = 3
 
 LOOKS: dict[str, Callable[[], Look]] = {
     "operators": OperatorLook,
@@ -28,6 +30,8 @@ class ChosenSteps:
     """Begins and ends looks where a configuration asks for them.
 
     The thread that trains uses it. Steps of an evaluation are not looked into: they end a look.
+    What a step is, is often known when it is over. To begin and to end a look takes its time, so
+    that it begins with a step that follows one of the training.
     """
 
     def __init__(
@@ -40,10 +44,13 @@ class ChosenSteps:
         """Whether a look may begin with a step that comes."""
         self.running = False
         """Whether one goes on."""
+        self.last_mode = Mode.TRAIN
+        """Of the step that has ended last."""
+        self._modes_are_told = False
         self.choose(configuration)
 
     def choose(self, configuration: ProfilerConfiguration) -> None:
-        """Look into other steps from now on; any thread may say so."""
+        """Look into other steps from now on."""
         asked: list[_Window] = []
         if configuration.operators is not None:
             asked.append(_Window("operators", configuration.operators))
@@ -63,6 +70,10 @@ class ChosenSteps:
             Whether a look has begun, which takes its time.
         """
         if mode != Mode.TRAIN:
+            # Who says so of an evaluation, says so of the training.
+            self._modes_are_told = True
+            return False
+        if self.last_mode != Mode.TRAIN and not self._modes_are_told:
             return False
         now_s = time.time()
         began = False
@@ -73,12 +84,19 @@ class ChosenSteps:
                 if not window.done:
                     self._begin(window, number, now_s)
                     began = True
+                elif window.trials:
+                    self._tell_missed(window)
         self._note_state()
         return began
 
-    def step_ended(self, mode: Mode, number: int) -> None:
-        """A step is over; `number` is its own within its mode."""
+    def step_ended(self, mode: Mode, number: int) -> bool:
+        """A step is over; `number` is its own within its mode.
+
+        Returns:
+            Whether a look has ended, which takes its time.
+        """
         now_s = time.time()
+        ended = False
         for window in self._windows:
             if window.look is None:
                 continue
@@ -91,12 +109,14 @@ class ChosenSteps:
             many = steps >= MOST_STEPS or seconds >= MOST_SECONDS
             if over or many:
                 self._end(window, window.look)
+                ended = True
             if many and not over:
                 self._thread.fail(
                     f"{window.kind} are recorded of steps {window.first} to {window.last} only: "
                     f"{MOST_STEPS} steps or {MOST_SECONDS:g} s at once are the most"
                 )
         self._note_state()
+        return ended
 
     def close(self) -> None:
         """End what goes on."""
@@ -122,7 +142,9 @@ class ChosenSteps:
         ended_ns = time.perf_counter_ns()
         window.look = None
         # One that has seen steps of an evaluation alone is tried again.
-        window.done = window.last >= window.first
+        seen = window.last >= window.first
+        window.trials += 1
+        window.done = seen or window.trials >= MOST_TRIALS
         work = look.stop(
             StepsSeen(
                 window.first,
@@ -131,9 +153,17 @@ class ChosenSteps:
                 (ended_ns - window.started_ns) / 1e9,
             )
         )
-        if window.done:
+        if seen:
             self._thread.do(work)
+        elif window.done:
+            self._tell_missed(window)
         self._note_cost(f"looking at {window.kind} ends", ended_ns)
+
+    def _tell_missed(self, window: _Window) -> None:
+        self._thread.fail(
+            f"{window.kind} are not recorded, because evaluations lie between the chosen steps: "
+            "choose others"
+        )
 
     def _note_cost(self, what: str, began_ns: int) -> None:
         start, end = map(self._clock.since_1970_us, (began_ns, time.perf_counter_ns()))
@@ -152,6 +182,7 @@ class _Window:
         self.chosen = chosen
         self.look: Look | None = None
         self.done = False
+        self.trials = 0
         self.first = 0
         self.last = -1
         self.started_s = 0.0

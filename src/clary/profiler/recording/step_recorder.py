@@ -2,7 +2,8 @@
 
 Everything that is called here is called by the thread that trains, takes some microseconds, and
 raises nothing: a recorder that fails says so once and lets go. Another thread writes
-(`clary.profiler.recording.timeline_thread`).
+(`clary.profiler.recording.timeline_thread`) and reads what the configuration says; what it says
+takes effect where the next step begins, on the thread that trains.
 A fork of the process records nothing of its parent's training.
 """
 
@@ -12,9 +13,10 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, TypeVar, cast
 
@@ -94,8 +96,14 @@ class StepRecorder:
         self._overhead_ns = 0
         self._has_failed = False
         self._closed = False
+        self._gone = False
+        """Whether it is to let go where the next step begins."""
         self._configuration = configuration or ProfilerConfiguration()
-        self._off = self._configuration.disabled
+        self._asked: ProfilerConfiguration | None = None
+        self._paused = self._configuration.disabled
+        self._off = False
+        self._trains = get_ident()
+        self._least_ns = 0
         self._facts = replace(
             Facts(worker, os.getpid(), "algo-1", self._clock.since_1970_us(perf_counter_ns())),
             **facts,
@@ -133,15 +141,18 @@ class StepRecorder:
         """
         began = perf_counter_ns()
         now = began if at_ns is None else at_ns
-        looks = self._chosen.running
+        self._trains = get_ident()
         if self._step is not None:
             self._end(now, self._step, None)
-        if self._chosen.waiting:
-            looks = self._chosen.step_begins(mode, self._counts[mode]) or looks
-        ended = perf_counter_ns()
-        self._overhead_ns += ended - began
+        if self._asked is not None or self._thread.lost:
+            self._follow()
+        if self._paused or self._off:
+            return
+        if self._chosen.waiting and self._chosen.step_begins(mode, self._counts[mode]):
+            self._least_ns = perf_counter_ns()
+        self._overhead_ns += perf_counter_ns() - began
         # To begin or to end a look is no part of a step.
-        self._step = Step(mode, ended if looks else now)
+        self._step = Step(mode, max(now, self._least_ns))
         self._open.clear()
         self._devices.begin_step()
 
@@ -217,6 +228,8 @@ class StepRecorder:
     @_guarded
     def add_span(self, kind: SpanKind, start_ns: int, end_ns: int, label: str = "") -> None:
         """Something took its time, between two moments of `time.perf_counter_ns`."""
+        if self._paused:
+            return
         clock = self._clock
         start, end = clock.since_1970_us(start_ns), clock.since_1970_us(end_ns)
         self._thread.span(Span(kind, start, end, label))
@@ -235,14 +248,20 @@ class StepRecorder:
         self, start_ns: int, seconds: float, pictures: int, worker: int, cpu_s: float
     ) -> None:
         """A batch was loaded by this process; see `LoadRecord`."""
+        if self._paused:
+            return
         at = self._clock.since_1970_us(start_ns)
         self._thread.load(LoadRecord(at, seconds, pictures, worker, cpu_s))
 
     @_guarded
     def facts(self, **known: Any) -> None:
         """Fields of `Facts` that are known now."""
-        self._facts = replace(self._facts, **known)
-        self._thread.facts_changed()
+        try:
+            self._facts = replace(self._facts, **known)
+        except TypeError as error:
+            self.note(f"a fact is left out: {error}")
+        else:
+            self._thread.facts_changed()
 
     def note(self, text: str) -> None:
         """Put a sentence among the failures of the watching."""
@@ -250,12 +269,25 @@ class StepRecorder:
 
     def fail(self, error: Exception) -> None:
         """Let go for good, and say why, once."""
-        self._off = True
+        self.let_go()
         if not self._has_failed:
             self._has_failed = True
             text = f"recording steps has failed: {type(error).__name__}: {error}"
             say(f"{text}; the training goes on unwatched")
             self._thread.fail(text)
+
+    def let_go(self) -> None:
+        """Record nothing more. What looks into steps is ended by the thread that trains."""
+        if self._off:
+            return
+        if get_ident() != self._trains:
+            self._asked = replace(self._configuration, disabled=True)
+            self._gone = True
+            return
+        self._off = True
+        self._step = None
+        with suppress(Exception):
+            self._chosen.close()
 
     def close(self) -> None:
         """End the current step, write what waits, and let go; a second time does nothing."""
@@ -265,6 +297,7 @@ class StepRecorder:
         self.end_step()
         self._settle_all()
         self._off = True
+        self._step = None
         self._facts = replace(self._facts, ended_us=self._clock.since_1970_us(perf_counter_ns()))
         if not self._thread.close():
             say("the last steps could not be written in time; the training is not affected")
@@ -288,8 +321,20 @@ class StepRecorder:
         self._counts[step.mode] += 1
         step.nanoseconds = step.longest_ns = max(0, now - step.start_ns)
         self._devices.step_ended(step)
-        if self._chosen.running:
-            self._chosen.step_ended(step.mode, step.number)
+        self._chosen.last_mode = step.mode
+        if self._chosen.running and self._chosen.step_ended(step.mode, step.number):
+            self._least_ns = perf_counter_ns()
+
+    def _follow(self) -> None:
+        """Between two steps: do what the configuration says now."""
+        asked, self._asked = self._asked, None
+        if self._gone or self._thread.lost:
+            self.let_go()
+        elif asked is not None:
+            self._chosen.choose(asked)
+            self._paused = asked.disabled
+            if self._paused:
+                self._chosen.close()
 
     def _settled(self, step: Step, device_s: list[float]) -> None:
         step.device_s = device_s
@@ -339,8 +384,7 @@ class StepRecorder:
             return
         if configuration != self._configuration:
             self._configuration = configuration
-            self._chosen.choose(configuration)
-            self._off = configuration.disabled or self._has_failed or self._closed
+            self._asked = configuration
 
 
 def _forget_parents() -> None:
