@@ -107,6 +107,7 @@ def test_trials_of_a_head_share_a_lane() -> None:
             {"hidden": "32", "no_report": "true", "views": "4", "seed": "7"},
         )
     }
+    keys.add(lane_key(_request(ProfilerConfig={"DisableProfiler": True}), gpus=1))
     assert len(keys) == 1
     assert None not in keys
 
@@ -137,6 +138,7 @@ def test_another_backbone_or_other_pictures_are_another_lane(request_: dict[str,
         _request(ResourceConfig={"InstanceGroups": [{"InstanceCount": 1}, {"InstanceCount": 1}]}),
         _request(CheckpointConfig={"S3Uri": "s3://bucket/checkpoints"}),
         _request(DebugHookConfig={"S3OutputPath": "s3://bucket/debug"}),
+        _request(ProfilerConfig={"S3OutputPath": "s3://bucket/profile"}),
         _request(InputDataConfig=[{"ChannelName": "training", "InputMode": "Pipe"}]),
         _request(AlgorithmSpecification={"TrainingImage": "pytorch-training:2.0"}),
     ],

@@ -108,12 +108,19 @@ def test_hosts_are_looked_at_as_they_are_told_while_they_run(service: RunningSer
     sagemaker.update_training_job(
         TrainingJobName="changes",
         ProfilerConfig={"DisableProfiler": False, "ProfilingIntervalInMilliseconds": 100},
-        ProfilerRuleConfigurations=[{**REPORT, "RuleConfigurationName": "again"}],
+        ProfilerRuleConfigurations=[
+            {**REPORT, "RuleConfigurationName": "again"},
+            profiler_rule("beside", "StepOutlier"),
+        ],
     )
     for host in hosts:
         until(lambda host=host: len(snapshots(service, "changes", host)) > seen[host] + 5)
     job = stop(service, "changes")
     assert statuses(job)["again"] == "IssuesFound"
+    assert statuses(job)["beside"] in {"IssuesFound", "NoIssuesFound"}
+    assert "status.json" in report_keys(service, "changes", "beside")
+    added = service.settings.jobs_dir / "changes/rules.profiler.added"
+    assert [one.name for one in added.iterdir()] == ["again"]
     assert whole(report_keys(service, "changes", "again"))
     stored = keys(service, "profile/changes/profiler-output/timeline/")
     assert {f"{host}-worker_0/facts.json" for host in hosts} <= stored

@@ -40,7 +40,6 @@ _FOR_ONE_PROCESS = (
     "CheckpointConfig",
     "DebugHookConfig",
     "DebugRuleConfigurations",
-    "ProfilerConfig",
     "ProfilerRuleConfigurations",
     "TensorBoardOutputConfig",
 )
@@ -135,7 +134,7 @@ def lane_key(request: Mapping[str, Any], gpus: int) -> str | None:
     """
     algorithm = request.get("AlgorithmSpecification") or {}
     image = algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or ""
-    if not names_image(str(image)) or any(request.get(member) for member in _FOR_ONE_PROCESS):
+    if not names_image(str(image)) or _needs_one_process(request):
         return None
     channels = list(request.get("InputDataConfig") or ())
     modes = {channel.get("InputMode") or algorithm.get("TrainingInputMode") for channel in channels}
@@ -154,6 +153,11 @@ def lane_key(request: Mapping[str, Any], gpus: int) -> str | None:
         "backbone": asked.options.model_dump(mode="json", include=set(_BACKBONE)),
     }
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _needs_one_process(request: Mapping[str, Any]) -> bool:
+    profiler = request.get("ProfilerConfig") or {"DisableProfiler": True}
+    return not profiler.get("DisableProfiler") or any(map(request.get, _FOR_ONE_PROCESS))
 
 
 def _has_one_host(request: Mapping[str, Any]) -> bool:

@@ -8,7 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.service.executors.rule_configurations import checkers_of, rule_of, rules_of
+from clary.service.executors.rule_configurations import (
+    ADDED_TOGETHER,
+    checkers_of,
+    rule_of,
+    rules_of,
+)
 from clary.service.executors.updates import is_profiled, merged, with_profiler_defaults
 from tests.service.supervisor.rules.rule_jobs import custom_rule, profiler_rule, rule
 
@@ -72,7 +77,10 @@ def test_rules_keep_their_places_and_processes_when_others_come(
     }
     root = Path("/jobs/job")
     before = checkers_of(request, root)
-    updates = {"ProfilerRuleConfigurations": profiler[created:]}
+    updates: dict[str, Any] = {"ProfilerRuleConfigurations": profiler[created:]}
+    together = data.draw(st.booleans())
+    if together and profiler[created:]:
+        updates[ADDED_TOGETHER] = [len(profiler[created:])]
     after = checkers_of(request, root, updates)
     assert all(one in after for one in before)
     assert len({one.folder for one in after}) == len(after)
@@ -85,4 +93,8 @@ def test_rules_keep_their_places_and_processes_when_others_come(
         assert rule_of(request, updates, one.kind, one.position) == one
     for checker in after:
         assert len({one.kind for one in checker.rules}) == 1
-        assert len(checker.rules) == 1 or not any(one.alone for one in checker.rules)
+        added = {one.added for one in checker.rules}
+        assert len(added) == 1
+        assert len(checker.rules) == 1 or not checker.custom
+        if added != {""}:
+            assert len(checker.rules) == (len(profiler[created:]) if together else 1)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from clary.formats.rule_request import RuleKind
 from clary.service.executors.rule_configurations import Checker
-from clary.service.executors.updates import is_profiled
+from clary.service.executors.updates import NOTES, is_profiled
 from clary.service.operations.times import now_ms
 from clary.service.state.training_jobs import TrialOf
 from clary.service.supervisor.transitions import submitted
@@ -244,6 +244,41 @@ def test_rules_that_come_later_have_processes_of_their_own(
     assert statuses(bench, "later") == {"ProfilerReport": "NoIssuesFound", "steps": "Stopped"}
 
 
+def test_rules_of_one_update_share_a_process(bench: Bench, create_job: CreateJob) -> None:
+    create_job("shared", ProfilerConfig=PROFILE)
+    bench.reach("shared", "Training")
+    first = [REPORT, profiler_rule("steps", "StepOutlier")]
+    second = [profiler_rule("disks", "IOBottleneck"), profiler_rule("cores", "CPUBottleneck")]
+    update(bench, "shared", ProfilerRuleConfigurations=first)
+    update(bench, "shared", ProfilerRuleConfigurations=second)
+    begun(bench, "shared")
+    found = {
+        one.folder.name: [rule.configuration for rule in one.rules]
+        for one in checkers(bench, "shared", "profiler")
+    }
+    assert found == {"ProfilerReport": ["ProfilerReport", "steps"], "disks": ["disks", "cores"]}
+    told = describe(bench, "shared")
+    assert told["ProfilerRuleConfigurations"] == first + second
+    assert not told.keys() & NOTES
+    bench.finish("shared")
+    assert set(statuses(bench, "shared").values()) == {"NoIssuesFound"}
+
+
+def test_a_place_is_given_until_something_is_profiled(bench: Bench, create_job: CreateJob) -> None:
+    off, on = {"DisableProfiler": True}, {"DisableProfiler": False}
+    create_job("moves", ProfilerConfig={**off, "S3OutputPath": "s3://bucket/never"})
+    begun(bench, "moves")
+    update(bench, "moves", ProfilerConfig={"S3OutputPath": "s3://bucket/neither"})
+    update(bench, "moves", ProfilerConfig={**on, "S3OutputPath": "s3://bucket/here"})
+    assert describe(bench, "moves")["ProfilerConfig"] == {**on, "S3OutputPath": "s3://bucket/here"}
+    update(bench, "moves", ProfilerConfig=off)
+    call = bench.client("sagemaker").update_training_job
+    moved = {"S3OutputPath": "s3://bucket/there"}
+    _, message = fault(call, TrainingJobName="moves", ProfilerConfig=moved)
+    assert "is s3://bucket/here and cannot be changed to s3://bucket/there" in message
+    bench.finish("moves")
+
+
 def test_updates_that_cannot_be_are_refused_and_change_nothing(
     bench: Bench, create_job: CreateJob
 ) -> None:
@@ -259,7 +294,10 @@ def test_updates_that_cannot_be_are_refused_and_change_nothing(
     assert code == "ValidationException"
     assert "is s3://bucket/profile and cannot be changed to s3://other/profile" in message
     assert "is 250" in refusal(ProfilerConfig={"ProfilingIntervalInMilliseconds": 250})[1]
-    assert "is used twice" in refusal(ProfilerRuleConfigurations=[REPORT])[1]
+    taken = "stays has a rule called 'ProfilerReport' already: give the new one another name."
+    assert refusal(ProfilerRuleConfigurations=[REPORT])[1] == taken
+    twice = [profiler_rule("r", "StepOutlier")] * 2
+    assert "'r' is used twice in ProfilerRule" in refusal(ProfilerRuleConfigurations=twice)[1]
     wrong = [profiler_rule("r", "VanishingGradient")]
     assert "DebugRuleConfigurations" in refusal(ProfilerRuleConfigurations=wrong)[1]
     disabled = {"DisableProfiler": True}

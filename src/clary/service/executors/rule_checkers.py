@@ -183,7 +183,7 @@ class RuleCheckers:
             result = checker.result(rule.configuration)
             with storage_errors(result):
                 result.mkdir(parents=True, exist_ok=True)
-            if rule.alone:
+            if rule.apart:
                 seen = result_folder(job.directory.root, rule.configuration, rule.kind)
                 _link(result, seen)
         rules = [self._configuration(job, checker, rule) for rule in checker.rules]

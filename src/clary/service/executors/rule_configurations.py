@@ -9,6 +9,8 @@ Registry, region and tag of an image do not matter. Below the directory of the j
 
     rules/, rules.profiler/               of all rules of a kind, each in a folder of its name
     rules.custom/, rules.profiler.added/  of rules with processes of their own, linked there
+
+Rules that came with one update share a process, whose folder is called after the first of them.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ MEMBERS: Mapping[RuleKind, str] = MappingProxyType(
     {"debug": "DebugRuleConfigurations", "profiler": "ProfilerRuleConfigurations"}
 )
 """Where CreateTrainingJob says which rules there are."""
+
+ADDED_TOGETHER = "RulesAddedTogether"
+"""Beside a job's updates: how many rules of the profiler came with each."""
 
 BUILT_IN_IMAGES = ("sagemaker-debugger-rules", "DEFAULT_RULE_EVALUATOR_IMAGE")
 CUSTOM_IMAGE = "sagemaker-debugger-rule-evaluator"
@@ -64,7 +69,8 @@ class RuleSpec:
 
     `position` is its place among the rules of its kind, `asked` its configuration as it was given.
     `source` is the S3 URI of a custom rule's file, None for a built-in rule. `output` is the S3
-    folder that gets its results, with its slash. `added` says that it came while the job ran.
+    folder that gets its results, with its slash. `added` is for rules that came while the job ran:
+    the first configuration of those that came together; else it is empty.
     """
 
     kind: RuleKind
@@ -77,17 +83,18 @@ class RuleSpec:
     actions: tuple[Action, ...]
     output: str
     asked: Mapping[str, Any]
-    added: bool = False
+    added: str = ""
 
     @property
-    def alone(self) -> bool:
-        """Whether it has a process of its own."""
-        return self.added or self.source is not None
+    def apart(self) -> bool:
+        """Whether the process that checks it is not the one of its kind."""
+        return bool(self.added) or self.source is not None
 
 
 @dataclass(frozen=True)
 class Checker:
-    """One process that checks rules of a job: the built-in ones of a kind, or one alone.
+    """One process that checks rules of a job: the built-in ones of a kind, those of an update, or
+    a custom one alone.
 
     `folder` is what the process gets (`clary.formats.rule_request`).
     """
@@ -117,15 +124,14 @@ def checkers_of(
     rules = rules_of(request, updates)
     found: list[Checker] = []
     for kind in MEMBERS:
-        together = tuple(rule for rule in rules if rule.kind == kind and not rule.alone)
+        together = tuple(rule for rule in rules if rule.kind == kind and not rule.apart)
         if together:
             found.append(Checker(rules_folder(root, kind), together))
+    apart: dict[Path, list[RuleSpec]] = {}
     for rule in rules:
-        if rule.alone:
-            why = "custom" if rule.source is not None else "added"
-            folder = root / f"{_FOLDERS[rule.kind]}.{why}"
-            found.append(Checker(results_folder(folder, rule.configuration), (rule,)))
-    return tuple(found)
+        if rule.apart:
+            apart.setdefault(_own_folder(root, rule), []).append(rule)
+    return (*found, *(Checker(folder, tuple(ones)) for folder, ones in apart.items()))
 
 
 def rules_of(
@@ -139,9 +145,11 @@ def rules_of(
     """
     found: list[RuleSpec] = []
     for kind, member in MEMBERS.items():
-        created, added = (list(source.get(member) or ()) for source in (request, updates))
-        for place, asked in enumerate(created + added):
-            found.append(_rule(request, kind, place, asked, added=place >= len(created)))
+        created = list(request.get(member) or ())
+        firsts = [""] * len(created) + _firsts(updates, member)
+        asked = created + list(updates.get(member) or ())
+        for place, (first, one) in enumerate(zip(firsts, asked, strict=True)):
+            found.append(_rule(request, kind, place, one, added=first))
     return tuple(found)
 
 
@@ -179,13 +187,31 @@ def result_folder(root: Path, configuration: str, kind: RuleKind = "debug") -> P
     return results_folder(rules_folder(root, kind), configuration)
 
 
+def _own_folder(root: Path, rule: RuleSpec) -> Path:
+    if rule.source is not None:
+        return results_folder(root / f"{_FOLDERS[rule.kind]}.custom", rule.configuration)
+    return results_folder(root / f"{_FOLDERS[rule.kind]}.added", rule.added)
+
+
+def _firsts(updates: Mapping[str, Any], member: str) -> list[str]:
+    """Of each rule that was added, the first one that came with it."""
+    names = [one["RuleConfigurationName"] for one in updates.get(member) or ()]
+    counts = list(updates.get(ADDED_TOGETHER) or ()) if member == MEMBERS["profiler"] else []
+    # Those that an earlier Clary has added have a process each.
+    counts = [1] * (len(names) - sum(counts)) + counts
+    firsts: list[str] = []
+    for count in counts:
+        firsts += [names[len(firsts)]] * count
+    return firsts
+
+
 def _rule(
     request: Mapping[str, Any],
     kind: RuleKind,
     position: int,
     asked: Mapping[str, Any],
     *,
-    added: bool,
+    added: str,
 ) -> RuleSpec:
     given: Mapping[str, str] = asked.get("RuleParameters") or {}
     name = asked["RuleConfigurationName"]

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clary.service.executors.rule_configurations import MEMBERS
+from clary.service.executors.rule_configurations import ADDED_TOGETHER, MEMBERS
 
 PROFILER = "ProfilerConfig"
 RULES = MEMBERS["profiler"]
+HAS_BEEN_PROFILED = "HasBeenProfiled"
+"""Beside a job's updates: an update has turned the profiler on."""
+
+NOTES = frozenset({ADDED_TOGETHER, HAS_BEEN_PROFILED})
+"""What stands beside updates, and is no member of a request."""
 
 
 def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.formats.rule_request import RuleKind
-from clary.service.executors.updates import is_profiled, merged
+from clary.service.executors.updates import NOTES, is_profiled, merged
 from clary.service.operations.times import timestamp
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import JobSummary, TrainingJob, Transition
 
-_NOT_SHOWN = {"Tags", "SessionChainingConfig"}
+_NOT_SHOWN = {"Tags", "SessionChainingConfig", *NOTES}
 _DEFAULTS: Mapping[str, Any] = {
     "EnableNetworkIsolation": False,
     "EnableInterContainerTrafficEncryption": False,

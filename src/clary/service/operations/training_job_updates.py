@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from clary.formats.builtin_algorithm import lane_key
 from clary.gpus import count_gpus
+from clary.service.executors.rule_configurations import ADDED_TOGETHER, MEMBERS
 from clary.service.executors.updates import (
+    HAS_BEEN_PROFILED,
     PROFILER,
     RULES,
     is_profiled,
@@ -50,6 +52,10 @@ def updated(job: TrainingJob, asked: Mapping[str, Any], at_ms: int) -> TrainingJ
         _check(job, before, after, judged=bool(changes.get(RULES)))
         if PROFILER in after:
             changes[PROFILER] = after[PROFILER]
+        if is_profiled(after):
+            changes[HAS_BEEN_PROFILED] = True
+        if changes.get(RULES):
+            changes[ADDED_TOGETHER] = [len(changes[RULES])]
     return replace(job, updates=merged(job.updates, changes), modified_ms=at_ms)
 
 
@@ -63,10 +69,15 @@ def closed_by_update(evaluation: RuleEvaluation, job: TrainingJob) -> RuleEvalua
 def _check(
     job: TrainingJob, before: Mapping[str, Any], after: Mapping[str, Any], *, judged: bool
 ) -> None:
+    taken = _names_taken(before, after)
     found = [
         *_problems(job, before, after),
         *profiler_problems(after, judged=judged),
-        *rule_problems(after),
+        *(
+            f"{job.name} has a rule called {name!r} already: give the new one another name."
+            for name in taken
+        ),
+        *rule_problems(_without(taken, before, after)),
     ]
     if found:
         raise validation(" ".join(found))
@@ -79,6 +90,28 @@ def _check(
         )
 
 
+def _names_taken(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of new rules that rules of the job have."""
+    known = {_name(one) for member in MEMBERS.values() for one in before.get(member) or ()}
+    return sorted(known & set(map(_name, _new(before, after))))
+
+
+def _without(
+    taken: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What will be in effect, but for new rules whose names are taken."""
+    new = [one for one in _new(before, after) if _name(one) not in taken]
+    return {**after, RULES: [*(before.get(RULES) or ()), *new]}
+
+
+def _new(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(after.get(RULES) or ())[len(before.get(RULES) or ()) :]
+
+
+def _name(configuration: Mapping[str, Any]) -> str:
+    return str(configuration["RuleConfigurationName"])
+
+
 def _problems(
     job: TrainingJob, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -89,8 +122,15 @@ def _problems(
         )
     was = (before.get(PROFILER) or {}).get("S3OutputPath")
     now = (after.get(PROFILER) or {}).get("S3OutputPath")
+    if not _has_been_profiled(job):
+        return
     if was is not None and str(was).rstrip("/") != str(now).rstrip("/"):
         yield (
             f"{PROFILER}.S3OutputPath is {was} and cannot be changed to {now}: what was profiled "
             "until now is there."
         )
+
+
+def _has_been_profiled(job: TrainingJob) -> bool:
+    on_now = is_profiled(merged(job.request, job.updates))
+    return on_now or is_profiled(job.request) or bool(job.updates.get(HAS_BEEN_PROFILED))
