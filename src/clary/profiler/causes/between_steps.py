@@ -14,6 +14,7 @@ from clary.profiler.step_times import step_times
 from clary.profiler.wording import brief, counted, percent, size
 
 _EVALUATION_SHARE = 0.25
+_EPOCH_SHARE = 0.4
 _EVALUATION_LEFT = 0.1
 _CHECKPOINT_SHARE = 0.05
 _CHECKPOINT_LEFT = 0.02
@@ -22,6 +23,8 @@ _LEAST_RUNS = 3
 
 def evaluation(situation: Situation) -> Diagnosis | None:
     """Evaluations take a quarter of the loop or more, three of them at least.
+
+    Once an epoch is how it is usually done: there two fifths are much.
 
     Proposed is every n-th, so that a tenth of the loop is left for them; the gain is the loop's
     time over what it is without the others.
@@ -37,12 +40,22 @@ def evaluation(situation: Situation) -> Diagnosis | None:
     gain = situation.gain(spent * (1 - 1 / times))
     if gain < LEAST_GAIN:
         return None
-    wanted = _nice(every * times)
+    epoch = situation.steps_to_an_epoch
+    each_epoch = bool(epoch) and every >= 0.8 * epoch
+    if each_epoch and situation.share(spent) < _EPOCH_SHARE:
+        return None
+    less = f"evaluate every {counted(_nice(every * times), 'step')}, or on fewer pictures"
+    if each_epoch:
+        epochs = counted(max(2, round(every * times / epoch)), "epoch")
+        less = (
+            f"evaluate in larger batches or on fewer pictures, or every {epochs} (every "
+            f"{counted(round(every * times), 'step')})"
+        )
     return Diagnosis(
         "evaluation",
         f"evaluating takes {percent(situation.share(spent))} of the training loop: "
         f"{brief(spent / count)} after every {_ordinal(every)}",
-        f"evaluate every {counted(wanted, 'step')}, or on fewer pictures",
+        less,
         share=situation.share(spent),
         gain=gain,
         rule="OverallFrameworkMetrics",
@@ -93,9 +106,7 @@ def _fewer(situation: Situation, spent: float, left: float) -> int:
 
 
 def _steps_to_an_epoch(situation: Situation, every: float) -> int:
-    facts = situation.facts
-    epoch = (facts.steps_per_epoch if facts is not None else None) or 0
-    return max(1, round(epoch / every)) if every else 1
+    return max(1, round(situation.steps_to_an_epoch / every)) if every else 1
 
 
 def _evaluations(situation: Situation) -> Intervals:

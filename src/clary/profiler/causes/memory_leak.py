@@ -13,46 +13,58 @@ _LEAST_BYTES = 48e6
 _LEAST_SHARE = 0.03
 """Of the level: what allocators move by themselves."""
 _LEAST_POINTS = 3.0
-_HOLDS = (
+HOLDS = (
     "keep numbers rather than tensors (loss.item(), not loss; .detach() what is collected), and "
     "let go of what each step appends to"
 )
+_OF_CLARY = "give decoded pictures less room: a smaller CLARY_CACHE_GB, or fewer --workers"
+_IS_IT_A_CACHE = "see whether that is a cache which fills in the first epoch; if it is none, "
 
 
 def memory_leak(situation: Situation) -> Diagnosis | None:
-    """The job's resident memory, or a GPU's, rises steadily after its warm-up.
+    """The job's resident memory on a host, or a GPU's, rises steadily after its warm-up.
 
     That is a rise of 48 MB and 3 % of the job's memory at least, or of 3 points of a GPU's, over
     8 s or more, by `memory_growth.growth`. Nothing is gained in time by mending it; a share of the
-    loop it does not take.
+    loop it does not take. In the first epoch it may be a cache.
     """
-    host = situation.host
-    if host is None or not situation.is_enough:
+    if not situation.is_enough:
         return None
-    found = resident_growth(host, situation.stretch)
+    hosts = situation.profile.hosts
+    for host in hosts:
+        found = _of_host(host, situation.stretch, f" on {host.name}" if len(hosts) > 1 else "")
+        if found:
+            return Diagnosis(
+                "memory_leak", found, _change(situation), share=0.0, rule="GPUMemoryIncrease"
+            )
+    return None
+
+
+def _of_host(host: Host, stretch: readings.Stretch, where: str) -> str:
+    """What grows, in words; empty where nothing does."""
+    found = resident_growth(host, stretch)
     if found is not None:
-        return Diagnosis(
-            "memory_leak",
-            f"the job's memory grows by {size(60 * found.per_s)} a minute, steadily: "
+        return (
+            f"the job's memory{where} grows by {size(60 * found.per_s)} a minute, steadily: "
             f"{size(found.risen)} in {brief(found.seconds)}, to {size(found.level)}"
-            f"{_until_full(host, situation.stretch)}",
-            _HOLDS,
-            share=0.0,
-            rule="GPUMemoryIncrease",
+            f"{_until_full(host, stretch)}"
         )
-    for name, samples in readings.gpu_memory(host, situation.stretch).items():
+    for name, samples in readings.gpu_memory(host, stretch).items():
         rising = growth(samples)
         if rising and rising.seconds >= _LEAST_SECONDS and rising.risen >= _LEAST_POINTS:
             full = (100 - rising.level) / rising.per_s
-            return Diagnosis(
-                "memory_leak",
-                f"the memory of {name} in use grows by {number(60 * rising.per_s)} points a "
-                f"minute, steadily, to {rising.level:.0f} %: full in {brief(full)}",
-                _HOLDS,
-                share=0.0,
-                rule="GPUMemoryIncrease",
+            return (
+                f"the memory of {name}{where} in use grows by {number(60 * rising.per_s)} points a "
+                f"minute, steadily, to {rising.level:.0f} %: full in {brief(full)}"
             )
-    return None
+    return ""
+
+
+def _change(situation: Situation) -> str:
+    if situation.is_clary:
+        return _OF_CLARY
+    in_first = situation.train.steps <= situation.steps_to_an_epoch
+    return f"{_IS_IT_A_CACHE}{HOLDS}" if in_first else HOLDS
 
 
 def resident_growth(host: Host, stretch: readings.Stretch) -> Growth | None:

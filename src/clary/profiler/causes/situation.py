@@ -138,6 +138,11 @@ class Situation:
         return None if self.facts is None else self.facts.train_loading
 
     @property
+    def steps_to_an_epoch(self) -> int:
+        """Of the training; 0 where it is not known."""
+        return (self.facts.steps_per_epoch if self.facts is not None else None) or 0
+
+    @property
     def is_clary(self) -> bool:
         """Whether Clary's own loop trains, so that its options are what can be changed."""
         return self.loading is not None and self.loading.kind == "clary"

@@ -10,6 +10,7 @@ from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
 from clary.formats.profiler_rule_parameters import SAMPLE_S
 from clary.profiler import readings
+from clary.profiler.causes.memory_leak import HOLDS
 from clary.profiler.profile import Profile
 from clary.profiler.readings import Samples
 from clary.profiler.rules.judging import nothing_sampled, of_diagnoses, quantiles, scope_of
@@ -68,8 +69,7 @@ class GPUMemoryIncrease(ProfilerRule):
                             message=f"the memory of {place} in use rose by {rises.max():.1f} "
                             f"points, more than {own.increase:g}, {scope.when(stretch)}",
                             cause="something keeps what each step makes, or batches grow",
-                            remedy="keep numbers rather than tensors (loss.item(), .detach()), "
-                            "and let go of what each step appends to",
+                            remedy=HOLDS,
                             worker=place,
                             value=round(float(rises.max()), 2),
                             bound=own.increase,

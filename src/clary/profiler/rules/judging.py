@@ -156,7 +156,7 @@ def of_diagnoses(profile: Profile, rule: str) -> tuple[Finding, ...]:
             message=one.evidence,
             cause=CAUSES[one.cause],
             remedy=_with_gain(one),
-            worker=_first_worker(profile),
+            worker=main_worker(profile),
             value=round(one.share, 4),
         )
         for one in diagnosed(profile, rule)
@@ -221,6 +221,8 @@ def _with_gain(found: Diagnosis) -> str:
     return f"{found.change}; expected {times(found.gain)} as fast"
 
 
-def _first_worker(profile: Profile) -> str | None:
-    host = next((one for one in profile.hosts if one.workers), None)
-    return None if host is None else f"{host.name}/{next(iter(host.workers))}"
+def main_worker(profile: Profile) -> str | None:
+    """The process that speaks for the training, such as `algo-1/worker_0`."""
+    main = profile.main
+    host = next((one for one in profile.hosts if main in one.workers.values()), None)
+    return None if main is None or host is None else f"{host.name}/{main.name}"

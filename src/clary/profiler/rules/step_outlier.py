@@ -12,7 +12,13 @@ from clary.formats.timeline.entries import Mode
 from clary.profiler.causes.outliers import LongSteps, long_steps
 from clary.profiler.causes.situation import situation_of
 from clary.profiler.profile import Profile
-from clary.profiler.rules.judging import has_settled, nothing_sampled, of_diagnoses, quantiles
+from clary.profiler.rules.judging import (
+    has_settled,
+    main_worker,
+    nothing_sampled,
+    of_diagnoses,
+    quantiles,
+)
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.step_times import StepTimes, step_times
 from clary.profiler.wording import brief, counted, percent
@@ -91,7 +97,6 @@ class StepOutlier(ProfilerRule):
         worst = int(found.records[np.argmax(found.extra_s)])
         at = float(times.starts_s[worst]) - began
         extra = float(found.extra_s.sum())
-        first = next((host for host in profile.hosts if host.workers), None)
         return Finding(
             rule=self.name,
             kind="issue",
@@ -104,7 +109,7 @@ class StepOutlier(ProfilerRule):
             "other programs on the machine",
             step=int(times.first[worst]),
             mode="TRAIN" if mode is Mode.TRAIN else "EVAL",
-            worker=None if first is None else f"{first.name}/{next(iter(first.workers))}",
+            worker=main_worker(profile),
             value=float(len(found.records)),
             bound=float(self.parameters.n_outliers),
         )
