@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clary.formats.timeline import Mode
 from clary.profiler.breakdown import Breakdown, break_down
+from clary.profiler.diagnosis import verdict
 from clary.profiler.profile import Profile
 from clary.profiler.step_times import step_times, weighted_median
 from tests.profiler.made_profiles import MADE, START_S, MadeJob
@@ -163,3 +164,17 @@ def test_the_median_of_weighted_values(pairs: list[tuple[int, int]]) -> None:
     weights = np.asarray([float(one) for _, one in pairs])
     repeated = sorted(value for value, weight in pairs for _ in range(weight))
     assert weighted_median(values, weights) == repeated[(len(repeated) - 1) // 2]
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    job.initialize(4.0)
+    job.train(100, noise=0.0)
+    job.flush()
+    job.now -= 20.0
+    job.train(100, noise=0.0)
+    profile = job.end()
+    parts = break_down(profile)
+    fills(parts)
+    assert parts.loop_s == pytest.approx(37.6, rel=0.01)
+    assert "the machine's clock was set back meanwhile" in verdict(profile)[0]

@@ -20,6 +20,9 @@ from clary.profiler.step_times import StepTimes, step_times
 OTHER = "other"
 """What the phases leave of a step: the script's own."""
 
+_CLOCK_WAS_SET = 1.05
+"""Parts that are longer than their whole by more than this factor tell of a clock that was set."""
+
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -68,7 +71,8 @@ def break_down(profile: Profile) -> Breakdown:
 
     The loop begins with the first step or with the first features that are computed, and ends
     with the last step, evaluation or checkpoint. While a job runs there is no finalization yet;
-    before its first step all of it is initialization.
+    before its first step all of it is initialization. Where a clock was set back meanwhile, so
+    that what happened takes longer than the loop, its sum is the loop.
     """
     train, evaluated = step_times(profile), step_times(profile, Mode.EVAL)
     bounds = profile.bounds
@@ -92,6 +96,8 @@ def break_down(profile: Profile) -> Breakdown:
     features_s = Intervals(stretches["features"]).total_s
     steps_s = float(train.seconds.sum())
     known = steps_s + evaluation_s + checkpoints.total_s + features_s
+    if known > _CLOCK_WAS_SET * (end - begin):
+        end = begin + known
     return Breakdown(
         initialization_s=begin - began,
         loop_s=end - begin,

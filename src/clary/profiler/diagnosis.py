@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from clary.formats.timeline.entries import Mode
 from clary.profiler.breakdown import OTHER, Breakdown
 from clary.profiler.causes.between_steps import checkpoints, evaluation
@@ -70,6 +72,12 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
             f"{_upper(cause.evidence)}.",
             f"{_upper(cause.change)}{brings}{others}.",
         )
+    if not parts.steps and (situation.facts is None or not situation.facts.framework):
+        return (
+            first,
+            "It is no training that the profiler knows, such as one with torch.",
+            "Look at what the machine did meanwhile.",
+        )
     if not situation.is_enough:
         return (
             first,
@@ -112,6 +120,8 @@ def _what_it_did(situation: Situation) -> str:
         others = f"; it is the longest of {programs} programs that trained"
     if situation.is_disturbed:
         others += f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
+    if (np.diff(situation.train.first) < 0).any():
+        others += "; the machine's clock was set back meanwhile"
     of = f" of {number(round(size, 1))} pictures" if size else ""
     of += f" in each of {ranks} processes" if ranks > 1 else ""
     return (

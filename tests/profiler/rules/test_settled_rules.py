@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from clary.formats.timeline import Loading
+from clary.profiler.diagnosis import verdict
 from clary.profiler.profile import Profile
 from clary.profiler.rules import BUILT_IN
 from clary.profiler.rules.rule import Moment
@@ -67,3 +68,13 @@ def test_busy_cores_beside_steps_that_hardly_wait(tmp_path: Path) -> None:
     job.train(200)
     (message,) = issues("CPUBottleneck", job.end())
     assert "something else than loading, for which steps wait 2.7 % of the loop" in message
+
+
+def test_no_rule_speaks_where_the_verdict_says_too_little(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, loading=Loading("DataLoader", workers=0), machine=Machine(cpu=99.0))
+    job.initialize(2.0)
+    job.train(4, data=4.0, forward=1.0)
+    job.load(4, 4.0)
+    profile = job.end()
+    assert "too little to judge" in verdict(profile)[1]
+    assert [name for name in BUILT_IN if issues(name, profile)] == []

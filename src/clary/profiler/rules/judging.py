@@ -89,12 +89,15 @@ def scope_of(
         window: samples that are judged together; all of them where None.
         published: do not shorten the patience of a short job.
     """
-    parts = situation_of(profile).breakdown
-    bounds = profile.bounds
+    situation = situation_of(profile)
+    parts, bounds = situation.breakdown, profile.bounds
     if bounds is None:
         return None
     begin, end = parts.loop_bounds or bounds
     began = bounds[0] if parts.started_s is None else parts.started_s
+    if situation.train.steps and not situation.is_enough and not published:
+        # The verdict says that it is too little to judge.
+        return None
     needed = patience * SAMPLE_S
     if moment.ended and not published:
         needed = max(_LEAST_S, min(needed, _PATIENT_PART * (end - begin)))
