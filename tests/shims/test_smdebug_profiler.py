@@ -192,6 +192,80 @@ def test_traces_as_the_original_library_writes_them(tmp_path: Path) -> None:
     assert framework.get_events_by_step(3, 4) == events[1:]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '["x"]',
+        "3",
+        '[{"ph": "X", "name": "no ts"}]',
+        '[{"ph": "X", "ts": 1, "args": {"step_num": "abc"}}]',
+        '[{"ph": "X", "ts": 1e999}]',
+        '[{"ph": "M", "args": ["x"]}]',
+        '{"traceEvents": 5}',
+    ],
+)
+def test_a_damaged_trace_is_passed_over_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smdebug.core.logger import get_logger
+
+    monkeypatch.setattr(get_logger(), "propagate", True)
+    folder = tmp_path / "framework" / "pevents" / "2024120805"
+    folder.mkdir(parents=True)
+    (folder / "1000150_1-algo-1_pythontimeline.json").write_text(damaged)
+    whole = [{"name": "fine", "ph": "X", "ts": 100, "dur": 50}]
+    (folder / "1000160_1-algo-1_pythontimeline.json").write_text(json.dumps(whole))
+    _, framework = readers(tmp_path)
+    assert [one.event_name for one in framework.get_events(0, 1e16)] == ["fine"]
+    assert framework.get_events_by_step(0, 9) == []
+    (said,) = [one.message for one in caplog.records if "is passed over" in one.message]
+    assert "1000150_1-algo-1_pythontimeline.json" in said
+
+
+def test_damaged_numbers_of_a_machine_are_passed_over(tmp_path: Path) -> None:
+    snapshot(tmp_path, "algo-1", START, 80.0)
+    (file,) = tmp_path.rglob("*.json")
+    row = json.loads(file.read_text().splitlines()[0])
+    changes: list[dict[str, Any]] = [
+        {"Value": None},
+        {"Value": "x"},
+        {"Value": 10**400},
+        {"Timestamp": []},
+        {"Type": ["cpu"]},
+        {"NodeId": 3},
+    ]
+    rows = [{**row, **change} for change in changes]
+    whole = file.read_text()
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows) + whole)
+    system, _ = readers(tmp_path)
+    events = system.get_events(0, 1e16)
+    assert [one.name for one in events if one.type == "cpu"] == ["cpu0", "cpu1"]
+    assert len(events) == 4
+
+
+def test_damaged_functions_are_passed_over_and_said(
+    made: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from smdebug.core.logger import get_logger
+    from smdebug.profiler.analysis.python_profile_analysis import cProfileAnalysis
+
+    monkeypatch.setattr(get_logger(), "propagate", True)
+    write_framework_events(Profile.open([made]), tmp_path)
+    (whole,) = tmp_path.rglob("python_stats")
+    stats = whole.read_bytes()
+    contents = [b"", stats[: len(stats) // 2], b"x", b"i\x01\x00\x00\x00"]
+    for number, content in enumerate(contents):
+        folder = whole.parent.with_name(f"train-{number}-stepstart-1_train-{number}-stepend-2")
+        folder.mkdir()
+        (folder / "python_stats").write_bytes(content)
+    found = cProfileAnalysis(tmp_path).python_profile_stats
+    assert [one.stats_path for one in found] == [str(whole)]
+    assert len([one for one in caplog.records if "is damaged" in one.message]) == len(contents)
+
+
 def test_short_steps_of_one_record_are_one_event(tmp_path: Path) -> None:
     job = MadeJob(tmp_path)
     job.train(400, data=0.0001, transfer=0, forward=0.0005, backward=0.0005, merged=20)

@@ -45,7 +45,8 @@ class SystemMetricsFile:
             content = file.read()
         whole = content.rfind(b"\n") + 1
         self._read += whole
-        self.events += map(_event, _whole(content[:whole].splitlines()))
+        events = map(_event, _whole(content[:whole].splitlines()))
+        self.events += [one for one in events if one is not None]
 
 
 def _whole(lines: list[bytes]) -> Iterator[dict[str, Any]]:
@@ -65,12 +66,14 @@ def _parsed(line: bytes) -> list[Any]:
         return []
 
 
-def _event(held: dict[str, Any]) -> ProfilerSystemEvent:
-    return ProfilerSystemEvent(
-        held["Type"],
-        held.get("Name") or held["Type"],
-        held["Dimension"],
-        float(held["Value"]),
-        held["NodeId"],
-        float(held["Timestamp"]),
-    )
+def _event(held: dict[str, Any]) -> ProfilerSystemEvent | None:
+    """What a row says; None where its words are none, or its numbers."""
+    kind, name = held["Type"], held.get("Name") or held["Type"]
+    dimension, node = held["Dimension"], held["NodeId"]
+    if not type(kind) is type(name) is type(dimension) is type(node) is str:
+        return None
+    try:
+        value, timestamp = float(held["Value"]), float(held["Timestamp"])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return ProfilerSystemEvent(kind, name, dimension, value, node, timestamp)

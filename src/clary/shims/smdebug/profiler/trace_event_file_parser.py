@@ -123,14 +123,19 @@ def read_trace_file(path: Path) -> list[TraceEvent]:
     named = _FILE.search(path.name)
     if named is None:
         return []
+    reader = _Reader(_node(named["node"]), named["kind"])
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         get_logger().error("%s is passed over: it is no JSON (%s)", path, error)
         return []
-    reader = _Reader(_node(named["node"]), named["kind"])
-    for held in content if isinstance(content, list) else content.get("traceEvents", ()):
-        reader.take(held)
+    try:
+        for held in content if isinstance(content, list) else content.get("traceEvents", ()):
+            reader.take(held)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        told = f"{type(error).__name__}: {error}"
+        get_logger().error("%s is passed over: it holds what is no event (%s)", path, told)
+        return []
     return reader.events
 
 
@@ -168,18 +173,19 @@ class _Reader:
     def _add(self, held: Mapping[str, Any], ts: int, duration: int, args: Any) -> None:
         args = args if isinstance(args, dict) else None
         place = held.get("pid", 0)
-        self.events.append(
-            TraceEvent(
-                self._start + ts,
-                str(held.get("name", "")),
-                duration,
-                phase_pid=place,
-                phase_tid=held.get("tid", 0),
-                event_args=args,
-                node_id=self._node,
-                file_type=self._kind,
-                event_phase=self._phases.get(place, "Unknown"),
-                pid=(args or {}).get("pid", place),
-                tid=(args or {}).get("thread_id", held.get("tid", 0)),
-            )
+        event = TraceEvent(
+            self._start + ts,
+            str(held.get("name", "")),
+            duration,
+            phase_pid=place,
+            phase_tid=held.get("tid", 0),
+            event_args=args,
+            node_id=self._node,
+            file_type=self._kind,
+            event_phase=self._phases.get(place, "Unknown"),
+            pid=(args or {}).get("pid", place),
+            tid=(args or {}).get("thread_id", held.get("tid", 0)),
         )
+        # Here, where the file can be named: they are computed when they are asked for.
+        _ = event.step, event.steps
+        self.events.append(event)

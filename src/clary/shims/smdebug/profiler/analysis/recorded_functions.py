@@ -11,6 +11,7 @@ from typing import Any
 
 from clary.formats.timeline.reader import Timeline
 
+from ...core.logger import get_logger
 from ..python_profile_utils import PythonProfileModes, StepPhase, str_to_python_profile_mode
 
 # <mode>-<step or *>-<phase>-<microseconds since 1970>
@@ -39,6 +40,8 @@ class StepPythonProfileStats:
 def recorded_functions(folder: Path) -> list[StepPythonProfileStats]:
     """All recordings of a `profiler-output`, or of a folder within it, by their time.
 
+    One of cProfile that is damaged is passed over, which is said.
+
     Raises:
         FormatError: a timeline is damaged, or of a later version.
         OSError: a file cannot be read.
@@ -54,23 +57,30 @@ def _of_cprofile(folder: Path) -> Iterator[StepPythonProfileStats]:
         begin, end = _END.fullmatch(begin_name), _END.fullmatch(end_name)
         if not path.is_file() or begin is None or end is None:
             continue
-        node = path.parents[1]
-        held = pstats.Stats(str(path))
-        yield StepPythonProfileStats(
-            profiler_name=node.parent.name,
-            framework=node.parents[1].name,
-            node_id=node.name,
-            start_mode=str_to_python_profile_mode(begin["mode"]),
-            start_step=-1 if begin["step"] == "*" else int(begin["step"]),
-            start_phase=StepPhase(begin["phase"]),
-            start_time_since_epoch_in_micros=float(begin["at"]),
-            end_mode=str_to_python_profile_mode(end["mode"]),
-            end_step=float("inf") if end["step"] == "*" else int(end["step"]),
-            end_phase=StepPhase(end["phase"]),
-            end_time_since_epoch_in_micros=float(end["at"]),
-            stats_path=str(path),
-            functions=held.stats,  # type: ignore[attr-defined]
-        )
+        try:
+            yield _recording(path, begin, end)
+        except (AttributeError, EOFError, TypeError, ValueError) as error:
+            get_logger().error("%s is passed over: it is damaged (%s)", path, error)
+
+
+def _recording(path: Path, begin: re.Match[str], end: re.Match[str]) -> StepPythonProfileStats:
+    node = path.parents[1]
+    functions = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    return StepPythonProfileStats(
+        profiler_name=node.parent.name,
+        framework=node.parents[1].name,
+        node_id=node.name,
+        start_mode=str_to_python_profile_mode(begin["mode"]),
+        start_step=-1 if begin["step"] == "*" else int(begin["step"]),
+        start_phase=StepPhase(begin["phase"]),
+        start_time_since_epoch_in_micros=float(begin["at"]),
+        end_mode=str_to_python_profile_mode(end["mode"]),
+        end_step=float("inf") if end["step"] == "*" else int(end["step"]),
+        end_phase=StepPhase(end["phase"]),
+        end_time_since_epoch_in_micros=float(end["at"]),
+        stats_path=str(path),
+        functions=dict(functions.items()),
+    )
 
 
 def _of_timeline(folder: Path) -> Iterator[StepPythonProfileStats]:
