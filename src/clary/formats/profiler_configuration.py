@@ -16,7 +16,7 @@ from clary.errors import FormatError, UsageError
 from clary.formats.files import read_json
 from clary.formats.regular_expression import is_regular_expression
 
-CONFIGURATION_VARIABLE = "CLARY_PROFILER_CONFIG"
+CONFIGURATION_VARIABLE = "CLARY_PROFILER_FILE"
 FOLDER_VARIABLE = "CLARY_PROFILER_FOLDER"
 NODE_VARIABLE = "CLARY_PROFILER_NODE"
 DEFAULT_FOLDER = Path("/opt/ml/output/profiler")

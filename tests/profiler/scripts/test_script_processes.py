@@ -54,7 +54,7 @@ def script(tmp_path):
                 "PYTHONPATH": str(SHIMS),
                 "OMP_NUM_THREADS": "1",
                 "CLARY_PROFILER_FOLDER": str(tmp_path / "profiler"),
-                "CLARY_PROFILER_CONFIG": str(tmp_path / "config.json"),
+                "CLARY_PROFILER_FILE": str(tmp_path / "config.json"),
                 "CLARY_PROFILER_NODE": "algo-2",
                 **environment,
             },

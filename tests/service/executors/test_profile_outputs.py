@@ -30,7 +30,7 @@ from pathlib import Path
 from clary.formats.system_metrics import Metric, append_snapshot
 from clary.formats.timeline import Mode, StepRecord, TimelineWriter
 folder, node = Path(os.environ["CLARY_PROFILER_FOLDER"]), os.environ["CLARY_PROFILER_NODE"]
-print(Path(os.environ["CLARY_PROFILER_CONFIG"]).read_text(), flush=True)
+print(Path(os.environ["CLARY_PROFILER_FILE"]).read_text(), flush=True)
 append_snapshot(folder, node, 1_700_000_000.0, [Metric("cpu", "cpu0", "CPUUtilization", 7.0)])
 (folder / "system" / "failures.jsonl").write_text("{{}}\\n")
 writer = TimelineWriter(folder)

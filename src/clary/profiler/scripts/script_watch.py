@@ -5,7 +5,7 @@ to a device and save; optimizers have hooks of their own. No module gets a hook.
 there takes some microseconds and raises nothing; on a failure of its own the watching lets go.
 
     CLARY_PROFILER_FOLDER   the host's folder of the profiler: arms through `clary.shims`
-    CLARY_PROFILER_CONFIG   SageMaker's profilerconfig.json
+    CLARY_PROFILER_FILE     SageMaker's profilerconfig.json
     CLARY_PROFILER_NODE     such as algo-1
 """
 
@@ -15,6 +15,7 @@ import atexit
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing import parent_process, util
 from pathlib import Path
 from time import perf_counter_ns
@@ -44,17 +45,22 @@ from clary.profiler.scripts.loader_watch import (
     MAIN_PROCESS,
     LoaderEvents,
     WorkersLoads,
+    batches_of,
+    loading_of,
+    pictures_loaded,
     pictures_of,
     watch_loaders,
 )
 from clary.profiler.scripts.patching import Patches
 from clary.profiler.scripts.script_steps import ScriptSteps
-from clary.profiler.scripts.torch_watch import Call, TorchEvents, watch_torch
+from clary.profiler.scripts.torch_watch import Call, TorchEvents, hooked_steps, watch_torch
 
 # Set for processes that a loader of this one starts.
 WORKER_VARIABLE = "CLARY_PROFILER_WORKER"
 LEAST_SPAN_NS = 1_000_000
 EARLY_LOADS = 1000
+# Scripts may make a loader for each epoch: what the last ones are like is kept.
+KEPT_LOADERS = 64
 # From one thread that trains to another; threads that take turns are not told apart.
 MOST_TAKEOVERS = 3
 
@@ -131,8 +137,12 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         self._worker = os.environ.get(WORKER_VARIABLE, "")
         self._start()
         self._arm()
-        os.register_at_fork(after_in_child=self._start)
         atexit.register(self.close)
+
+    def begin_anew(self) -> None:
+        """This process is a fork: its training is none of its parent's."""
+        self._importing_ns = None
+        self._start()
 
     def _start(self) -> None:
         """Of this process nothing is known yet."""
@@ -169,20 +179,19 @@ class ScriptWatch(LoaderEvents, TorchEvents):
 
     # Of loaders: see `LoaderEvents`.
 
-    def fetch_begins(self, loader: int, *, first: bool) -> bool:
+    def fetch_begins(self, loader: int) -> bool:
         """A batch is waited for; False where not the thread that trains waits."""
         steps = self._steps
         if steps is None or not steps.is_mine():
             return False
-        learns = torch.is_grad_enabled()
-        self._tell(lambda: steps.fetch_begins(loader, first=first, learns=learns))
+        self._tell(steps.fetch_begins, loader, torch.is_grad_enabled())
         return True
 
     def fetch_ends(self, batch: Any) -> None:
         """The batch is there."""
         steps = self._steps
         if steps is not None and steps.is_mine():
-            self._tell(steps.fetch_ends, pictures_of(batch))
+            self._tell(lambda: steps.fetch_ends(pictures_of(batch)))
 
     def fetch_fails(self) -> None:
         """There is no further batch, or the loader has failed."""
@@ -190,11 +199,12 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         if steps is not None and steps.is_mine():
             self._tell(steps.fetch_fails)
 
-    def loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
+    def loaded(self, start_ns: int, cpu_s: float, batch: Any, asked_for: Any) -> None:
         """This process has loaded a batch."""
-        self._tell(self._loaded, start_ns, cpu_s, pictures)
+        self._tell(self._loaded, start_ns, cpu_s, batch, asked_for)
 
-    def _loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
+    def _loaded(self, start_ns: int, cpu_s: float, batch: Any, asked_for: Any) -> None:
+        pictures = pictures_loaded(batch, asked_for)
         if get_worker_info() is not None:
             if self._loads is None:
                 self._loads = WorkersLoads(self._folder, self._worker or worker_name())
@@ -211,15 +221,28 @@ class ScriptWatch(LoaderEvents, TorchEvents):
 
     def workers_start(self) -> None:
         """Processes of a loader are to know whose they are."""
+        self._learn(self._name_workers)
+
+    def _name_workers(self) -> None:
         self._worker = os.environ[WORKER_VARIABLE] = worker_name()
 
-    def workers_started(self, start_ns: int, loading: Loading) -> None:
+    def workers_started(self, start_ns: int, loader: Any) -> None:
         """Processes of a loader have been started."""
-        self._add_span("loader_start", start_ns, f"{loading.workers} workers")
+        self._tell(
+            lambda: self._add_span(
+                "loader_start", start_ns, f"{loading_of(loader).workers} workers"
+            )
+        )
 
-    def loader_seen(self, loader: int, loading: Loading, batches: int | None) -> None:
+    def loader_seen(self, number: int, loader: Any) -> None:
         """A loader begins an epoch."""
-        self._loaders[loader] = loading, batches
+        if number not in self._loaders:
+            self._learn(self._see_loader, number, loader)
+
+    def _see_loader(self, number: int, loader: Any) -> None:
+        if len(self._loaders) >= KEPT_LOADERS:
+            del self._loaders[next(iter(self._loaders))]
+        self._loaders[number] = loading_of(loader), batches_of(loader)
 
     # Of torch itself: see `TorchEvents`.
 
@@ -247,7 +270,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             return False
         if self._precision_wanted and steps.recorder.steps():
             self._precision_wanted = False
-            self._tell(self._learn_precision, call)
+            self._learn(self._learn_precision, call)
         self._tell(steps.backward_begins)
         return True
 
@@ -256,11 +279,18 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         if self._steps is not None:
             self._tell(self._steps.backward_ends)
 
-    def update_begins(self, optimizer: Any) -> bool:
+    def update_begins(self, optimizer: Any, *, closure: bool = False) -> bool:
         """An optimizer is called, or what calls one."""
         steps = self._training()
         if steps is not None:
-            self._tell(steps.update_begins, id(optimizer))
+            number = id(optimizer)
+            self._tell(
+                lambda: steps.update_begins(
+                    number,
+                    closure=closure,
+                    nested=not steps.is_updating(number) or hooked_steps() > 1,
+                )
+            )
         return steps is not None
 
     def update_ends(self, optimizer: Any) -> None:
@@ -270,8 +300,8 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             return
         if self._device_wanted and isinstance(optimizer, torch.optim.Optimizer):
             self._device_wanted = False
-            self._tell(self._learn_device, optimizer)
-        self._tell(steps.update_ends)
+            self._learn(self._learn_device, optimizer)
+        self._tell(steps.update_ends, id(optimizer))
 
     def saved(self, start_ns: int, target: Any) -> None:
         """Something was saved."""
@@ -294,8 +324,10 @@ class ScriptWatch(LoaderEvents, TorchEvents):
     def _saved(self, began_ns: int, target: Any) -> None:
         label = ""
         if isinstance(target, (str, os.PathLike)):
-            path = Path(target)
-            label = f"{path.name}, {path.stat().st_size / 1e6:.1f} MB" if path.exists() else ""
+            # A path of bytes, or one that somebody has moved away since, only has no label.
+            with suppress(OSError, TypeError):
+                path = Path(target)
+                label = f"{path.name}, {path.stat().st_size / 1e6:.1f} MB"
         self._add_span("checkpoint", began_ns, label)
 
     def _add_span(self, kind: SpanKind, began_ns: int, label: str) -> None:
@@ -343,13 +375,26 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         assert self._steps is not None
         args, kwargs = call
         losses = args[0] if args else kwargs.get("tensors")
-        loss = losses if isinstance(losses, torch.Tensor) else next(iter(losses or ()), None)
-        self._steps.recorder.facts(precision=precision_of(loss))
+        # Of what can be taken from only once, such as a generator, nothing is taken.
+        loss = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
+        if isinstance(loss, torch.Tensor):
+            self._steps.recorder.facts(precision=precision_of(loss))
 
     def _learn_device(self, optimizer: Any) -> None:
         assert self._steps is not None
         device = optimizer.param_groups[0]["params"][0].device
         self._steps.recorder.facts(device=device_name(device), threads=torch.get_num_threads())
+
+    def _learn(self, told: Callable[..., None], *args: Any) -> None:
+        """Learn a fact; where that fails, only the fact is missing."""
+        if self._off:
+            return
+        try:
+            told(*args)
+        except Exception as error:  # noqa: BLE001 - other people's objects are asked
+            if self._steps is not None and self._steps.started:
+                text = f"{type(error).__name__}: {error}"
+                self._steps.recorder.note(f"a fact of this process could not be found: {text}")
 
     def _tell(self, told: Callable[..., None], *args: Any) -> None:
         """Do something of the watching's own; let go for good when it fails."""
@@ -363,6 +408,15 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             say(f"{text}; the training goes on unwatched")
             if self._steps is not None and self._steps.started:
                 self._steps.recorder.note(text)
+
+
+def _begin_anew() -> None:
+    if _watch is not None:
+        _watch.begin_anew()
+
+
+# Once for all: this cannot be undone.
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _initially(file: Path | None) -> ProfilerConfiguration:
