@@ -153,11 +153,15 @@ def test_the_headline_names_the_cause_and_what_is_within_reach(tmp_path: Path) -
 
 
 def test_idle_cores_are_no_idle_accelerator(tmp_path: Path) -> None:
-    idle = Diagnosis("device_idle", "the job keeps few cores busy", "take more", 0.8)
+    cores = Diagnosis("device_idle", "few cores are busy", "take more", 0.8, rule="BatchSize")
+    idle = replace(cores, rule="LowGPUUtilization")
     material = judged(MADE["well_built"](tmp_path / "cpu"))
-    assert "The cores are idle for 80" in headline(replace(material, diagnoses=(idle,))).text
+    assert "The cores are idle for 80" in headline(replace(material, diagnoses=(cores,))).text
+    assert "beside an idle GPU" in headline(replace(material, diagnoses=(idle,))).text
     material = judged(MADE["idle_gpu"](tmp_path / "gpu"))
     assert "The accelerator is idle" in headline(replace(material, diagnoses=(idle,))).text
+    slept = Diagnosis("own_code", "neither steps nor evaluations were seen", "see why", 0.9)
+    assert headline(replace(material, diagnoses=(slept,))).text.startswith("Nothing was seen of 90")
 
 
 def test_the_bar_leaves_out_a_first_step_that_warms_up(tmp_path: Path) -> None:

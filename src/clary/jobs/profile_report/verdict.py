@@ -65,7 +65,8 @@ def tiles(material: Material) -> tuple[tuple[str, str], ...]:
     broken = material.breakdown
     found = []
     if broken.pictures_per_s:
-        found.append((number(broken.pictures_per_s), "pictures a second, in its steps"))
+        whose = "in one of its processes" if len(material.profile.ranks) > 1 else "in its steps"
+        found.append((number(broken.pictures_per_s), f"pictures a second, {whose}"))
     if broken.steps:
         found.append((brief(broken.step_s), "a training step, in the middle"))
         step = step_bar(material.profile)
@@ -96,9 +97,18 @@ def _beginning(_: Diagnosis, material: Material) -> str:
 
 
 def _idle(found: Diagnosis, material: Material) -> str:
-    on_gpu = situation_of(material.profile).on_gpu
-    what = "The accelerator is" if on_gpu else "The cores are"
-    return f"{what} idle for {percent(found.share, 0)} of the training"
+    if found.rule != "LowGPUUtilization":
+        return f"The cores are idle for {percent(found.share, 0)} of the training"
+    if situation_of(material.profile).on_gpu:
+        return f"The accelerator is idle for {percent(found.share, 0)} of the training"
+    return "The training computes on the processor, beside an idle GPU"
+
+
+def _own_code(found: Diagnosis, _: Material) -> str:
+    what = percent(found.share, 0)
+    if found.gain is None:  # the machine slept, or its clock was set
+        return f"Nothing was seen of {what} of the training"
+    return f"The script’s own code takes {what} of the training"
 
 
 _HEADLINES: dict[Cause, Callable[[Diagnosis, Material], str]] = {
@@ -107,7 +117,7 @@ _HEADLINES: dict[Cause, Callable[[Diagnosis, Material], str]] = {
     "memory_leak": lambda _, material: "It uses more and more memory",
     "evaluation": _share("Evaluation takes {} of the training"),
     "checkpoints": _share("Checkpoints take {} of the training"),
-    "own_code": _share("The script’s own code takes {} of the training"),
+    "own_code": _own_code,
     "initialization": _beginning,
     "outliers": lambda _, material: "Some steps take far longer than the others",
     "device_idle": _idle,

@@ -154,7 +154,7 @@ def _best_change(situation: Situation, load: Load) -> tuple[str, float | None]:
         # Nothing that could be told would help, but the wait is there.
         return other, None
     half = more and by_workers - 1 >= _WORTH * (by_other - 1)
-    return (f"{other} (or {told}: {times(by_workers)})" if half else other), by_other
+    return (f"{other}, or {told} ({times(by_workers)})" if half else other), by_other
 
 
 def measure(situation: Situation) -> Load:
