@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from clary.formats.timeline.entries import Mode
-from clary.profiler.breakdown import OTHER, Breakdown
+from clary.profiler.breakdown import OTHER
 from clary.profiler.causes.between_steps import checkpoints, evaluation
 from clary.profiler.causes.data_loading import data_loading
 from clary.profiler.causes.idle import device_idle, initialization, unused_gpu
@@ -85,7 +83,7 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
             f"{LEAST_LOOP_S:.0f} s of them.",
             "Let it run longer, or look at what the machine did meanwhile.",
         )
-    return (first, _where_the_time_goes(parts), _well_built(situation))
+    return (first, _where_the_time_goes(situation), _well_built(situation))
 
 
 def _diagnose(situation: Situation) -> tuple[Diagnosis, ...]:
@@ -120,7 +118,7 @@ def _what_it_did(situation: Situation) -> str:
         others = f"; it is the longest of {programs} programs that trained"
     if situation.is_disturbed:
         others += f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
-    if (np.diff(situation.train.first) < 0).any():
+    if situation.clock_was_set_back:
         others += "; the machine's clock was set back meanwhile"
     of = f" of {number(round(size, 1))} pictures" if size else ""
     of += f" in each of {ranks} processes" if ranks > 1 else ""
@@ -144,7 +142,9 @@ def _device(situation: Situation) -> str:
     facts = situation.facts
     assert facts is not None
     if facts.device == "cpu":
-        return counted(situation.cores, "core")
+        cores = counted(situation.cores, "core")
+        some = 0 < facts.threads < situation.cores
+        return f"{cores} (torch computes in {facts.threads})" if some else cores
     return facts.device.partition(" ")[2] or facts.device
 
 
@@ -159,25 +159,29 @@ def _well_built(situation: Situation) -> str:
     return f"It is well built{shown}: nothing stands out to change."
 
 
-def _where_the_time_goes(parts: Breakdown) -> str:
+def _where_the_time_goes(situation: Situation) -> str:
+    parts = situation.breakdown
     computing = sum(parts.phases_s.get(name, 0.0) for name in ("forward", "backward", "optimizer"))
     loop = parts.loop_s or 1.0
-    waiting = parts.phases_s.get("data", 0.0)
     features = (
         f"Computing features takes {percent(parts.features_s / loop)} of the training loop; "
         if parts.features_s
         else ""
     )
+    who = "forward, backward and optimizer take"
     own = parts.phases_s.get(OTHER, 0.0)
+    if situation.device_step_s is not None:
+        # What Python does meanwhile is no measure of it.
+        who, computing = "the GPU computes in", parts.steps * situation.device_step_s
+        own = min(own, max(0.0, parts.steps_s - computing - situation.waiting_s))
     rest = ((own, "the script's own code"), (parts.other_s, "the rest"))
     more = "".join(
         f", {what} {percent(spent / loop)}" for spent, what in rest if spent >= _TOLD * loop
     )
     of_loop = "of it" if features else "of the training loop"
-    who = "forward, backward and optimizer take"
     return (
         f"{_upper(f'{features}{who}')} {percent(computing / loop)} {of_loop}, "
-        f"waiting for data {percent(waiting / loop)}, evaluating "
+        f"waiting for data {percent(situation.waiting_s / loop)}, evaluating "
         f"{percent(parts.evaluation_s / loop)}, "
         f"checkpoints {percent(parts.checkpoint_s / loop)}{more}."
     )

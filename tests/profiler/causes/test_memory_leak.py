@@ -40,3 +40,10 @@ def test_clarys_own_options(tmp_path: Path) -> None:
     (found,) = diagnose(job.end())
     assert "CLARY_CACHE_GB" in found.change
     assert "loss.item()" not in found.change
+
+
+def test_clarys_own_cache_fills_in_its_first_epoch(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, loading=Loading("clary", workers=4), leak_bytes_s=8e6)
+    job.facts = replace(job.facts, steps_per_epoch=400)
+    job.train(300)
+    assert diagnose(job.end()) == ()

@@ -12,7 +12,8 @@ from clary.profiler.intervals import Intervals
 from clary.profiler.step_use import cpu_while_waiting
 from clary.profiler.wording import brief, counted, percent, times
 
-_LEAST_SHARE = 0.10
+WAITS_SHARE = 0.10
+"""Training steps that wait for less of the loop hardly wait."""
 _WAITS_BELOW = 0.5
 """A loader that computes for less than this part of its time waits for something else."""
 _FREE_BELOW = 75.0
@@ -120,12 +121,9 @@ def data_loading(situation: Situation) -> Diagnosis | None:
     waits. The gain is predicted by `Load.with_workers` or, where more workers bring nothing, by
     `Load.cached` or `Load.without_waiting`: each step that is left becomes so much shorter.
     """
-    train = situation.train
-    wait_s = train.phase_s("data") - _starts_inside(situation)
-    if situation.device_step_s is not None:
-        idle_s = float(train.seconds.sum()) - train.steps * situation.device_step_s
-        wait_s = min(wait_s, max(0.0, idle_s))
-    if not situation.is_enough or situation.share(wait_s) < _LEAST_SHARE:
+    loading_s = situation.train.phase_s("data") - _starts_inside(situation)
+    wait_s = min(loading_s, situation.waiting_s)
+    if not situation.is_enough or situation.share(wait_s) < WAITS_SHARE:
         return _starting(situation)
     load = measure(situation)
     change, gain = _best_change(situation, load)

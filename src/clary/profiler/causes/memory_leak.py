@@ -26,9 +26,9 @@ def memory_leak(situation: Situation) -> Diagnosis | None:
 
     That is a rise of 48 MB and 3 % of the job's memory at least, or of 3 points of a GPU's, over
     8 s or more, by `memory_growth.growth`. Nothing is gained in time by mending it; a share of the
-    loop it does not take. In the first epoch it may be a cache.
+    loop it does not take. In the first epoch it may be a cache; in Clary's own loop it is one.
     """
-    if not situation.is_enough:
+    if not situation.is_enough or (situation.is_clary and _is_first_epoch(situation)):
         return None
     hosts = situation.profile.hosts
     for host in hosts:
@@ -63,8 +63,11 @@ def _of_host(host: Host, stretch: readings.Stretch, where: str) -> str:
 def _change(situation: Situation) -> str:
     if situation.is_clary:
         return _OF_CLARY
-    in_first = situation.train.steps <= situation.steps_to_an_epoch
-    return f"{_IS_IT_A_CACHE}{HOLDS}" if in_first else HOLDS
+    return f"{_IS_IT_A_CACHE}{HOLDS}" if _is_first_epoch(situation) else HOLDS
+
+
+def _is_first_epoch(situation: Situation) -> bool:
+    return situation.train.steps <= situation.steps_to_an_epoch
 
 
 def resident_growth(host: Host, stretch: readings.Stretch) -> Growth | None:

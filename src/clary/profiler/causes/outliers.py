@@ -18,6 +18,7 @@ _LEAST_RATIO = 1.5
 _LEAST_SHARE = 0.08
 _MOST_PART = 0.15
 _LEAST_COUNT = 3
+HOLDS_UP = "logging, pictures of odd sizes, garbage collection, other programs on the machine"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def outliers(situation: Situation) -> Diagnosis | None:
         f"{brief(found.usual_s)}, {brief(spent)} together ({percent(situation.share(spent))} of "
         f"the training loop), the longest step {steady.first[worst]} with "
         f"{brief(float(steady.longest_s[worst]))}",
-        f"look at what happens there{_regularly(steady, found)}: logging, pictures of odd sizes, "
-        "garbage collection, other programs on the machine",
+        f"look at what happens there{_regularly(steady, found)}: {HOLDS_UP}",
         share=situation.share(spent),
         gain=situation.gain(spent),
         rule="StepOutlier",

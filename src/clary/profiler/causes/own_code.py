@@ -59,7 +59,7 @@ def unrecorded(situation: Situation) -> Diagnosis | None:
     The gain is the loop's time over what it is without those times; none where the machine was not
     sampled in the longest of them: it slept then, or its clock was set.
     """
-    if not situation.is_enough:
+    if not situation.is_enough or situation.clock_was_set_back:
         return None
     holes = _holes(situation)
     spent, count = holes.total_s, len(holes.begins)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
 from clary.formats.timeline.entries import Facts, Loading
 from clary.profiler import readings
 from clary.profiler.breakdown import Breakdown, break_down
@@ -166,6 +168,23 @@ class Situation:
         means = [one.mean() or 0.0 for one in readings.gpus(self.host, self.stretch).values()]
         step_s = float(self.steady.seconds.sum()) / self.steady.steps
         return max(means) / 100 * step_s if means else None
+
+    @cached_property
+    def waiting_s(self) -> float:
+        """For how long training steps wait for their data, in seconds, all together.
+
+        Beside an accelerator only as far as that has nothing to do.
+        """
+        waits = self.train.phase_s("data")
+        if self.device_step_s is None:
+            return waits
+        idle = float(self.train.seconds.sum()) - self.train.steps * self.device_step_s
+        return min(waits, max(0.0, idle))
+
+    @property
+    def clock_was_set_back(self) -> bool:
+        """Whether later steps have earlier times."""
+        return bool((np.diff(self.train.first) < 0).any())
 
     @cached_property
     def batch_size(self) -> float:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
 from clary.profiler import readings
+from clary.profiler.causes.data_loading import WAITS_SHARE
 from clary.profiler.causes.situation import situation_of
 from clary.profiler.profile import Host, Profile
 from clary.profiler.readings import Samples, Stretch
@@ -22,9 +23,6 @@ from clary.profiler.rules.judging import (
 )
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.wording import percent
-
-_HARDLY = 0.1
-"""Steps that wait for less of their time hardly wait."""
 
 
 class _Bottleneck(ProfilerRule):
@@ -84,8 +82,8 @@ class _Bottleneck(ProfilerRule):
         own = self.parameters
         usual = (self.usual_cause, self.recommendation.rstrip("."))
         situation = situation_of(profile)
-        waits = situation.share(situation.train.phase_s("data"))
-        if situation.is_enough and waits < _HARDLY:
+        waits = situation.share(situation.waiting_s)
+        if situation.is_enough and waits < WAITS_SHARE:
             usual = (
                 f"something else than loading, for which steps wait {percent(waits)} of the loop",
                 "see what the script and other programs do on this machine meanwhile",

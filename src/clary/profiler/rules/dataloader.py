@@ -8,7 +8,8 @@ import numpy as np
 
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
-from clary.profiler.causes.situation import Situation, situation_of
+from clary.profiler.causes.data_loading import WAITS_SHARE
+from clary.profiler.causes.situation import LEAST_STEPS, Situation, situation_of
 from clary.profiler.profile import Profile
 from clary.profiler.rules.judging import (
     has_settled,
@@ -18,9 +19,6 @@ from clary.profiler.rules.judging import (
 )
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.wording import counted, percent
-
-_WAITS = 0.10
-_LEAST_STEPS = 5
 
 
 class Dataloader(ProfilerRule):
@@ -48,14 +46,14 @@ class Dataloader(ProfilerRule):
         loads = profile.main.loads() if profile.main is not None else None
         seen = 0 if loads is None else len(loads)
         workers = _workers(situation)
-        if workers is None or situation.train.steps < (1 if moment.ended else _LEAST_STEPS):
+        if workers is None or situation.train.steps < (1 if moment.ended else LEAST_STEPS):
             return nothing_sampled(self.name, moment, "no data loader was seen")
         share = 100 * workers / situation.cores
-        waits = situation.share(situation.train.phase_s("data"))
+        waits = situation.share(situation.waiting_s)
         fitting = max(1, round(situation.cores * own.min_threshold / 100))
         few = share < own.min_threshold
         many = share > own.max_threshold
-        slow = situation.is_enough and waits >= _WAITS and workers < fitting
+        slow = situation.is_enough and waits >= WAITS_SHARE and workers < fitting
         slow = slow and has_settled(profile, moment)
         findings: tuple[Finding, ...] = ()
         if not own.published_defaults and has_settled(profile, moment):

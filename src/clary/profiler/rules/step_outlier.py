@@ -9,7 +9,7 @@ import numpy as np
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
 from clary.formats.timeline.entries import Mode
-from clary.profiler.causes.outliers import LongSteps, long_steps
+from clary.profiler.causes.outliers import HOLDS_UP, LongSteps, long_steps
 from clary.profiler.causes.situation import situation_of
 from clary.profiler.profile import Profile
 from clary.profiler.rules.judging import (
@@ -105,8 +105,7 @@ class StepOutlier(ProfilerRule):
             f"{percent(extra / max(float(times.seconds.sum()), 1e-9))} of their time; the longest "
             f"took {brief(float(times.longest_s[worst]))}, {brief(max(0.0, at))} into the job",
             cause="something holds single steps up",
-            remedy="see what happens at those steps: checkpoints, logging, pictures of odd sizes, "
-            "other programs on the machine",
+            remedy=f"see what happens at those steps: checkpoints, {HOLDS_UP}",
             step=int(times.first[worst]),
             mode="TRAIN" if mode is Mode.TRAIN else "EVAL",
             worker=main_worker(profile),
