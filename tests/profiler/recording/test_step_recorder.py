@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 
 import numpy as np
@@ -267,3 +268,47 @@ def test_whatever_a_script_does_steps_fill_their_time_and_nothing_fails(tmp_path
         ends = records["start_us"] + records["seconds"] * 1e6
         assert (ends[:-1] <= records["start_us"][1:] + 100).all()
         assert records[records["mode"] == Mode.TRAIN]["merged"].sum() >= min(1, updates)
+
+
+def test_processes_that_begin_together_take_names_of_their_own(tmp_path):
+    begins_r, begins_w = os.pipe()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if not child:
+            os.close(begins_w)
+            os.read(begins_r, 1)  # until all are there
+            recorder = StepRecorder(tmp_path)
+            for _ in range(10):
+                recorder.begin_step()
+                time.sleep(0.021)
+            recorder.close()
+            os._exit(0)
+        children.append(child)
+    os.close(begins_w)
+    os.close(begins_r)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    timeline = Timeline(tmp_path)
+    timeline.refresh()
+    assert len(timeline.workers) == 4
+    for worker in timeline.workers.values():
+        assert worker.steps()["merged"].sum() == 10
+        assert worker.folder.name == worker.facts.worker
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_name_is_free_when_its_process_was_killed(tmp_path):
+    child = os.fork()
+    if not child:
+        StepRecorder(tmp_path).note("it began")
+        time.sleep(60)
+        os._exit(0)
+    while not list(tmp_path.rglob("failures.jsonl")):
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    recorder = StepRecorder(tmp_path)
+    recorder.begin_step()
+    recorder.close()
+    assert recorder.worker == "worker_0"

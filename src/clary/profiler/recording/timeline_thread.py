@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clary.errors import StorageError
-from clary.formats.files import read_json
 from clary.formats.timeline import Facts, LoadRecord, LoadWriter, Span, StepRecord, TimelineWriter
-from clary.formats.timeline.writer import worker_folder
+from clary.profiler.recording.claims import claim_worker, release_worker
 from clary.profiler.recording.telling import say
 
 SECONDS_BETWEEN_WRITES = 0.5
@@ -146,6 +145,7 @@ class TimelineThread:
             self._try(time.monotonic())
         if self._writer is not None:
             self._writer.close()
+            release_worker(self._folder, self.worker)
 
     def _try(self, now: float) -> None:
         if self.lost:
@@ -233,22 +233,8 @@ class TimelineThread:
             return None
 
     def _begin(self) -> TimelineWriter:
-        if self._is_taken(self.worker):
-            self.worker = f"{self.worker}-{self._process}"
+        self.worker = claim_worker(self._folder, self.worker)
         return TimelineWriter(self._folder, self.worker)
-
-    def _is_taken(self, worker: str) -> bool:
-        """Whether another process that lives still writes under this name."""
-        try:
-            pid = int(read_json(worker_folder(self._folder, worker) / "facts.json")["pid"])
-            if pid == self._process:
-                return False
-            os.kill(pid, 0)
-        except PermissionError:
-            return True
-        except Exception:  # noqa: BLE001 - nobody's, a damaged one, or that of one that ended
-            return False
-        return True
 
 
 def _write_all(held: deque[StepRecord], write: Callable[[list[StepRecord]], None]) -> None:

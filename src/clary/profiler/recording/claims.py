@@ -1,0 +1,101 @@
+"""Under which name a process writes: of two that bear one name, the second takes its own.
+
+A name is claimed by a lock on a file, which the system takes away from a process that ends however
+it ends, and which a fork does not have.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from clary.formats.files import read_json, storage_errors
+from clary.formats.timeline.writer import worker_folder
+
+OWNER_FILE = ".owner"
+_TAKEN = {errno.EACCES, errno.EAGAIN}
+
+_held: dict[Path, tuple[int, int]] = {}
+"""Process and handle of what this process, or the one that it was forked from, has claimed."""
+
+
+def claim_worker(profiler: Path, worker: str) -> str:
+    """The name under which this process writes, for as long as it lives.
+
+    Args:
+        profiler: the host's folder of the profiler.
+        worker: `worker_<rank>`.
+
+    Returns:
+        `worker`; with this process's number behind it where another living process has it.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    folder = worker_folder(profiler, worker)
+    if _held.get(folder, (0, 0))[0] == os.getpid():
+        return worker
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _lock(folder / OWNER_FILE)
+    if handle is not None and not _is_written_by_another(folder):
+        _held[folder] = os.getpid(), handle
+        return worker
+    if handle is not None:
+        _give_back(folder, handle)
+    return f"{worker}-{os.getpid()}"
+
+
+def release_worker(profiler: Path, worker: str) -> None:
+    """Give a name back; nothing where it is not this process's."""
+    folder = worker_folder(profiler, worker)
+    pid, handle = _held.get(folder, (0, 0))
+    if pid == os.getpid():
+        del _held[folder]
+        _give_back(folder, handle)
+
+
+def _give_back(folder: Path, handle: int) -> None:
+    with suppress(OSError):
+        (folder / OWNER_FILE).unlink(missing_ok=True)
+    os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    """A handle whose file this process has locked; None where another has."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                os.close(handle)
+                return None
+            return handle  # a file system without locks: facts are all that tells
+        if _is_still_there(path, handle):
+            return handle
+        os.close(handle)  # whoever had it took it away meanwhile
+
+
+def _is_still_there(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _is_written_by_another(folder: Path) -> bool:
+    """Whether another process that lives has written its facts; a zombie counts as living."""
+    try:
+        pid = int(read_json(folder / "facts.json")["pid"])
+        if pid == os.getpid():
+            return False
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except Exception:  # noqa: BLE001 - nobody's, a damaged one, or that of one that ended
+        return False
+    return True
