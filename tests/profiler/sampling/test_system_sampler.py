@@ -174,6 +174,25 @@ def test_a_disk_that_takes_nothing_is_told_of_once_and_tried_again(tmp_path: Pat
     assert "snapshots are lost" in metrics.failures[0]
 
 
+def test_a_disk_that_takes_nothing_is_told_of_once_and_not_each_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    told: list[str] = []
+    began = real()
+    # A minute passes in less than a second.
+    monkeypatch.setattr(time, "time", lambda: began + (real() - began) * 100)
+    hours = [time.strftime("%Y%m%d%H", time.gmtime(began + after)) for after in range(0, 7200, 600)]
+    for hour in hours:
+        folder = tmp_path / "system" / "incremental" / hour
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.write_text("in the way")
+    with sampling(tmp_path, 100, tell=told.append) as sampler:
+        until(lambda: sampler._lost >= 20)
+    assert len(told) == 1
+
+
 def test_a_clock_that_is_set_changes_no_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,8 @@ class SystemSampler:
             try:
                 metrics += look()
             except Exception as error:  # noqa: BLE001 - the others are looked at
-                self._fail(f"{what} cannot be measured: {type(error).__name__}: {error}")
+                problem = f"{what} cannot be measured: {type(error).__name__}"
+                self._fail(f"{problem}: {error}", kind=problem)
         return metrics
 
     def _take(self) -> None:
@@ -154,7 +155,11 @@ class SystemSampler:
             append_snapshot(self._folder, self._node, at_s, metrics)
         except StorageError as error:
             self._lost += 1
-            self._fail(f"{error}; the machine is measured on, and what cannot be written is lost")
+            # Each minute has a file of its own, whose name stands in the sentence.
+            self._fail(
+                f"{error}; the machine is measured on, and what cannot be written is lost",
+                kind=f"snapshots: {getattr(error.__cause__, 'errno', None)}",
+            )
             return
         self._written = True
         if self._lost:
@@ -190,9 +195,14 @@ class SystemSampler:
             problems = "; ".join(str(error).splitlines())
             self._fail(f"the configuration stays what it was: {problems}")
 
-    def _fail(self, text: str) -> None:
-        """Tell of a failure, the first time."""
-        if text not in self._told:
-            self._told.add(text)
+    def _fail(self, text: str, kind: str = "") -> None:
+        """Tell of a failure, the first time.
+
+        Args:
+            text: the sentence.
+            kind: what makes it the same failure, where sentences differ.
+        """
+        if (kind or text) not in self._told:
+            self._told.add(kind or text)
             record_failure(self._folder, text)
             self._tell(text)
