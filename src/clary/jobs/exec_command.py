@@ -60,7 +60,9 @@ def check_command(command: Sequence[str]) -> None:
 class Command:
     """A command that runs. Made, and waited for, on the main thread: signals come there.
 
-    While there is one, this process is told of signals by `wait` alone.
+    While there is one, this process is told of signals by `wait` alone. Who sends one to the whole
+    process group, as `timeout` and some schedulers do, reaches the command twice: by itself and
+    through this process, which cannot tell that from a signal for itself and loses none.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
