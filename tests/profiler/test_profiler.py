@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -229,4 +230,43 @@ def test_who_forgets_to_close_or_is_killed_loses_little(tmp_path: Path, how: str
     profile = Profile.open([tmp_path])
     assert len(profile.steps(Mode.TRAIN)) >= 6 - (how == "kill")
     assert len(profile.hosts[0].system.series("Process", "Processes")[0]) >= 1
+    assert profile.failures == ()
+
+
+class Uncountable(torch.utils.data.Sampler[int]):
+    """Torch never asks for its length."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(4))
+
+    def __len__(self) -> int:
+        raise NotImplementedError("ask the database")
+
+
+class Unsized(dict[str, torch.Tensor]):
+    def values(self) -> NoReturn:
+        raise RuntimeError("it is loaded when it is needed")
+
+
+class Lengthless(TensorDataset):
+    def __len__(self) -> int:
+        raise NotImplementedError("ask the database")
+
+
+def test_what_a_loader_does_not_say_of_itself_is_no_trouble(tmp_path: Path) -> None:
+    batches: DataLoader[Any] = DataLoader(
+        Lengthless(torch.zeros(4, 3)),
+        sampler=Uncountable(),
+        collate_fn=lambda pictures: Unsized(pictures=torch.stack([one[0] for one in pictures])),
+    )
+    profiler = Profiler(tmp_path, machine=False)
+    profiler._loads.close()  # what it sees of loaders is not what is tested here
+    for _ in profiler.loading(batches):
+        time.sleep(0.021)
+    profiler.close()
+    profile = Profile.open([tmp_path])
+    assert len(profile.steps(Mode.TRAIN)) == 4
+    assert profile.facts is not None
+    assert profile.facts.train_loading is not None
+    assert profile.facts.train_loading.pictures is None
     assert profile.failures == ()
