@@ -21,6 +21,7 @@ from clary.jobs.profile_report.lanes import (
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.words import PHASE_WORDS
 from clary.profiler.breakdown import OTHER
+from clary.profiler.causes.situation import situation_of
 from clary.profiler.step_times import StepTimes, step_times
 from clary.profiler.wording import brief
 
@@ -45,10 +46,12 @@ def step_lane(material: Material, window: Window) -> Lane | None:
     high = min(1.05 * float(total.max()), 1.5 * float(np.quantile(total, 0.95))) or 1.0
     below = np.zeros_like(total)
     curves, pointed = [], []
+    # The legend's means are those of the step's bar.
+    warm = len(parts) - len(situation_of(material.profile).steady.seconds)
     for key, height, each_s in zip((*PHASES, OTHER), layers.heights, parts.T, strict=True):
         if height.max() <= 0:
             continue
-        mean = brief(float(np.average(each_s, weights=steps.merged)))
+        mean = brief(float(np.average(each_s[warm:], weights=steps.merged[warm:])))
         area = layers.area(below, below + height, high)
         curves.append(Curve(PHASE_WORDS[key], key, mean, area=area))
         pointed.append(layers.texts([brief(one) for one in height.tolist()]))
