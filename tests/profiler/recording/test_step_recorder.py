@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
+from clary.profiler.recording.claims import claim_worker, release_worker
 from clary.profiler.recording.device_times import DeviceTimes
 from clary.profiler.recording.step_recorder import StepRecorder
 from clary.profiler.scripts.script_steps import ScriptSteps
@@ -312,3 +313,19 @@ def test_a_name_is_free_when_its_process_was_killed(tmp_path):
     recorder.begin_step()
     recorder.close()
     assert recorder.worker == "worker_0"
+
+
+def test_a_claim_stays_what_it_was_until_it_is_given_back(tmp_path):
+    assert claim_worker(tmp_path, "worker_0") == "worker_0"
+    child = os.fork()
+    if not child:
+        own = f"worker_0-{os.getpid()}"
+        for _ in range(2):
+            assert claim_worker(tmp_path, "worker_0") == own
+        release_worker(tmp_path, "worker_0")
+        assert claim_worker(tmp_path, "worker_0") == own
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert claim_worker(tmp_path, "worker_0") == "worker_0"
+    release_worker(tmp_path, "worker_0")
+    assert not list(tmp_path.rglob(".*"))

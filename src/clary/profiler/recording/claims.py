@@ -11,6 +11,7 @@ import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from clary.formats.files import read_json, storage_errors
 from clary.formats.timeline.writer import worker_folder
@@ -18,8 +19,16 @@ from clary.formats.timeline.writer import worker_folder
 OWNER_FILE = ".owner"
 _TAKEN = {errno.EACCES, errno.EAGAIN}
 
-_held: dict[Path, tuple[int, int]] = {}
-"""Process and handle of what this process, or the one that it was forked from, has claimed."""
+
+class _Claim(NamedTuple):
+    pid: int
+    """Of this process, or of the one that it was forked from, which means nothing here."""
+    worker: str
+    handle: int | None = None
+    """Of the locked file; none where the name is the process's own."""
+
+
+_claims: dict[Path, _Claim] = {}
 
 
 def claim_worker(profiler: Path, worker: str) -> str:
@@ -30,32 +39,37 @@ def claim_worker(profiler: Path, worker: str) -> str:
         worker: `worker_<rank>`.
 
     Returns:
-        `worker`; with this process's number behind it where another living process has it.
+        `worker`; with this process's number behind it where another living process has it. Until
+        `release_worker` it is always the same.
 
     Raises:
         StorageError: the folder cannot be made.
     """
     folder = worker_folder(profiler, worker)
-    if _held.get(folder, (0, 0))[0] == os.getpid():
-        return worker
+    claim = _claims.get(folder)
+    if claim is not None and claim.pid == os.getpid():
+        return claim.worker
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = _lock(folder / OWNER_FILE)
     if handle is not None and not _is_written_by_another(folder):
-        _held[folder] = os.getpid(), handle
+        _claims[folder] = _Claim(os.getpid(), worker, handle)
         return worker
     if handle is not None:
         _give_back(folder, handle)
-    return f"{worker}-{os.getpid()}"
+    own = f"{worker}-{os.getpid()}"
+    _claims[folder] = _Claim(os.getpid(), own)
+    return own
 
 
 def release_worker(profiler: Path, worker: str) -> None:
-    """Give a name back; nothing where it is not this process's."""
+    """Give back what was claimed for `worker`; nothing where this process has claimed nothing."""
     folder = worker_folder(profiler, worker)
-    pid, handle = _held.get(folder, (0, 0))
-    if pid == os.getpid():
-        del _held[folder]
-        _give_back(folder, handle)
+    claim = _claims.get(folder)
+    if claim is not None and claim.pid == os.getpid():
+        del _claims[folder]
+        if claim.handle is not None:
+            _give_back(folder, claim.handle)
 
 
 def _give_back(folder: Path, handle: int) -> None:

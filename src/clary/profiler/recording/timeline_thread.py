@@ -58,7 +58,7 @@ class TimelineThread:
     def __init__(
         self, folder: Path, worker: str, facts: Callable[[Path], Facts], look: Callable[[], None]
     ) -> None:
-        self.worker = worker
+        self.worker = self._asked_for = worker
         self._folder = folder
         self._facts = facts
         self._look = look
@@ -145,7 +145,7 @@ class TimelineThread:
             self._try(time.monotonic())
         if self._writer is not None:
             self._writer.close()
-            release_worker(self._folder, self.worker)
+            release_worker(self._folder, self._asked_for)
 
     def _try(self, now: float) -> None:
         if self.lost:
@@ -233,7 +233,7 @@ class TimelineThread:
             return None
 
     def _begin(self) -> TimelineWriter:
-        self.worker = claim_worker(self._folder, self.worker)
+        self.worker = claim_worker(self._folder, self._asked_for)
         return TimelineWriter(self._folder, self.worker)
 
 
