@@ -253,6 +253,10 @@ class _ChangingLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module, and change it."""
+        # Nobody who asks how the module was loaded is to find this loader.
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
         began = perf_counter_ns()
         execute = getattr(self._loader, "exec_module", None)
         if execute is None:  # zip files before Python 3.10
