@@ -140,7 +140,7 @@ def test_ctrl_c_and_threads_and_a_fork_leave_a_good_timeline(script):
 
 
 def test_a_process_that_is_cut_off_has_what_was_written_before(script):
-    code, _, workers = script("train(8)\ntime.sleep(1.5)\nos._exit(7)")
+    code, _, workers = script("train(8, pause=0.03)\ntime.sleep(1.5)\nos._exit(7)")
     assert code == 7
     assert count(workers["worker_0"]) >= 6
     assert workers["worker_0"].facts.ended_us is None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import threading
+import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset
 
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
-from clary.profiler.scripts import script_watch
+from clary.profiler.scripts import loader_watch, script_watch
+from clary.profiler.scripts.script_steps import MOST_ROUNDS
 from clary.profiler.scripts.script_watch import stop_watching, watch_script
 
 PICTURES, BATCH = 24, 4
@@ -455,3 +459,358 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_hinders_nobody(tmp_pat
     lines = [line for line in capfd.readouterr().err.splitlines() if "clary profiler" in line]
     assert len(lines) == 1
     assert "cannot be written" in lines[0]
+
+
+def pause():
+    """Longer than what is recorded together."""
+    time.sleep(0.021)
+
+
+class UnsizedSampler(Sampler):
+    """One of no length, which says so in its own way."""
+
+    def __iter__(self):
+        return iter(range(PICTURES))
+
+    def __len__(self):
+        raise NotImplementedError("endless")
+
+
+def nested(batch):
+    return torch.nested.nested_tensor([picture for picture, _ in batch])
+
+
+class Lazy(Mapping):
+    """A batch that is made when it is asked for."""
+
+    def __getitem__(self, key):
+        raise AssertionError("nobody asked")
+
+    def __iter__(self):
+        raise AssertionError("nobody asked")
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sampler": UnsizedSampler()},
+        {"collate_fn": nested},
+        {"collate_fn": lambda batch: Lazy()},
+        {"collate_fn": lambda batch: [Lazy(), torch.zeros(len(batch))]},
+        {"num_workers": np.int64(0)},
+    ],
+)
+def test_loaders_and_batches_that_cannot_be_asked_break_nothing(watched, options):
+    training = Training()
+
+    def loop():
+        for _ in training.loader(**options):
+            training.learn(training.data[:BATCH])
+
+    worker = watched(loop)
+    assert count(worker) == BATCHES
+    assert worker.loads()["pictures"].tolist() == [BATCH] * BATCHES
+
+
+def test_what_only_looks_like_a_loader_is_watched_without_facts(watched):
+    from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
+
+    class Fake:
+        _IterableDataset_len_called = generator = multiprocessing_context = None
+        _auto_collation = drop_last = pin_memory = persistent_workers = False
+        _dataset_kind = _DatasetKind.Iterable
+        _index_sampler = itertools.count()
+        collate_fn = staticmethod(lambda rows: rows)
+        prefetch_factor, num_workers, timeout, pin_memory_device = 2, 0, 0, ""
+        worker_init_fn, in_order, dataset = None, True, [torch.zeros(4)] * 3
+
+        def _get_shared_seed(self):
+            return None
+
+    training = Training()
+
+    def loop():
+        for _ in _SingleProcessDataLoaderIter(Fake()):
+            training.learn(training.data[:BATCH])
+
+    worker = watched(loop)
+    assert count(worker) == 3
+    assert worker.facts.train_loading.batch_size is None
+
+
+def test_tensors_that_are_saved_for_the_backward_pass_are_left_alone(watched):
+    training = Training()
+    stored = {}
+
+    def pack(tensor):
+        number = len(stored) + 1000 * pack.calls
+        pack.calls += 1
+        stored[number] = tensor
+        return number
+
+    pack.calls = 0
+
+    def loop():
+        for batch in training.loader():
+            with torch.autograd.graph.saved_tensors_hooks(pack, stored.pop):
+                loss = training.loss(batch)
+            loss.backward()
+            training.optimizer.step()
+
+    worker = watched(loop)
+    assert count(worker) == BATCHES
+    assert worker.facts.precision == "fp32"
+    assert not stored
+
+
+def test_losses_that_come_from_a_generator_are_left_to_torch(watched):
+    training = Training()
+
+    def loop():
+        for batch in training.loader():
+            torch.autograd.backward(training.loss(batch) for _ in range(1))
+            training.optimizer.step()
+        assert training.model[1].weight.grad is not None
+
+    assert count(watched(loop)) == BATCHES
+
+
+def test_a_checkpoint_that_is_gone_at_once_ends_no_watching(watched, tmp_path):
+    training = Training()
+
+    class Vanishing:
+        def __init__(self, path):
+            self.path = path
+
+        def __fspath__(self):
+            if self.path.exists():
+                raise FileNotFoundError("moved away")
+            return str(self.path)
+
+    def loop():
+        for batch in training.loader():
+            training.learn(batch)
+            torch.save(torch.zeros(4_000_000), Vanishing(tmp_path / "gone.pt"))
+            (tmp_path / "gone.pt").unlink()
+
+    worker = watched(loop)
+    assert count(worker) == BATCHES
+    assert {span.label for span in worker.spans if span.kind == "checkpoint"} == {""}
+
+
+def test_a_row_of_batches_that_are_fetched_for_one_update_is_one_step(watched):
+    training = Training()
+
+    def loop():
+        batches = iter(training.loader())
+        for _ in range(2):
+            for batch in [next(batches) for _ in range(3)]:
+                training.loss(batch).backward()
+            training.optimizer.step()
+            pause()
+
+    worker = watched(loop)
+    assert (count(worker), count(worker, Mode.EVAL)) == (2, 0)
+    assert worker.steps()["pictures"].tolist() == [3 * BATCH] * 2
+
+
+def test_batches_that_are_left_out_are_no_evaluation(watched):
+    training = Training()
+
+    def loop():
+        for number, batch in enumerate(training.loader()):
+            if number >= 3:
+                training.learn(batch)
+
+    worker = watched(loop)
+    assert (count(worker), count(worker, Mode.EVAL)) == (BATCHES - 3, 0)
+
+
+def test_gradients_without_an_optimizer_are_steps_of_their_own(watched):
+    training = Training()
+
+    def loop():
+        for batch in training.loader():
+            training.learn(batch)
+        for batch in training.loader():
+            training.loss(batch).backward()
+            pause()
+
+    worker = watched(loop)
+    # Of the first ones it was possible that an update comes.
+    assert count(worker) >= 2 * BATCHES - 1
+    assert worker.steps()["pictures"].sum() == 2 * PICTURES
+    assert worker.steps()["pictures"].max() <= 2 * BATCH or worker.steps()["merged"].max() > 1
+
+
+def test_an_evaluation_while_gradients_are_accumulated_is_one(watched):
+    training = Training()
+
+    def loop():
+        for number, batch in enumerate(training.loader()):
+            training.loss(batch).backward()
+            if number % 3 == 1:
+                with torch.no_grad():
+                    for pictures, _ in training.loader():
+                        training.model(pictures)
+                        pause()
+            if number % 3 == 2:
+                training.optimizer.step()
+
+    worker = watched(loop)
+    assert count(worker, Mode.EVAL) == 2 * BATCHES
+    assert worker.steps(Mode.EVAL)["pictures"].sum() == 2 * PICTURES
+    assert worker.steps(Mode.TRAIN)["pictures"].sum() == PICTURES
+
+
+@pytest.mark.parametrize("fetches", [True, False])
+def test_what_a_closure_computes_is_the_forward_pass(watched, fetches):
+    training = Training()
+
+    def loop():
+        batches = training.loader() if fetches else [training.data[:BATCH]] * BATCHES
+        for batch in batches:
+
+            def closure(batch=batch):
+                pause()
+                loss = training.loss(batch)
+                training.optimizer.zero_grad()
+                loss.backward()
+                return loss
+
+            training.optimizer.step(closure)
+
+    worker = watched(loop)
+    assert count(worker) == BATCHES
+    phases = worker.steps()["phases_s"]
+    assert (phases[:, FORWARD] >= 0.02).all()
+    assert (phases[:, OPTIMIZER] >= 0).all()
+    assert np.median(phases[:, OPTIMIZER]) < 0.02
+
+
+def test_a_batch_that_is_trained_on_for_good_has_a_step_for_each_update(watched):
+    training = Training()
+
+    def loop():
+        batch = next(iter(training.loader()))
+        for _ in range(30):
+            training.learn(batch)
+            pause()
+
+    worker = watched(loop)
+    # The first ones might be of several networks that learn from one batch.
+    assert 30 - MOST_ROUNDS <= count(worker) < 30
+    assert worker.steps()["pictures"][1:].max() == BATCH
+
+
+def test_a_loop_of_neither_a_loader_nor_an_optimizer_has_steps_of_gradients(watched):
+    training = Training()
+
+    def loop():
+        for _ in range(7):
+            training.loss(training.data[:BATCH]).backward()
+            pause()
+
+    worker = watched(loop)
+    assert count(worker) == 7
+    assert np.isnan(worker.steps()["phases_s"][:, FORWARD]).all()
+
+
+def test_what_happens_between_steps_without_a_loader_is_no_forward_pass(watched, tmp_path):
+    training = Training()
+
+    def loop():
+        for _ in range(3):
+            training.learn(training.data[:BATCH])
+            torch.save(torch.zeros(4_000_000), tmp_path / "model.pt")
+
+    worker = watched(loop)
+    assert np.isnan(worker.steps()["phases_s"][:, FORWARD]).all()
+
+
+def test_an_optimizer_that_calls_its_parent_is_called_once(watched):
+    class Own(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            pause()
+
+    training = Training()
+    torch.optim.SGD(nn.Linear(2, 2).parameters())
+    training.optimizer = Own(training.model.parameters(), lr=0.1)
+
+    def loop():
+        for _ in range(5):
+            training.learn(training.data[:BATCH])
+
+    worker = watched(loop)
+    assert count(worker) == 5
+    assert (worker.steps()["phases_s"][:, OPTIMIZER] >= 0.02).all()
+
+
+def test_an_optimizer_that_has_failed_may_be_called_again(watched):
+    class Failing(torch.optim.SGD):
+        failures = 3
+
+        def step(self, closure=None):
+            if Failing.failures:
+                Failing.failures -= 1
+                raise RuntimeError("not yet")
+            super().step(closure)
+
+    training = Training()
+    training.optimizer = Failing(training.model.parameters(), lr=0.1)
+
+    def loop():
+        for _ in range(8):
+            with contextlib.suppress(RuntimeError):
+                training.learn(training.data[:BATCH])
+
+    assert count(watched(loop)) >= 5
+
+
+def test_loaders_are_told_apart_after_they_are_gone(watched):
+    training = Training()
+
+    def loop():
+        for epoch in range(100):
+            for _ in training.loader(batch_size=12 + epoch % 2):
+                pass
+        assert len(script_watch._watch._loaders) <= script_watch.KEPT_LOADERS
+        assert len(loader_watch._numbered) < 10
+        for batch in training.loader():
+            training.learn(batch)
+
+    worker = watched(loop)
+    assert worker.facts.batch_size == BATCH
+
+
+def test_nothing_of_the_watching_is_compiled(watched):
+    from torch._dynamo.utils import counters
+
+    def frames():
+        training = Training()
+
+        @torch.compile(backend="eager")
+        def update():
+            training.optimizer.step()
+
+        torch.compiler.reset()
+        counters.clear()
+        for _ in range(3):
+            training.loss(training.data[:BATCH]).backward()
+            update()
+        return dict(counters["frames"]), str(counters["graph_break"])
+
+    frames()
+    plain, _ = frames()
+    seen = []
+    watched(lambda: seen.append(frames()))
+    ((compiled, breaks),) = seen
+    torch.compiler.reset()
+    assert compiled["total"] <= 3 * plain["total"], breaks
+    assert "script_steps" not in breaks
+    assert "script_watch" not in breaks
+    assert "step_recorder" not in breaks

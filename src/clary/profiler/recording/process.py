@@ -78,15 +78,18 @@ def device_name(device: Any) -> str:
     return f"cuda:{index} {torch.cuda.get_device_name(index)}"
 
 
-# Where the nodes of a graph keep what they multiply.
-_FACTORS = ("_saved_mat1", "_saved_input", "_saved_self")
 _MULTIPLYING = ("AddmmBackward", "ConvolutionBackward", "MmBackward", "BmmBackward")
+# Deep enough for what stands between a loss and the layer that made it, such as a list of losses.
 _NODES = 1000
 _PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 
 def precision_of(loss: Any) -> str:
-    """In what the last layers before a loss multiply: `fp32`, `bf16`, …; empty where unknown."""
+    """In what the last layers before a loss multiply: `fp32`, `bf16`, …; empty where unknown.
+
+    The graph is asked for what a node gave, never for the tensors it saved: to read one of those
+    unpacks it, which computes it again, brings it back, or takes it from whoever comes second.
+    """
     waiting = [getattr(loss, "grad_fn", None)]
     for _ in range(_NODES):
         if not waiting:
@@ -95,10 +98,9 @@ def precision_of(loss: Any) -> str:
         if node is None:
             continue
         if node.name().startswith(_MULTIPLYING):
-            for name in _FACTORS:
-                saved = getattr(node, name, None)
-                if saved is not None:
-                    text = str(saved.dtype)
-                    return _PRECISIONS.get(text, text.removeprefix("torch."))
+            given = getattr(node, "_input_metadata", None)
+            if given:
+                text = str(given[0].dtype)
+                return _PRECISIONS.get(text, text.removeprefix("torch."))
         waiting += [below for below, _ in node.next_functions]
     return ""

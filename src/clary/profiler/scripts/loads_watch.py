@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import perf_counter_ns
+from typing import Any
 
-from clary.errors import ClaryError
-from clary.formats.timeline import Loading
 from clary.profiler.recording.step_recorder import StepRecorder
 from clary.profiler.scripts.loader_watch import (
     MAIN_PROCESS,
     LoaderEvents,
     WorkersLoads,
+    loading_of,
+    pictures_loaded,
     watch_loaders,
 )
-from clary.profiler.scripts.patching import Patches
+from clary.profiler.scripts.patching import Patches, leave_methods_uncompiled
 
 
 class LoadsWatch(LoaderEvents):
@@ -28,11 +29,16 @@ class LoadsWatch(LoaderEvents):
         self._loads: WorkersLoads | None = None
         self._failed_in: int | None = None
         self._patches = Patches()
-        watch_loaders(self._patches, lambda: self)
+        leave_methods_uncompiled(type(self))
+        watch_loaders(self._patches, self._events)
 
-    def loaded(self, start_ns: int, cpu_s: float, pictures: int) -> None:
+    def _events(self) -> LoadsWatch:
+        return self
+
+    def loaded(self, start_ns: int, cpu_s: float, batch: Any, asked_for: Any) -> None:
         """See `LoaderEvents`."""
         process = os.getpid()
+        pictures = pictures_loaded(batch, asked_for)
         if process == self._owner:
             seconds = (perf_counter_ns() - start_ns) / 1e9
             self._recorder.add_load(start_ns, seconds, pictures, MAIN_PROCESS, cpu_s)
@@ -41,13 +47,13 @@ class LoadsWatch(LoaderEvents):
                 if self._loads is None or self._loads.process != process:
                     self._loads = WorkersLoads(self._folder, self._recorder.worker)
                 self._loads.write(start_ns, cpu_s, pictures)
-            except ClaryError:  # the process that trains tells of a disk that takes nothing
+            except Exception:  # noqa: BLE001 - the process that trains tells of a full disk
                 self._failed_in = process
 
-    def workers_started(self, start_ns: int, loading: Loading) -> None:
+    def workers_started(self, start_ns: int, loader: Any) -> None:
         """See `LoaderEvents`."""
         if os.getpid() == self._owner:
-            label = f"{loading.workers} workers"
+            label = f"{loading_of(loader).workers} workers"
             self._recorder.add_span("loader_start", start_ns, perf_counter_ns(), label)
 
     def close(self) -> None:

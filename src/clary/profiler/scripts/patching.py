@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
+
+from torch._C._dynamo import eval_frame
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _MISSING = object()
+
+
+def leave_uncompiled(function: Any, *, with_all_it_calls: bool = False) -> None:
+    """Let compilers neither trace a function nor compile it where it is called from between graphs.
+
+    Versions of torch that cannot be told the latter (before 2.7) compile it, at a cost.
+    """
+    function._torchdynamo_disable = True
+    tell = getattr(eval_frame, "set_code_exec_strategy", None)
+    if tell is not None and isinstance(function, FunctionType):
+        actions = eval_frame._FrameAction
+        below = actions.SKIP if with_all_it_calls else actions.DEFAULT
+        tell(function.__code__, eval_frame._FrameExecStrategy(actions.SKIP, below))
+
+
+def leave_methods_uncompiled(owner: type) -> None:
+    """The same for all methods of a class, with all they call."""
+    for kind in owner.__mro__[:-1]:
+        for value in vars(kind).values():
+            function = value.fget if isinstance(value, property) else value
+            if isinstance(function, FunctionType):
+                leave_uncompiled(function, with_all_it_calls=True)
 
 
 class Patches:
@@ -26,7 +51,7 @@ class Patches:
             return
         before = vars(owner).get(name, _MISSING)
         wrapper: Any = wrap(original)
-        wrapper._torchdynamo_disable = True
+        leave_uncompiled(wrapper)
         setattr(owner, name, wrapper)
         self._changed.append((owner, name, before, wrapper))
 

@@ -51,7 +51,7 @@ from clary.profiler.scripts.loader_watch import (
     pictures_of,
     watch_loaders,
 )
-from clary.profiler.scripts.patching import Patches
+from clary.profiler.scripts.patching import Patches, leave_methods_uncompiled
 from clary.profiler.scripts.script_steps import ScriptSteps
 from clary.profiler.scripts.torch_watch import Call, TorchEvents, hooked_steps, watch_torch
 
@@ -159,6 +159,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             self._steps = ScriptSteps(self._make_recorder, self._describe)
 
     def _arm(self) -> None:
+        leave_methods_uncompiled(type(self))
         watch_loaders(self._patches, self._events)
         self._remove_hooks = watch_torch(self._patches, self._events)
 

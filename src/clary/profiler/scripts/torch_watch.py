@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any
 
 import torch
 from torch.optim import optimizer as optimizers
 
-from clary.profiler.scripts.patching import Patches
+from clary.profiler.scripts.patching import Patches, leave_uncompiled
 
 Call = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Arguments by position and by name."""
 
 
 class TorchEvents:
-    """What is told of torch: a base with empty methods. None of them may raise.
+    """What is told of torch: a base with empty methods.
+
+    None of them may raise, whatever they are given does when it is asked.
 
     Where a beginning gives False it concerns nobody, and its end is not told.
     """
@@ -32,8 +36,8 @@ class TorchEvents:
     def backward_ends(self) -> None:
         """They are there."""
 
-    def update_begins(self, optimizer: Any) -> bool:
-        """An optimizer is called, or what calls one."""
+    def update_begins(self, optimizer: Any, *, closure: bool = False) -> bool:
+        """An optimizer is called, or what calls one; perhaps with what computes its gradients."""
         return False
 
     def update_ends(self, optimizer: Any) -> None:
@@ -76,7 +80,7 @@ def watch_torch(patches: Patches, events: Events) -> Callable[[], None]:
     def begins(optimizer: Any, args: Any, kwargs: Any) -> None:
         told = events()
         if told is not None:
-            told.update_begins(optimizer)
+            told.update_begins(optimizer, closure=len(args) > 1 or "closure" in kwargs)
 
     def ends(optimizer: Any, args: Any, kwargs: Any) -> None:
         told = events()
@@ -84,7 +88,7 @@ def watch_torch(patches: Patches, events: Events) -> Callable[[], None]:
             told.update_ends(optimizer)
 
     for hook in (begins, ends):
-        hook._torchdynamo_disable = True  # type: ignore[attr-defined]
+        leave_uncompiled(hook, with_all_it_calls=True)
     handles = (
         optimizers.register_optimizer_step_pre_hook(begins),
         optimizers.register_optimizer_step_post_hook(ends),
@@ -95,6 +99,17 @@ def watch_torch(patches: Patches, events: Events) -> Callable[[], None]:
             handle.remove()
 
     return remove
+
+
+def hooked_steps() -> int:
+    """How many calls of optimizers the calling thread is within: `step` may call its parent's."""
+    calls = 0
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        code = frame.f_code
+        calls += code.co_name == "wrapper" and code.co_filename == optimizers.__file__
+        frame = frame.f_back
+    return calls
 
 
 def _backward(events: Events, original: _Function) -> _Function:
@@ -148,8 +163,7 @@ def _transfer(events: Events, original: _Function) -> _Function:
         if (
             told is None
             or not told.awaits_transfer
-            or args[0].is_cuda
-            or not _goes_to_device(method, args[1:], kwargs)
+            or not _goes_to_device(method, args, kwargs)
             or not told.transfer_begins()
         ):
             return original(*args, **kwargs)
@@ -162,9 +176,15 @@ def _transfer(events: Events, original: _Function) -> _Function:
 
 
 def _goes_to_device(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a call of `Tensor.to` or `Tensor.cuda` copies to a GPU."""
-    if method == "cuda":
-        return True
+    """Whether a call of `Tensor.to` or `Tensor.cuda` copies to a GPU from elsewhere."""
+    try:
+        tensor, *rest = args
+        return not tensor.is_cuda and (method == "cuda" or _is_gpu(rest, kwargs))
+    except Exception:  # noqa: BLE001 - it may be a tensor of the user's own kind, or none
+        return False
+
+
+def _is_gpu(args: list[Any], kwargs: Mapping[str, Any]) -> bool:
     target = kwargs.get("device", args[0] if args else kwargs.get("other"))
     if isinstance(target, torch.Tensor):
         return target.is_cuda
