@@ -6,26 +6,23 @@ output/tensorboard of each host   <TensorBoardOutputConfig.S3OutputPath>/<job>/t
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from clary.errors import ClaryError
 from clary.formats.files import write_json
 from clary.formats.launch import host_root
+from clary.service.executors.child_programs import run_program
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored, folder_inside
-from clary.service.executors.surroundings import inherited_environment
 
 PERIOD_S = 2.0
 
 _TENSORS = "output/tensors"
 _TENSORBOARD = "output/tensorboard"
 _SEGMENTS = "statistics"
-_EXPORT_S = 300
+_BOARD_PROGRAM = "clary.jobs.event_files"
 _END_OF_JOB = "training_job_end.ts"
 # A log is made whole by one thread alone.
 _completing = threading.Lock()
@@ -77,27 +74,9 @@ def write_board(job: TrainingJobSpec) -> None:
     for name, tensors, board in zip(job.host_names, tensor_folders(job), boards, strict=True):
         if (tensors / _SEGMENTS).is_dir():
             # In S3 the hosts share one folder.
-            _export(tensors, board if len(boards) == 1 else board / name)
-
-
-def _export(tensors: Path, board: Path) -> None:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "clary.jobs.event_files", str(tensors), str(board)],
-            env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
-            cwd="/",
-            capture_output=True,
-            timeout=_EXPORT_S,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ClaryError(
-            f"TensorBoard's files of {tensors} took more than {_EXPORT_S} s to write"
-        ) from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ClaryError(f"TensorBoard's files cannot be written: {said}")
+            target = board if len(boards) == 1 else board / name
+            what = f"TensorBoard's files of {tensors}"
+            run_program(_BOARD_PROGRAM, [str(tensors), str(target)], what)
 
 
 def _seal(folder: Path) -> None:

@@ -11,25 +11,22 @@ alike on every host: of a job of several, they bear it in S3.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from clary.errors import ClaryError, UsageError
+from clary.errors import UsageError
 from clary.formats.launch import host_root
 from clary.formats.profiler_configuration import ProfilerConfiguration
+from clary.service.executors.child_programs import run_program
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored
-from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.updates import PROFILER
 
 PERIOD_S = 5.0
 
 FOLDER = "output/profiler"
 EVENTS_PROGRAM = "clary.jobs.framework_events"
-_EVENTS_S = 300
 _TIMELINE = "timeline/"
 _FAILURES = "system/failures.jsonl"
 
@@ -66,25 +63,8 @@ def write_framework_events(job: TrainingJobSpec) -> None:
     folders = profiler_folders(job)
     if not _asks_for_events(job) or not any((one / "timeline").is_dir() for one in folders):
         return
-    command = [sys.executable, "-m", EVENTS_PROGRAM, *map(str, folders)]
-    try:
-        done = subprocess.run(
-            [*command, "--output", str(folders[0])],
-            env={**inherited_environment(), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_EVENTS_S,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ClaryError(
-            f"the framework events of {job.name} took more than {_EVENTS_S} s to write"
-        ) from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ClaryError(f"the framework events cannot be written: {said}")
+    arguments = [*map(str, folders), "--output", str(folders[0])]
+    run_program(EVENTS_PROGRAM, arguments, f"the framework events of {job.name}")
 
 
 def _asks_for_events(job: TrainingJobSpec) -> bool:
