@@ -12,7 +12,7 @@ from clary.formats.tensor_log import TensorLog
 from clary.formats.tensor_log.layout import live_of
 from clary.service.executors.executor import Ended
 from clary.service.executors.local_processes import LocalProcesses
-from clary.service.executors.rule_configurations import checkers_of
+from clary.service.requests.rule_configurations import checkers_of
 from tests.service.executors.conftest import Bench, MakeExecutor
 from tests.service.supervisor.rules.rule_jobs import rule
 

@@ -18,7 +18,7 @@ from clary.formats.tensor_log.entries import Capture, Mode, Step
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.rule_checkers import PROGRAM
-from clary.service.executors.rule_configurations import (
+from clary.service.requests.rule_configurations import (
     Action,
     Checker,
     checkers_of,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.service.executors.rule_configurations import Checker, checkers_of
+from clary.service.requests.rule_configurations import Checker, checkers_of
 from tests.service.operations.conftest import Bench, CreateJob
 from tests.service.supervisor.rules.rule_jobs import custom_rule, rule, wait_until
 

@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clary.formats.rule_request import RuleKind
-from clary.service.executors.rule_configurations import Checker
-from clary.service.executors.updates import NOTES, is_profiled
 from clary.service.operations.times import now_ms
+from clary.service.requests.rule_configurations import Checker
+from clary.service.requests.updates import NOTES, is_profiled
 from clary.service.state.training_jobs import TrialOf
 from clary.service.supervisor.transitions import submitted
 from tests.service.operations.conftest import ROLE, Bench, CreateJob

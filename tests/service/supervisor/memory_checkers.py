@@ -11,7 +11,7 @@ from clary.errors import ClaryError
 from clary.formats.findings import Finding, RuleStatus, append_findings
 from clary.formats.rule_request import mark_ended
 from clary.service.executors.executor import Message, TrainingJobSpec
-from clary.service.executors.rule_configurations import Checker
+from clary.service.requests.rule_configurations import Checker
 
 
 @dataclass

@@ -19,8 +19,8 @@ from hypothesis.stateful import rule as action
 from clary.errors import DataError
 from clary.formats.findings import RuleStatus
 from clary.service.executors.executor import Ended, Gone
-from clary.service.executors.rule_configurations import rules_of
 from clary.service.faults import Fault
+from clary.service.requests.rule_configurations import rules_of
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, TrainingJob

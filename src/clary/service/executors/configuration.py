@@ -11,7 +11,7 @@ from clary.formats.files import read_json, write_json
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import HostPlace
-from clary.service.executors.updates import PROFILER
+from clary.service.requests.updates import PROFILER
 
 _DEFAULT_GROUP = "homogeneousCluster"
 _WHERE_CONFIGURED = {

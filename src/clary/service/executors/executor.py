@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clary.formats.job_directory import JobDirectory
-from clary.service.executors.rule_configurations import Checker, RuleSpec, checkers_of, rules_of
-from clary.service.executors.updates import merged
+from clary.service.requests.rule_configurations import Checker, RuleSpec, checkers_of, rules_of
+from clary.service.requests.updates import merged
 
 
 @dataclass(frozen=True)
 class TrainingJobSpec:
     """A training job as its executor needs it. `request` is CreateTrainingJob's, verbatim.
 
-    `updates` is what UpdateTrainingJob has changed of it since (`clary.service.executors.updates`).
+    `updates` is what UpdateTrainingJob has changed of it since (`clary.service.requests.updates`).
     `directory` is the job's own, `jobs/<name>` of the home. `environment` is what Clary adds to
     the job's environment: endpoint, region and credentials. `created_ms`, when the job was created,
     tells it from an earlier one of the same name. `tuning_job` is the name of the tuning job whose

@@ -29,7 +29,7 @@ from clary.service.executors.programs import (
 )
 from clary.service.executors.script_mode import decoded_hyperparameters, variables
 from clary.service.executors.surroundings import job_environment, wants_fresh_interpreter
-from clary.service.executors.updates import PROFILER
+from clary.service.requests.updates import PROFILER
 
 
 def make_launch(

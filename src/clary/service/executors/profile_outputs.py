@@ -21,7 +21,7 @@ from clary.formats.profiler_configuration import ProfilerConfiguration
 from clary.service.executors.child_programs import run_program
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored
-from clary.service.executors.updates import PROFILER
+from clary.service.requests.updates import PROFILER
 
 PERIOD_S = 5.0
 

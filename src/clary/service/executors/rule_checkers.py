@@ -36,11 +36,11 @@ from clary.service.executors.messages import Messages
 from clary.service.executors.mirrors import Mirrors
 from clary.service.executors.objects import object_file
 from clary.service.executors.places import split_uri
-from clary.service.executors.rule_configurations import Checker, RuleSpec, result_folder
 from clary.service.executors.rule_requests import rule_request
 from clary.service.executors.rule_results import result_mirrors
 from clary.service.executors.storing import store_at_end
 from clary.service.executors.surroundings import inherited_environment
+from clary.service.requests.rule_configurations import Checker, RuleSpec, result_folder
 from clary.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from clary.formats.profiler_rule_parameters import REPORT
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored
-from clary.service.executors.rule_configurations import RuleSpec, result_folder, rules_folder
+from clary.service.requests.rule_configurations import RuleSpec, result_folder, rules_folder
 
 REPORT_FOLDER = "profiler-output"
 

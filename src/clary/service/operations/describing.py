@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.formats.rule_request import RuleKind
-from clary.service.executors.updates import NOTES, is_profiled, merged
 from clary.service.operations.times import timestamp
+from clary.service.requests.updates import NOTES, is_profiled, merged
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import JobSummary, TrainingJob, Transition
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from clary.formats.rule_request import RuleKind
 from clary.service.call import Call
-from clary.service.executors.rule_configurations import rule_of
-from clary.service.executors.updates import PROFILER, merged
 from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import listed
 from clary.service.operations.times import timestamp
+from clary.service.requests.rule_configurations import rule_of
+from clary.service.requests.updates import PROFILER, merged
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from clary.errors import UsageError
 from clary.formats.profiler_configuration import DEFAULT_FOLDER, ProfilerConfiguration
-from clary.service.executors.updates import PROFILER, RULES, is_profiled
 from clary.service.operations.rule_checks import uri_problems
+from clary.service.requests.updates import PROFILER, RULES, is_profiled
 
 
 def profiler_problems(request: Mapping[str, Any], *, judged: bool) -> Iterator[str]:

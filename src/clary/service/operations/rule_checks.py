@@ -17,7 +17,7 @@ from clary.formats.rule_parameters import (
 )
 from clary.formats.rule_request import RuleKind
 from clary.service.executors.places import split_uri
-from clary.service.executors.rule_configurations import (
+from clary.service.requests.rule_configurations import (
     BUILT_IN_IMAGES,
     CUSTOM_IMAGE,
     MEMBERS,

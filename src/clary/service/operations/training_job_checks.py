@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clary.formats.metric_pattern import compile_pattern
-from clary.service.executors.updates import RULES
 from clary.service.faults import validation
 from clary.service.operations.debugger_checks import debugger_problems
 from clary.service.operations.profiler_checks import profiler_problems
 from clary.service.operations.rule_checks import rule_problems
+from clary.service.requests.updates import RULES
 
 # Hosts share this machine: each is a process, with a share of its cores.
 HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))

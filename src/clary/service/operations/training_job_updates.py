@@ -8,8 +8,11 @@ from typing import Any
 
 from clary.formats.builtin_algorithm import lane_key
 from clary.gpus import count_gpus
-from clary.service.executors.rule_configurations import ADDED_TOGETHER, MEMBERS
-from clary.service.executors.updates import (
+from clary.service.faults import Fault, validation
+from clary.service.operations.profiler_checks import profiler_problems
+from clary.service.operations.rule_checks import rule_problems
+from clary.service.requests.rule_configurations import ADDED_TOGETHER, MEMBERS
+from clary.service.requests.updates import (
     HAS_BEEN_PROFILED,
     PROFILER,
     RULES,
@@ -17,9 +20,6 @@ from clary.service.executors.updates import (
     merged,
     with_profiler_defaults,
 )
-from clary.service.faults import Fault, validation
-from clary.service.operations.profiler_checks import profiler_problems
-from clary.service.operations.rule_checks import rule_problems
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.rules.transitions import turned_off

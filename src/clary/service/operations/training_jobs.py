@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.service.call import Call
-from clary.service.executors.updates import with_profiler_defaults
 from clary.service.faults import Fault, not_found, resource_in_use, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.describing import description
@@ -14,6 +13,7 @@ from clary.service.operations.patience import patience_s
 from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_request
 from clary.service.operations.training_job_updates import closed_by_update, updated
+from clary.service.requests.updates import with_profiler_defaults
 from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
 from clary.service.supervisor.rules.evaluations import evaluations_added, evaluations_of
 from clary.service.supervisor.transitions import submitted

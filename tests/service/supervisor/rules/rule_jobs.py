@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clary.formats.job_directory import JobDirectory
-from clary.service.executors.rule_configurations import Checker, checkers_of
 from clary.service.operations.training_job_updates import closed_by_update, updated
+from clary.service.requests.rule_configurations import Checker, checkers_of
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clary.service.executors.updates import is_profiled
+from clary.service.requests.updates import is_profiled
 from clary.service.state.state import State
 from clary.service.supervisor.rules.evaluations import evaluations_of
 from clary.settings import Settings

@@ -17,7 +17,7 @@ from clary.formats.files import storage_errors
 from clary.formats.findings import read_findings
 from clary.formats.log_file import encode_events
 from clary.service.executors.executor import Checkers, Message, TrainingJobSpec
-from clary.service.executors.rule_configurations import Action, RuleSpec, result_folder
+from clary.service.requests.rule_configurations import Action, RuleSpec, result_folder
 from clary.service.state.log_streams import LogStream
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State

@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 from clary.errors import ClaryError, FormatError, StorageError
 from clary.formats.findings import RuleStatus
 from clary.service.executors.executor import Checkers, TrainingJobSpec
-from clary.service.executors.rule_configurations import Checker
+from clary.service.requests.rule_configurations import Checker
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.supervisor.rules.transitions import advance, began

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 
 from clary.service.executors.executor import Checkers, TrainingJobSpec
-from clary.service.executors.rule_configurations import rule_of
+from clary.service.requests.rule_configurations import rule_of
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob

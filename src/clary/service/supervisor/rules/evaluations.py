@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from clary.formats.rule_request import RuleKind
-from clary.service.executors.rule_configurations import RuleSpec, rules_of
+from clary.service.requests.rule_configurations import RuleSpec, rules_of
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.training_jobs import TrainingJob
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from clary.errors import ClaryError
 from clary.formats.rule_request import LOG_FILE, RuleKind
 from clary.service.executors.executor import Checkers, TrainingJobSpec
-from clary.service.executors.rule_configurations import Checker, RuleSpec
+from clary.service.requests.rule_configurations import Checker, RuleSpec
 from clary.service.state.log_streams import LogStream
 from clary.service.state.rule_evaluations import RuleEvaluation
 from clary.service.state.state import State

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from clary.service.executors.updates import with_profiler_defaults
+from clary.service.requests.updates import with_profiler_defaults
 from clary.service.state.training_jobs import TrainingJob, TrialOf
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.transitions import submitted

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.service.executors.rule_configurations import (
+from clary.service.requests.rule_configurations import (
     ADDED_TOGETHER,
     checkers_of,
     rule_of,
     rules_of,
 )
-from clary.service.executors.updates import is_profiled, merged, with_profiler_defaults
+from clary.service.requests.updates import is_profiled, merged, with_profiler_defaults
 from tests.service.supervisor.rules.rule_jobs import custom_rule, profiler_rule, rule
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

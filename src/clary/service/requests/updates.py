@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clary.service.executors.rule_configurations import ADDED_TOGETHER, MEMBERS
+from clary.service.requests.rule_configurations import ADDED_TOGETHER, MEMBERS
 
 PROFILER = "ProfilerConfig"
 RULES = MEMBERS["profiler"]

@@ -1,0 +1,1 @@
+"""What CreateTrainingJob and UpdateTrainingJob say, read by all that act on it."""
