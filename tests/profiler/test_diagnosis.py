@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from clary.formats.timeline import Loading
 from clary.profiler.causes.data_loading import Load
+from clary.profiler.causes.situation import Rule
 from clary.profiler.diagnosis import diagnose, verdict
 from clary.profiler.profile import Profile
+from clary.profiler.rules import BUILT_IN
 from tests.profiler.made_profiles import (
     MADE,
     Machine,
@@ -294,3 +297,31 @@ def test_what_hardly_helps_is_left_out(tmp_path: Path) -> None:
         job.train(12)
         job.checkpoint(0.14)
     assert diagnose(job.end()) == ()
+
+
+def test_a_command_that_trains_nothing_is_not_asked_to_run_longer(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    job.pass_time(5.0)
+    job.end()
+    (tmp_path / "timeline/worker_0/facts.json").unlink()
+    told = verdict(Profile.open([tmp_path]))
+    assert told[0].endswith("and no training step was seen.")
+    assert "no training that the profiler knows" in told[1]
+    assert "longer" not in told[2]
+
+
+def test_every_cause_has_a_rule_that_exists(tmp_path: Path) -> None:
+    names = set(get_args(Rule))
+    assert names <= set(BUILT_IN)
+    for name in MADE:
+        assert {one.rule for one in diagnose(MADE[name](tmp_path / name))} <= names
+
+
+def test_two_changes_of_one_kind_are_told_of_once(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, machine=Machine(cpu=60.0))
+    for _ in range(4):
+        job.train(40, own=0.15)
+        job.pass_time(4.0)
+    job.train(1)
+    found = diagnose(job.end())
+    assert [one.cause for one in found] == ["own_code", "own_code"]

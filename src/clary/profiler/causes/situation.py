@@ -26,6 +26,15 @@ Cause = Literal[
     "device_idle",
 ]
 
+Rule = Literal[
+    "BatchSize",
+    "Dataloader",
+    "GPUMemoryIncrease",
+    "LowGPUUtilization",
+    "OverallFrameworkMetrics",
+    "StepOutlier",
+]
+
 LEAST_STEPS = 5
 LEAST_LOOP_S = 3.0
 """Less than so many steps or seconds say nothing."""
@@ -51,8 +60,8 @@ class Diagnosis:
     """One sentence: what to do, such as which option to set."""
     share: float
     gain: float | None = None
-    rule: str = ""
-    """The rule of SageMaker that judges it, such as `Dataloader`."""
+    rule: Rule | Literal[""] = ""
+    """Of SageMaker's, which judges it."""
 
 
 class Situation:
