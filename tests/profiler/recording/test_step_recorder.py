@@ -9,8 +9,6 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from clary.formats.profiler_configuration import ProfilerConfiguration, StepWindow
 from clary.formats.timeline import PHASES, Mode
@@ -18,7 +16,6 @@ from clary.formats.timeline.reader import Timeline
 from clary.profiler.recording.claims import claim_worker, release_worker
 from clary.profiler.recording.device_times import DeviceTimes
 from clary.profiler.recording.step_recorder import StepRecorder
-from clary.profiler.scripts.script_steps import ScriptSteps
 
 
 def recorded(folder):
@@ -228,49 +225,6 @@ def test_windows_that_are_over_or_asked_for_later(tmp_path):
     assert [(one.first, one.last) for one in worker.functions] == [(2, 3), (10, 12), (13, 13)]
 
 
-EVENTS = ("fetch", "other", "fetch_no_grad", "exhaust", "backward", "update", "broken_update")
-
-
-@settings(max_examples=60, deadline=None)
-@given(events=st.lists(st.sampled_from(EVENTS), max_size=60))
-def test_whatever_a_script_does_steps_fill_their_time_and_nothing_fails(tmp_path_factory, events):
-    folder = tmp_path_factory.mktemp("profiler")
-    steps = ScriptSteps(lambda: StepRecorder(folder), lambda mode, loader: None)
-    first = True
-    updates = 0
-    for event in events:
-        if event in {"backward", "update", "broken_update"}:
-            begins, ends = {
-                "backward": (steps.backward_begins, steps.backward_ends),
-                "update": (lambda: steps.update_begins(1), steps.update_ends),
-                "broken_update": (lambda: steps.update_begins(1), lambda: None),
-            }[event]
-            begins()
-            ends()
-            updates += event == "update"
-        else:
-            loader = 2 if event == "other" else 1
-            steps.fetch_begins(loader, first=first, learns=event != "fetch_no_grad")
-            first = event == "exhaust"
-            if event == "exhaust":
-                steps.fetch_fails()
-            else:
-                steps.fetch_ends(4)
-    steps.close()
-    if not events:
-        return
-    timeline = Timeline(folder)
-    timeline.refresh()
-    for worker in timeline.workers.values():
-        assert worker.failures == ()
-        records = worker.steps()
-        phases = np.nan_to_num(records["phases_s"]).sum(axis=1)
-        assert (phases <= records["seconds"] * 1.001 + 1e-6).all()
-        ends = records["start_us"] + records["seconds"] * 1e6
-        assert (ends[:-1] <= records["start_us"][1:] + 100).all()
-        assert records[records["mode"] == Mode.TRAIN]["merged"].sum() >= min(1, updates)
-
-
 def test_processes_that_begin_together_take_names_of_their_own(tmp_path):
     begins_r, begins_w = os.pipe()
     children = []
@@ -299,13 +253,27 @@ def test_processes_that_begin_together_take_names_of_their_own(tmp_path):
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_programs_that_follow_each_other_take_names_of_their_own(tmp_path):
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            recorder = StepRecorder(tmp_path)
+            recorder.begin_step()
+            recorder.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    timeline = Timeline(tmp_path)
+    timeline.refresh()
+    assert sorted(timeline.workers) == ["worker_0", f"worker_0-{child}"]
+
+
 def test_a_name_is_free_when_its_process_was_killed(tmp_path):
     child = os.fork()
     if not child:
-        StepRecorder(tmp_path).note("it began")
+        claim_worker(tmp_path, "worker_0")
         time.sleep(60)
         os._exit(0)
-    while not list(tmp_path.rglob("failures.jsonl")):
+    while not list(tmp_path.rglob(".owner")):
         time.sleep(0.02)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -1,7 +1,8 @@
 """Under which name a process writes: of two that bear one name, the second takes its own.
 
-A name is claimed by a lock on a file, which the system takes away from a process that ends however
-it ends, and which a fork does not have.
+They may run beside each other, or one after another as a command's programs do. A name is claimed
+by a lock on a file, which the system takes away from a process however it ends, and which a fork
+does not have.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def claim_worker(profiler: Path, worker: str) -> str:
         worker: `worker_<rank>`.
 
     Returns:
-        `worker`; with this process's number behind it where another living process has it. Until
+        `worker`; with this process's number behind it where another process has it or had it. Until
         `release_worker` it is always the same.
 
     Raises:
@@ -102,14 +103,8 @@ def _is_still_there(path: Path, handle: int) -> bool:
 
 
 def _is_written_by_another(folder: Path) -> bool:
-    """Whether another process that lives has written its facts; a zombie counts as living."""
+    """Whether another process has written here; one that has ended was another program."""
     try:
-        pid = int(read_json(folder / "facts.json")["pid"])
-        if pid == os.getpid():
-            return False
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except Exception:  # noqa: BLE001 - nobody's, a damaged one, or that of one that ended
+        return int(read_json(folder / "facts.json")["pid"]) != os.getpid()
+    except Exception:  # noqa: BLE001 - nobody's, or a damaged one
         return False
-    return True
