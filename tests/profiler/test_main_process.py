@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clary.profiler.diagnosis import verdict
-from tests.profiler.made_profiles import MadeJob
+from clary.profiler.diagnosis import diagnose, verdict
+from tests.profiler.made_profiles import Machine, MadeJob
 
 
 def test_of_two_programs_the_longer_one_is_judged(tmp_path: Path) -> None:
@@ -47,3 +47,19 @@ def test_the_usual_batch_is_told(tmp_path: Path) -> None:
         job.train(12)
         job.train(1, pictures=7)
     assert "65 training steps of 32 pictures" in verdict(job.end())[0]
+
+
+def test_programs_that_were_recorded_as_one_are_no_line_through_two_networks(
+    tmp_path: Path,
+) -> None:
+    first = MadeJob(tmp_path, machine=Machine(cpu=50.0))
+    first.train(40, noise=0.0)
+    first.end(finalize=0.0)
+    second = MadeJob(tmp_path, batch_size=2, start_s=first.now, machine=Machine(cpu=50.0))
+    # By a line through both, most of it would be the same for any batch.
+    second.train(400, noise=0.0)
+    profile = second.end()
+    told = verdict(profile)
+    assert "several programs were recorded as one here" in told[0]
+    assert "clock" not in told[0]
+    assert "small_batches" not in [one.cause for one in diagnose(profile)]

@@ -118,6 +118,8 @@ def _what_it_did(situation: Situation) -> str:
         others = f"; it is the longest of {programs} programs that trained"
     if situation.is_disturbed:
         others += f"; other programs kept {situation.others_cores:.1f} cores busy meanwhile"
+    if situation.is_mixed:
+        others += "; several programs were recorded as one here"
     if situation.clock_was_set_back:
         others += "; the machine's clock was set back meanwhile"
     of = f" of {number(round(size, 1))} pictures" if size else ""

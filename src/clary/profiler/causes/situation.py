@@ -193,7 +193,12 @@ class Situation:
     @property
     def clock_was_set_back(self) -> bool:
         """Whether later steps have earlier times."""
-        return bool((np.diff(self.train.first) < 0).any())
+        return bool((np.diff(self.train.first) < 0).any()) and not self.is_mixed
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether programs that ran one after the other were recorded as one: both begin at 0."""
+        return bool((self.train.first == 0).sum() > 1)
 
     @cached_property
     def batch_size(self) -> float:

@@ -84,7 +84,8 @@ def fixed_s(situation: Situation) -> float:
     compute = step - min(step, steady.phase_s("data") / steps)
     if steady.device_step_s is not None:
         return max(0.0, compute - steady.device_step_s)
-    by_line = _by_line(_without_data(steady), steady)
+    # Two programs are two networks: no line goes through both.
+    by_line = None if situation.is_mixed else _by_line(_without_data(steady), steady)
     if by_line is not None:
         return min(by_line, compute)
     optimizer = steady.phase_s("optimizer") / steps
