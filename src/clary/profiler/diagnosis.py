@@ -83,6 +83,8 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
             f"{LEAST_LOOP_S:.0f} s of them.",
             "Let it run longer, or look at what the machine did meanwhile.",
         )
+    if situation.clock_was_set_back:
+        return first, "What took how long is not known, as the clock was set.", "Run it once more."
     return (first, _where_the_time_goes(situation), _well_built(situation))
 
 

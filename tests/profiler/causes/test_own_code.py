@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,26 @@ def test_short_pauses_are_told_of_and_are_no_cause(tmp_path: Path) -> None:
     profile = job.end()
     assert diagnose(profile) == ()
     assert "the rest 8.1 %." in verdict(profile)[1]
+
+
+def test_of_a_clock_that_was_set_back_nothing_is_judged(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    job.initialize(4.0)
+    job.train(100)
+    job.flush()
+    job.now -= 3600.0
+    job.train(100)
+    profile = job.end()
+    assert diagnose(profile) == ()
+    told = verdict(profile)
+    assert "the machine's clock was set back" in told[0]
+    assert "well built" not in told[2]
+
+
+def test_loading_that_nobody_told_of_may_be_what_runs_there(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path)
+    for _ in range(60):
+        job.train(1, data=math.nan)
+        job.pass_time(0.3)
+    (found,) = diagnose(job.end())
+    assert found.change.startswith("see what runs there (loading data, metrics")

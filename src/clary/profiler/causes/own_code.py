@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from clary.formats.timeline.entries import PHASES
 from clary.profiler import readings
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Intervals
@@ -20,12 +21,14 @@ _OF_LIBRARIES = ("site-packages", "dist-packages", "<frozen", "<built-in", "~", 
 
 
 def own_code(situation: Situation) -> Diagnosis | None:
-    """What no phase explains takes 15 % of the loop or more.
+    """What no phase explains takes 15 % of the loop or more, where forward passes were seen.
 
     On an accelerator, what it computes meanwhile is not counted: there `.item()` waits for work
     that has to be done. The gain is the loop's time over what it is without it: the most there is.
     """
     train = situation.train
+    if not train.measured[PHASES.index("forward")]:
+        return None
     spent = float(train.own_s.sum())
     if train.device_step_s is not None:
         busy = train.steps * train.device_step_s
@@ -59,7 +62,7 @@ def unrecorded(situation: Situation) -> Diagnosis | None:
     The gain is the loop's time over what it is without those times; none where the machine was not
     sampled in the longest of them: it slept then, or its clock was set.
     """
-    if not situation.is_enough or situation.clock_was_set_back:
+    if not situation.is_enough or situation.clock_was_set_back or situation.is_mixed:
         return None
     holes = _holes(situation)
     spent, count = holes.total_s, len(holes.begins)
@@ -76,6 +79,7 @@ def unrecorded(situation: Situation) -> Diagnosis | None:
         behind = f", {'the longest ' if long.sum() > 1 else ''}after step " + (
             f"{situation.train.first[after] + situation.train.merged[after] - 1:,.0f}"
         )
+    loading = "" if situation.train.measured[PHASES.index("data")] else "loading data, "
     stopped = not _is_sampled(situation, (float(holes.begins[longest]), float(holes.ends[longest])))
     return Diagnosis(
         "own_code",
@@ -83,8 +87,8 @@ def unrecorded(situation: Situation) -> Diagnosis | None:
         f"({percent(situation.share(spent))}) of the training loop{most}{behind}",
         "see why nothing was sampled there: the machine slept, or its clock was set"
         if stopped
-        else "see what runs there (metrics, plots, copies, an evaluation of its own), and do it "
-        "less often or on fewer pictures",
+        else f"see what runs there ({loading}metrics, plots, copies, an evaluation of its own), "
+        "and do it less often or on fewer pictures",
         share=situation.share(spent),
         gain=None if stopped else situation.gain(spent),
         rule="OverallFrameworkMetrics",
