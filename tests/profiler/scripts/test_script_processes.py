@@ -76,7 +76,13 @@ def count(worker, mode=Mode.TRAIN):
 
 
 def test_a_script_is_armed_by_its_environment_and_an_error_ends_it_well(script):
-    code, errors, workers = script("train()\nraise SystemExit('enough')")
+    code, errors, workers = script(
+        "train()\n"
+        "loaders = torch.__loader__, torch.__spec__.loader\n"
+        "assert all(isinstance(one, importlib.abc.SourceLoader) for one in loaders)\n"
+        "raise SystemExit('enough')",
+        before="import importlib.abc\n",
+    )
     assert (code, errors) == (1, "enough\n")
     worker = workers["worker_0"]
     assert count(worker) == 6
@@ -172,6 +178,12 @@ def test_processes_that_train_are_told_apart_by_their_rank(script):
     assert sorted(workers) == ["worker_0", "worker_1", "worker_2"]
     assert [count(worker) for worker in workers.values()] == [6, 6, 6]
     assert all(worker.facts.ended_us for worker in workers.values())
+    # What a process did before it was forked is no part of its initialization.
+    imports = [
+        [span.label for span in worker.spans].count("importing torch")
+        for worker in workers.values()
+    ]
+    assert imports == [1, 0, 0]
 
 
 def test_what_the_configuration_file_says_while_it_runs_is_done(script, tmp_path):

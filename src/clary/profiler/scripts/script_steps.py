@@ -135,12 +135,7 @@ class ScriptSteps:
         return optimizer in self._updating
 
     def fetch_begins(self, loader: int, learns: bool) -> None:
-        """A batch is waited for.
-
-        Args:
-            loader: tells loaders apart.
-            learns: whether gradients would be recorded.
-        """
+        """A batch of a loader is waited for; `learns` where gradients would be recorded."""
         now = perf_counter_ns()
         recorder = self.recorder
         self._backward_depth = 0
@@ -243,8 +238,7 @@ class ScriptSteps:
         Args:
             optimizer: tells them apart.
             closure: whether it is given what computes its gradients.
-            nested: whether that is a part of another call; one of the same optimizer that is not
-                has come to no end before, as it has failed.
+            nested: whether within another call; if not, an earlier one of this optimizer failed.
         """
         if not nested and optimizer in self._updating:
             del self._updating[self._updating.index(optimizer) :]
@@ -263,7 +257,7 @@ class ScriptSteps:
             recorder.phase_started("forward", at_ns=now)
 
     def update_ends(self, optimizer: int) -> None:
-        """The optimizer is done; where nobody has seen it begin, only what it was called for is."""
+        """The optimizer is done; one that nobody saw begin counts once."""
         if optimizer in self._updating:
             while self._updating.pop() != optimizer:
                 pass
@@ -329,10 +323,8 @@ class ScriptSteps:
         return learns and together
 
     def _accumulates(self, loader: int) -> bool:
-        if loader != self._loader and not self._partners & {
-            (loader, self._loader),
-            (self._loader, loader),
-        }:
+        pairs = {(loader, self._loader), (self._loader, loader)}
+        if loader != self._loader and not self._partners & pairs:
             return False
         if self._backwards >= 2 * self._most:
             self._without_updates.add(loader)
@@ -395,8 +387,7 @@ class ScriptSteps:
         else:
             recorder.add_pictures(sum(self._ahead))
             self._ahead.clear()
-            if began is not None:
-                self._evaluation = (self._evaluation[0] if self._evaluation else began, now)
+            self._evaluation = (self._evaluation[0] if self._evaluation else began or now, now)
         if self._first_loader is not None and (mode, self._loader) not in self._described:
             self._described.add((mode, self._loader))
             self._describe(mode, self._loader)

@@ -15,7 +15,6 @@ import atexit
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from multiprocessing import parent_process, util
 from pathlib import Path
 from time import perf_counter_ns
@@ -24,7 +23,6 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-from clary.errors import ClaryError
 from clary.formats.profiler_configuration import (
     CONFIGURATION_VARIABLE,
     FOLDER_VARIABLE,
@@ -33,7 +31,6 @@ from clary.formats.profiler_configuration import (
 )
 from clary.formats.timeline import Loading, Mode, SpanKind
 from clary.profiler.recording.process import (
-    device_name,
     precision_of,
     process_facts,
     started_ns,
@@ -52,6 +49,12 @@ from clary.profiler.scripts.loader_watch import (
     watch_loaders,
 )
 from clary.profiler.scripts.patching import Patches, leave_methods_uncompiled
+from clary.profiler.scripts.script_facts import (
+    device_facts,
+    initial_configuration,
+    label_of,
+    loss_of,
+)
 from clary.profiler.scripts.script_steps import ScriptSteps
 from clary.profiler.scripts.torch_watch import Call, TorchEvents, hooked_steps, watch_torch
 
@@ -127,7 +130,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         importing_ns: tuple[int, int] | None,
     ) -> None:
         self._folder = folder
-        self._configuration = configuration or _initially(configuration_file)
+        self._configuration = configuration or initial_configuration(configuration_file)
         self._file = configuration_file
         self._node = node
         self._importing_ns = importing_ns
@@ -229,11 +232,8 @@ class ScriptWatch(LoaderEvents, TorchEvents):
 
     def workers_started(self, start_ns: int, loader: Any) -> None:
         """Processes of a loader have been started."""
-        self._tell(
-            lambda: self._add_span(
-                "loader_start", start_ns, f"{loading_of(loader).workers} workers"
-            )
-        )
+        label = f"{loading_of(loader).workers} workers"
+        self._tell(self._add_span, "loader_start", start_ns, label)
 
     def loader_seen(self, number: int, loader: Any) -> None:
         """A loader begins an epoch."""
@@ -285,13 +285,8 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         steps = self._training()
         if steps is not None:
             number = id(optimizer)
-            self._tell(
-                lambda: steps.update_begins(
-                    number,
-                    closure=closure,
-                    nested=not steps.is_updating(number) or hooked_steps() > 1,
-                )
-            )
+            nested = steps.is_updating(number) and hooked_steps() > 1
+            self._tell(lambda: steps.update_begins(number, closure=closure, nested=nested))
         return steps is not None
 
     def update_ends(self, optimizer: Any) -> None:
@@ -306,7 +301,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
 
     def saved(self, start_ns: int, target: Any) -> None:
         """Something was saved."""
-        self._tell(self._saved, start_ns, target)
+        self._tell(lambda: self._add_span("checkpoint", start_ns, label_of(target)))
 
     def _training(self, *, take_over: bool = False) -> ScriptSteps | None:
         """Whom to tell of what the calling thread does; None where that concerns nobody."""
@@ -321,15 +316,6 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         self._takeovers += 1
         self._tell(steps.take_over)
         return steps
-
-    def _saved(self, began_ns: int, target: Any) -> None:
-        label = ""
-        if isinstance(target, (str, os.PathLike)):
-            # A path of bytes, or one that somebody has moved away since, only has no label.
-            with suppress(OSError, TypeError):
-                path = Path(target)
-                label = f"{path.name}, {path.stat().st_size / 1e6:.1f} MB"
-        self._add_span("checkpoint", began_ns, label)
 
     def _add_span(self, kind: SpanKind, began_ns: int, label: str) -> None:
         now = perf_counter_ns()
@@ -374,17 +360,11 @@ class ScriptWatch(LoaderEvents, TorchEvents):
 
     def _learn_precision(self, call: Call) -> None:
         assert self._steps is not None
-        args, kwargs = call
-        losses = args[0] if args else kwargs.get("tensors")
-        # Of what can be taken from only once, such as a generator, nothing is taken.
-        loss = losses[0] if isinstance(losses, (list, tuple)) and losses else losses
-        if isinstance(loss, torch.Tensor):
-            self._steps.recorder.facts(precision=precision_of(loss))
+        self._steps.recorder.facts(precision=precision_of(loss_of(call)))
 
     def _learn_device(self, optimizer: Any) -> None:
         assert self._steps is not None
-        device = optimizer.param_groups[0]["params"][0].device
-        self._steps.recorder.facts(device=device_name(device), threads=torch.get_num_threads())
+        self._steps.recorder.facts(**device_facts(optimizer))
 
     def _learn(self, told: Callable[..., None], *args: Any) -> None:
         """Learn a fact; where that fails, only the fact is missing."""
@@ -394,8 +374,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             told(*args)
         except Exception as error:  # noqa: BLE001 - other people's objects are asked
             if self._steps is not None and self._steps.started:
-                text = f"{type(error).__name__}: {error}"
-                self._steps.recorder.note(f"a fact of this process could not be found: {text}")
+                self._steps.recorder.note(f"a fact is missing: {type(error).__name__}: {error}")
 
     def _tell(self, told: Callable[..., None], *args: Any) -> None:
         """Do something of the watching's own; let go for good when it fails."""
@@ -418,14 +397,3 @@ def _begin_anew() -> None:
 
 # Once for all: this cannot be undone.
 os.register_at_fork(after_in_child=_begin_anew)
-
-
-def _initially(file: Path | None) -> ProfilerConfiguration:
-    """What the file says; where it cannot be used, times are recorded nevertheless."""
-    if file is None or not file.exists():
-        return ProfilerConfiguration()
-    try:
-        return ProfilerConfiguration.read(file)
-    except ClaryError as error:
-        say(f"{error}; steps are recorded as if nothing were configured")
-        return ProfilerConfiguration()
