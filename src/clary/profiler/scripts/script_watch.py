@@ -30,12 +30,8 @@ from clary.formats.profiler_configuration import (
     ProfilerConfiguration,
 )
 from clary.formats.timeline import Loading, Mode, SpanKind
-from clary.profiler.recording.process import (
-    precision_of,
-    process_facts,
-    started_ns,
-    worker_name,
-)
+from clary.profiler.recording.claims import claim_worker
+from clary.profiler.recording.process import precision_of, process_facts, started_ns, worker_name
 from clary.profiler.recording.step_recorder import StepRecorder
 from clary.profiler.recording.telling import say
 from clary.profiler.scripts.loader_watch import (
@@ -228,7 +224,8 @@ class ScriptWatch(LoaderEvents, TorchEvents):
         self._learn(self._name_workers)
 
     def _name_workers(self) -> None:
-        self._worker = os.environ[WORKER_VARIABLE] = worker_name()
+        name = claim_worker(self._folder, worker_name())
+        self._worker = os.environ[WORKER_VARIABLE] = name
 
     def workers_started(self, start_ns: int, loader: Any) -> None:
         """Processes of a loader have been started."""
@@ -388,6 +385,7 @@ class ScriptWatch(LoaderEvents, TorchEvents):
             say(f"{text}; the training goes on unwatched")
             if self._steps is not None and self._steps.started:
                 self._steps.recorder.note(text)
+                self._steps.recorder.let_go()
 
 
 def _begin_anew() -> None:
