@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,7 +62,8 @@ def test_a_job_says_where_its_time_went(session: Session, tmp_path: Path) -> Non
     did, holds_back, change = report.details.splitlines()[-3:]
     assert "80 training steps of 16 pictures" in did
     assert "waits for its data" in holds_back
-    assert "num_workers" in change
+    # Where other programs take the cores, it cannot be told from work.
+    assert re.search("what the dataset waits for|num_workers|keep it", change)
     asked = Profiling.of_job(job.description().raw)
     assert (asked.level, asked.interval_ms) == ("full", 100)
 

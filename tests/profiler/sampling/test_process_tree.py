@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,17 +170,21 @@ def test_what_was_written_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_the_process_that_looks_counts_for_nothing_itself(walk: Walk) -> None:
+    # Other tests of this process may have left some.
+    others = len(psutil.Process().children(recursive=True))
     tree = ProcessTree(os.getpid(), walk(os.getpid()))
     tree.look()
-    end = time.process_time() + 0.2
-    while time.process_time() < end:
+    began, used = time.monotonic(), time.process_time()
+    while time.process_time() < used + 0.2:
         pass
+    own = 100 * 0.2 / (time.monotonic() - began)
     seen = figures(tree)
-    assert seen["CPUUtilization"] == 0
-    assert seen["MemoryBytes"] == seen["Processes"] == seen["Threads"] == 0
+    assert seen["CPUUtilization"] < own / 2
+    assert seen["Processes"] == others
+    assert (seen["MemoryBytes"] > 0) == (seen["Threads"] > 0) == (others > 0)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        assert figures(tree)["Processes"] == 1
+        assert figures(tree)["Processes"] == others + 1
     finally:
         child.kill()
         child.wait()
