@@ -156,8 +156,12 @@ def _end(job: TrainingJob, found: JobDescription, began: float, output: Path | N
     if output is not None and found.model_artifacts is not None:
         job.download(output)
     console = Console(highlight=False)
-    say_findings(console, findings_of(job.session, found.raw), evaluations_of(found.raw), job.name)
-    if found.status != "Failed":
+    findings = findings_of(job.session, found.raw)
+    failed = found.status == "Failed"
+    # Of a training that failed before there was anything to judge, the reason is enough.
+    if not failed or any(finding.kind != "note" for finding in findings):
+        say_findings(console, findings, evaluations_of(found.raw), job.name)
+    if not failed:
         say_where_time_went(console, evaluations_of(found.raw, "profiler"), job.name)
     if found.status == "Completed":
         print(f"{job.name} is done in {took}: {output or found.model_artifacts}", flush=True)
