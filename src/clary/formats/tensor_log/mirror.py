@@ -137,4 +137,13 @@ class Mirror:
         return path.endswith(".sqlite") and local.exists() and local.stat().st_size == size
 
     def _refused(self, path: str, error: Exception) -> StorageError:
-        return StorageError(f"s3://{self._bucket}/{self._prefix}{path} cannot be read: {error}")
+        from botocore.exceptions import NoCredentialsError
+
+        keys = (
+            ": give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or for a bucket of Clary's "
+            "put `clary exec --` before the command"
+            if isinstance(error, NoCredentialsError)
+            else ""
+        )
+        place = f"s3://{self._bucket}/{self._prefix}{path}"
+        return StorageError(f"{place} cannot be read: {error}{keys}")
