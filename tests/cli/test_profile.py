@@ -215,6 +215,12 @@ def test_a_training_ends_with_what_holds_it_back() -> None:
     assert cut.startswith("time      its judge was interrupted")
     wide = said(RuleEvaluation("ProfilerReport", "IssuesFound", details), 300).splitlines()
     assert max(map(len, wide)) <= 100
+    healthy = "In 40 s it took 200 training steps.\nComputing takes 84 %.\n"
+    healthy += "It is well built: nothing stands out to change."
+    assert said(RuleEvaluation("ProfilerReport", "NoIssuesFound", healthy)).splitlines() == [
+        "time      It is well built: nothing stands out to change.",
+        "see       clary profile photos-1",
+    ]
 
 
 def test_a_report_that_failed_says_why() -> None:

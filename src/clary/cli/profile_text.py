@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from clary.formats.finding_sentences import first_line
+from clary.formats.finding_sentences import WELL_BUILT, first_line
 from clary.sdk.profiling import REPORT_RULE
 from clary.sdk.rule_evaluations import RuleEvaluation
 
@@ -33,8 +33,8 @@ def where_time_went(rules: Sequence[RuleEvaluation]) -> str | None:
         if len(lines) < _SENTENCES:
             return "its judge was interrupted before it had written its verdict"
         # Of the verdict's three sentences, which come last, the first says what was trained and how
-        # fast: that is known already.
-        return " ".join(lines[-2:])
+        # fast: that is known already. The second is for whoever has something to change.
+        return lines[-1] if lines[-1].startswith(WELL_BUILT) else " ".join(lines[-2:])
     return f"the profile was not judged: {first_line(report.details)}"
 
 

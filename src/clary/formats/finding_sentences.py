@@ -11,6 +11,8 @@ JUDGING = ("InProgress", "Stopping")
 _ORDER = ("issue", "watcher_failed", "note")
 _MODES = {"TRAIN": "training", "EVAL": "validation", "PREDICT": "prediction"}
 _NAMES_SHOWN = 3
+WELL_BUILT = "It is well built"
+"""What the last sentence of a profiler's verdict begins with where there is nothing to change."""
 # Each status in the singular and in the plural, in the order of the verdict.
 _WORDS = (
     (("IssuesFound",), "found an issue", "found issues"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from clary.formats.finding_sentences import WELL_BUILT
 from clary.formats.timeline.entries import Mode
 from clary.profiler.breakdown import OTHER
 from clary.profiler.causes.between_steps import checkpoints, evaluation
@@ -155,12 +156,12 @@ def _device(situation: Situation) -> str:
 def _well_built(situation: Situation) -> str:
     if situation.is_disturbed:
         return (
-            f"It is well built, but other programs took {situation.others_cores:.1f} of the "
+            f"{WELL_BUILT}, but other programs took {situation.others_cores:.1f} of the "
             f"machine's {counted(situation.cores, 'core')}: alone on it, it is faster."
         )
     loop_s = situation.breakdown.loop_s
     shown = f" as far as {brief(loop_s)} show" if loop_s < _SHORT_S else ""
-    return f"It is well built{shown}: nothing stands out to change."
+    return f"{WELL_BUILT}{shown}: nothing stands out to change."
 
 
 def _where_the_time_goes(situation: Situation) -> str:
@@ -178,7 +179,8 @@ def _where_the_time_goes(situation: Situation) -> str:
         # What Python does meanwhile is no measure of it.
         who, computing = "the GPU computes in", parts.steps * situation.device_step_s
         own = min(own, max(0.0, parts.steps_s - computing - situation.waiting_s))
-    rest = ((own, "the script's own code"), (parts.other_s, "the rest"))
+    own_code = "what steps do beside" if situation.is_clary else "the script's own code"
+    rest = ((own, own_code), (parts.other_s, "the rest"))
     more = "".join(
         f", {what} {percent(spent / loop)}" for spent, what in rest if spent >= _TOLD * loop
     )
