@@ -140,8 +140,8 @@ class Mirror:
         from botocore.exceptions import NoCredentialsError
 
         keys = (
-            ": give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or for a bucket of Clary's "
-            "put `clary exec --` before the command"
+            ": give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or for a bucket of "
+            "Clary's put `clary exec --` before the command"
             if isinstance(error, NoCredentialsError)
             else ""
         )
