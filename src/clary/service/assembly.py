@@ -12,6 +12,7 @@ from clary.object_store.store import ObjectStore
 from clary.service.app import App
 from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.surroundings import inherited_environment
+from clary.service.invocations.traffic import Traffic
 from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
@@ -41,12 +42,15 @@ class Service:
             store = ObjectStore(settings.buckets_dir)
             parts.callback(store.close)
             executor = LocalProcesses(settings, store, warm=settings.warm)
+            traffic = Traffic()
             # Closes the executor, too.
-            self._supervisor = Supervisor(state, executor, settings, self._job_environment)
+            self._supervisor = Supervisor(
+                state, executor, settings, self._job_environment, traffic=traffic
+            )
             parts.callback(self._supervisor.close)
             keys = KeyRing(self._credentials)
             office = Office(
-                settings, self._credentials.region, store, state, self._supervisor, keys
+                settings, self._credentials.region, store, state, self._supervisor, keys, traffic
             )
             chain = Chain(office, OPERATIONS, keys)
             self.app = App(chain, log, patient=PATIENT, copying=COPYING)

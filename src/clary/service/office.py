@@ -12,6 +12,7 @@ from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
+    from clary.service.invocations.traffic import Traffic
     from clary.service.state.state import State
     from clary.service.supervisor.supervisor import Supervisor
 
@@ -26,6 +27,7 @@ class Office:
     state: State
     supervisor: Supervisor
     keys: KeyRing
+    traffic: Traffic
     account: str = ACCOUNT
 
     def arn(self, resource: str, service: str = "sagemaker") -> str:

@@ -18,6 +18,7 @@ from clary.formats.credentials import Credentials
 from clary.formats.job_directory import JobDirectory
 from clary.service.app import App
 from clary.service.executors.executor import TrainingJobSpec
+from clary.service.invocations.traffic import Traffic
 from clary.service.keys import KeyRing
 from clary.service.office import Office
 from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
@@ -41,7 +42,10 @@ class Bench:
         self.credentials = Credentials.ensure(self.settings)
         self.state = State(self.settings.state_file)
         self.executor = MemoryExecutor()
-        self.supervisor = Supervisor(self.state, self.executor, self.settings, dict, QUICK)
+        traffic = Traffic()
+        self.supervisor = Supervisor(
+            self.state, self.executor, self.settings, dict, QUICK, traffic=traffic
+        )
         self.office = Office(
             settings=self.settings,
             region=self.credentials.region,
@@ -49,6 +53,7 @@ class Bench:
             state=self.state,
             supervisor=self.supervisor,
             keys=KeyRing(self.credentials),
+            traffic=traffic,
         )
 
         self._clients: dict[str, Any] = {}

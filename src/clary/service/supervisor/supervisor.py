@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from clary.service.executors.executor import Executor
+from clary.service.invocations.traffic import Traffic
 from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
@@ -45,6 +46,8 @@ class Supervisor:
         settings: Settings,
         job_environment: Callable[[], Mapping[str, str]],
         timing: Timing | None = None,
+        *,
+        traffic: Traffic | None = None,
     ) -> None:
         """Assemble the parts; `start` sets it going.
 
@@ -54,8 +57,10 @@ class Supervisor:
             settings: the home, and how many jobs run at once.
             job_environment: what Clary adds to a job's environment, asked for each job.
             timing: how long to wait for what.
+            traffic: what goes through the endpoints; nothing where there is none.
         """
         self._state = state
+        self.traffic = traffic or Traffic()
         self._executor = executor
         self._pool = DaemonPool()
         self._rounds = Rounds(

@@ -1,0 +1,1 @@
+"""From a request for an endpoint to its answer: the data plane."""
