@@ -38,6 +38,8 @@ class ReplicaSettings(BaseModel):
     converted:      "pictures" only: where the network lies ready to be served
                     (`clary.formats.converted_model`)
     precision:      "auto" is bf16 where the processor computes in it, else fp32
+    python:         "script" only: the interpreter of the workers where a layer holds what the
+                    handlers require; the replica's own when None
     workers:        threads or processes that answer; as fits the machine when None
     port:           0 for any that is free
     waiting:        how many invocations may wait; as fits the workers when None
@@ -55,6 +57,7 @@ class ReplicaSettings(BaseModel):
     converted: str | None = None
     multi_model: bool = False
     precision: Precision = "auto"
+    python: str | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     address: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
