@@ -90,8 +90,9 @@ def test_a_split_is_answered_once_and_in_order(classifier, picture_folder, setti
     import torch
 
     from clary.vision.datasets import open_dataset
+    from clary.vision.geometry import EvaluationTransform
     from clary.vision.loaders import PictureReader
-    from clary.vision.transforms import EvaluationTransform, to_network_input
+    from clary.vision.transforms import to_network_input
 
     folder = picture_folder(splits={"train": 3, "valid": 1, "test": 3})
     split = open_dataset(folder, settings=settings).splits["test"]

@@ -9,8 +9,9 @@ import torch
 
 from clary.errors import UnreadablePicture
 from clary.formats.preprocessing import Preprocessing
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.loaders import BatchLoader
-from clary.vision.transforms import EvaluationTransform, TrainingTransform
+from clary.vision.transforms import TrainingTransform
 
 PREPROCESSING = Preprocessing(image_size=24, resize_size=28)
 

@@ -13,9 +13,10 @@ import pytest
 from clary.formats.preprocessing import Preprocessing
 from clary.vision import picture_cache
 from clary.vision.caching import CacheStore
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.loaders import BatchLoader
 from clary.vision.picture_cache import PictureCache
-from clary.vision.transforms import EvaluationTransform, TrainingTransform
+from clary.vision.transforms import TrainingTransform
 
 PREPROCESSING = Preprocessing(image_size=24, resize_size=28)
 GIB = 1024**3

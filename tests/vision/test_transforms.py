@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from clary.formats.preprocessing import Preprocessing
+from clary.vision.geometry import RESAMPLING, EvaluationTransform, resized_size
 from clary.vision.transforms import (
-    RESAMPLING,
-    EvaluationTransform,
     TrainingTransform,
     augmentation_rng,
     random_crop,
-    resized_size,
     to_network_input,
     transform_for_view,
     view_of_epoch,

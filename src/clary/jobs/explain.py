@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from clary.vision.decoding import decode_picture
     from clary.vision.explain import explain
+    from clary.vision.geometry import EvaluationTransform
     from clary.vision.models import load_model
-    from clary.vision.transforms import EvaluationTransform
 
     location = locate_model(options.model, Settings.from_environment().jobs_dir)
     classifier, description = load_model(location)

@@ -54,8 +54,9 @@ def evaluate_split(
     """
     import torch
 
+    from clary.vision.geometry import EvaluationTransform
     from clary.vision.loaders import BatchLoader
-    from clary.vision.transforms import EvaluationTransform, to_network_input
+    from clary.vision.transforms import to_network_input
 
     if len(split) == 0:
         raise DataError("the split has no pictures to judge the model on: give at least one")

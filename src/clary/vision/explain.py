@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from clary.errors import ModelError, UsageError
 from clary.formats.model_archive import ModelDescription
 from clary.formats.preprocessing import Preprocessing
+from clary.vision.geometry import EvaluationTransform, evaluation_box
 from clary.vision.heat_maps import Box, Heat, Pixels, overlay, placed
-from clary.vision.transforms import EvaluationTransform, evaluation_box, to_network_input
+from clary.vision.transforms import to_network_input
 
 if TYPE_CHECKING:
     from clary.vision.models import Classifier

@@ -24,11 +24,12 @@ import torch
 from clary.formats.timeline import Loading
 from clary.vision.datasets.dataset import PictureSource, Split
 from clary.vision.decoding import decode_picture
+from clary.vision.geometry import Image, Transform
 from clary.vision.hardware import default_workers
 from clary.vision.observer import BatchLoaded
 from clary.vision.picture_cache import PictureCache
 from clary.vision.sampling import Indices, Order, Weights, epoch_order, shard_length
-from clary.vision.transforms import Image, Transform, augmentation_rng
+from clary.vision.transforms import augmentation_rng
 
 PREFETCHED_BATCHES = 2
 # Small enough to spread a batch over the threads, large enough to make the hand-over cheap.

@@ -32,7 +32,7 @@ from clary.formats.preprocessing import Interpolation
 from clary.settings import GIB
 from clary.vision.caching import CacheEntry, CacheStore, allocate, cache_key
 from clary.vision.datasets.dataset import PictureSource
-from clary.vision.transforms import RESAMPLING, resized_size
+from clary.vision.geometry import RESAMPLING, resized_size
 
 Image = npt.NDArray[np.uint8]
 

@@ -21,9 +21,10 @@ import torch
 from clary.errors import DataError
 from clary.formats.model_archive import ModelDescription
 from clary.vision.decoding import decode_picture
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.hardware import choose_device, default_workers, require_precision
 from clary.vision.models import Classifier, load_model
-from clary.vision.transforms import EvaluationTransform, to_network_input
+from clary.vision.transforms import to_network_input
 
 Image = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clary.formats.preprocessing import Preprocessing
 from clary.vision.export.graph import ResizeCrop
-from clary.vision.transforms import EvaluationTransform
+from clary.vision.geometry import EvaluationTransform
 
 SIDES = st.integers(8, 300)
 

@@ -22,14 +22,10 @@ from clary.vision.features import HeadBank, HeadOptions, backends, extract_featu
 from clary.vision.features.backends import TorchBackend
 from clary.vision.features.folding import fold_batchnorm
 from clary.vision.features.openvino_network import computes_in_bf16
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.loaders import BatchLoader
 from clary.vision.models import Classifier, build_classifier, build_head
-from clary.vision.transforms import (
-    EvaluationTransform,
-    TrainingTransform,
-    to_network_input,
-    view_of_epoch,
-)
+from clary.vision.transforms import TrainingTransform, to_network_input, view_of_epoch
 
 PREPROCESSING = Preprocessing(image_size=32, resize_size=36)
 

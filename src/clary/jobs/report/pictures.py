@@ -168,9 +168,9 @@ def _cards(
     material: Material, dataset: PictureDataset, split: Split, mistakes: Sequence[Mistake]
 ) -> list[MistakeCard]:
     from clary.vision.explain import explain_all
+    from clary.vision.geometry import EvaluationTransform
     from clary.vision.loaders import PictureReader
     from clary.vision.models import load_model
-    from clary.vision.transforms import EvaluationTransform
 
     classifier, description = load_model(material.directory.model)
     transform = EvaluationTransform(description.preprocessing)
@@ -221,13 +221,9 @@ def _window(shape: tuple[int, ...], seen: Box) -> Box:
 
 
 def _samples(material: Material, dataset: PictureDataset) -> tuple[tuple[Sample, ...], str]:
+    from clary.vision.geometry import EvaluationTransform
     from clary.vision.loaders import PictureReader
-    from clary.vision.transforms import (
-        EvaluationTransform,
-        TrainingTransform,
-        augmentation_rng,
-        transform_for_view,
-    )
+    from clary.vision.transforms import TrainingTransform, augmentation_rng, transform_for_view
 
     description, options = material.description, material.options
     if description is None or options is None:

@@ -15,9 +15,10 @@ from clary.vision.finetuning.pictures import PictureTraining
 from clary.vision.finetuning.plan import Plan
 from clary.vision.finetuning.starting import StartingModel
 from clary.vision.finetuning.training import Training
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.loaders import BatchLoader
 from clary.vision.picture_cache import PictureCache
-from clary.vision.transforms import EvaluationTransform, TrainingTransform
+from clary.vision.transforms import TrainingTransform
 
 # Crops of a third of the area still have about the input's own resolution at this size.
 TRAINING_CACHE_SCALE = 1.25
