@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from clary.errors import DataError, UnreadablePicture
+from clary.formats import picture_inputs
 from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import ModelDescription, pack_model
-from clary.jobs import picture_inputs
-from clary.jobs.picture_inputs import find_pictures
+from clary.formats.picture_inputs import find_pictures
 from clary.vision.datasets.listing import PICTURE_EXTENSIONS
 from clary.vision.models import build_classifier, save_model
 

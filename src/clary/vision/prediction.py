@@ -20,6 +20,7 @@ import torch
 
 from clary.errors import DataError
 from clary.formats.model_archive import ModelDescription
+from clary.formats.prediction import Prediction
 from clary.vision.decoding import decode_picture
 from clary.vision.geometry import EvaluationTransform
 from clary.vision.hardware import choose_device, default_workers, require_precision
@@ -37,29 +38,6 @@ class Encoded:
 
     name: str
     content: bytes | DataError
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says about one picture.
-
-    `ranked` holds (class, probability), the most probable first. When the picture could not be
-    read, `error` says why and `ranked` is empty.
-    """
-
-    name: str
-    ranked: tuple[tuple[str, float], ...] = ()
-    error: str | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The most probable class, None when the picture could not be read."""
-        return self.ranked[0][0] if self.ranked else None
-
-    @property
-    def probability(self) -> float | None:
-        """The probability of `label`."""
-        return self.ranked[0][1] if self.ranked else None
 
 
 class Predictor:

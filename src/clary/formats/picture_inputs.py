@@ -12,11 +12,34 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from clary.errors import DataError, UnreadablePicture
-from clary.vision.headers import EXTENSIONS
 
 URL_SECONDS = 20.0  # without a byte
 URL_TOTAL_SECONDS = 120.0
 URL_BYTES = 64 << 20
+# What the files of a folder are sent as, by the ends of their names.
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".jpe": "image/jpeg",
+    ".jfif": "image/jpeg",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".dib": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+}
+# For bytes that begin like no picture: the server looks closer.
+UNKNOWN_PICTURE = "application/x-image"
+_STARTS = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+)
 _CHUNK_BYTES = 1 << 20
 # RFC 3986: what may stand in a path and a query as it is. "%" too: it begins what is quoted.
 _URL_SAFE = "/%:@!$&'()*+,;=~-._?"
@@ -51,6 +74,14 @@ def find_pictures(inputs: Sequence[str], stdin: BinaryIO, found: Found) -> Itera
             yield from _from_name(given, found)
 
 
+def content_type_of(content: bytes) -> str:
+    """What a picture's first bytes say that it is; its name is never asked."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    known = (kind for start, kind in _STARTS if content.startswith(start))
+    return next(known, UNKNOWN_PICTURE)
+
+
 def _from_name(given: str, found: Found) -> Iterator[object]:
     if given.startswith(("http://", "https://")):
         yield found(given, _fetched(given))
@@ -68,13 +99,13 @@ def _walked(folder: str, found: Found) -> Iterator[object]:
         yield from _unreadable(failed, found)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("."):
+            if Path(name).suffix.lower() in CONTENT_TYPES and not name.startswith("."):
                 empty = False
                 yield str(Path(root) / name)
     empty = empty and not failed
     yield from _unreadable(failed, found)
     if empty:
-        endings = ", ".join(sorted(EXTENSIONS))
+        endings = ", ".join(sorted(CONTENT_TYPES))
         yield found(folder, DataError(f"{folder} holds no pictures ({endings})"))
 
 
