@@ -157,8 +157,139 @@ _RULE_EVALUATIONS = (
     "CREATE UNIQUE INDEX rule_evaluations_by_job ON rule_evaluations (job, kind, position)",
 )
 
+_HOSTING = (
+    """
+    CREATE TABLE models (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        request TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE endpoint_configs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        request TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE endpoints (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        status TEXT NOT NULL,
+        config_name TEXT NOT NULL,
+        config TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        fleet INTEGER NOT NULL,
+        variants TEXT NOT NULL,
+        pending TEXT,
+        deployment TEXT,
+        failure TEXT
+    )
+    """,
+    """
+    CREATE TABLE replicas (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        endpoint INTEGER NOT NULL REFERENCES endpoints (number) ON DELETE CASCADE,
+        fleet INTEGER NOT NULL,
+        variant TEXT NOT NULL,
+        instance TEXT NOT NULL UNIQUE,
+        created_ms INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        shadow INTEGER NOT NULL,
+        port INTEGER,
+        ready_ms INTEGER,
+        ended_ms INTEGER,
+        failure TEXT
+    )
+    """,
+    "CREATE INDEX replicas_by_status ON replicas (status, number)",
+    "CREATE INDEX replicas_by_endpoint ON replicas (endpoint, number)",
+    """
+    CREATE TABLE async_invocations (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        endpoint TEXT NOT NULL,
+        endpoint_number INTEGER NOT NULL REFERENCES endpoints (number) ON DELETE CASCADE,
+        variant TEXT,
+        request TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        started_ms INTEGER,
+        attempts INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX async_invocations_by_endpoint ON async_invocations (endpoint_number, status)",
+    """
+    CREATE TABLE transform_jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        request TEXT NOT NULL,
+        model TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        started_ms INTEGER,
+        ended_ms INTEGER,
+        stop_asked_ms INTEGER,
+        launched INTEGER NOT NULL,
+        failure TEXT
+    )
+    """,
+    "CREATE INDEX transform_jobs_by_status ON transform_jobs (status, number)",
+    """
+    CREATE TABLE scalable_targets (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        arn TEXT NOT NULL,
+        minimum INTEGER NOT NULL,
+        maximum INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        suspended TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE scaling_policies (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        policy TEXT NOT NULL,
+        arn TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        configuration TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        last_out_ms INTEGER,
+        last_in_ms INTEGER
+    )
+    """,
+    """
+    CREATE TABLE scaling_activities (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        activity TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        description TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        started_ms INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        ended_ms INTEGER,
+        message TEXT
+    )
+    """,
+    "CREATE INDEX scaling_activities_by_resource ON scaling_activities (resource, number)",
+)
+
 MIGRATIONS: Sequence[Sequence[str]] = (
     _TRAINING_JOBS_TAGS_METRICS_LOGS,
     _TUNING_JOBS,
     _RULE_EVALUATIONS,
+    _HOSTING,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -11,18 +12,25 @@ from clary.service.state import (
     log_streams,
     metric_data,
     rule_evaluations,
+    scaling,
     tags,
     training_jobs,
     trials,
     tuning_jobs,
 )
+from clary.service.state.async_invocations import AsyncInvocations
 from clary.service.state.database import Database
+from clary.service.state.endpoints import EndpointRecord, Endpoints
 from clary.service.state.log_streams import LogStream, LogStreams
 from clary.service.state.metric_data import Datum, MetricData
+from clary.service.state.models import EndpointConfigRecord, EndpointConfigs, ModelRecord, Models
+from clary.service.state.replicas import Replicas
 from clary.service.state.rule_evaluations import RuleEvaluation, RuleEvaluations
+from clary.service.state.scaling import Scaling
 from clary.service.state.step_metrics import StepMetrics
 from clary.service.state.tags import Tags
 from clary.service.state.training_jobs import TrainingJob, TrainingJobs
+from clary.service.state.transform_jobs import TransformJobRecord, TransformJobs
 from clary.service.state.trials import Emission, Trials
 from clary.service.state.tuning_jobs import TuningJob, TuningJobs
 
@@ -44,6 +52,13 @@ class State:
         self.rule_evaluations = RuleEvaluations(self._database)
         self.trials = Trials(self._database)
         self.tuning_jobs = TuningJobs(self._database)
+        self.models = Models(self._database)
+        self.endpoint_configs = EndpointConfigs(self._database)
+        self.endpoints = Endpoints(self._database)
+        self.replicas = Replicas(self._database)
+        self.async_invocations = AsyncInvocations(self._database)
+        self.transform_jobs = TransformJobs(self._database)
+        self.scaling = Scaling(self._database)
         self.tags = Tags(self._database)
         self.metrics = MetricData(self._database)
         self.step_metrics = StepMetrics(self._database)
@@ -250,6 +265,85 @@ class State:
 
         return self.tuning_jobs.remove(name, allowed, also)
 
+    def create_model(self, model: ModelRecord, tagged: Mapping[str, str]) -> ModelRecord | None:
+        """Store a new model with its tags; give the one that bears its name already, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.models.add(model, _tagging(tagged))
+
+    def create_endpoint_config(
+        self, config: EndpointConfigRecord, tagged: Mapping[str, str]
+    ) -> EndpointConfigRecord | None:
+        """Store a new endpoint configuration with its tags; give the one of its name, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.endpoint_configs.add(config, _tagging(tagged))
+
+    def create_endpoint(
+        self, endpoint: EndpointRecord, tagged: Mapping[str, str]
+    ) -> EndpointRecord | None:
+        """Store a new endpoint with its tags; give the one that bears its name already, if any.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.endpoints.add(endpoint, _tagging(tagged))
+
+    def add_transform_job(
+        self, job: TransformJobRecord, tagged: Mapping[str, str]
+    ) -> TransformJobRecord | None:
+        """Store a new transform job with its tags; give the one of its name, if there is one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.transform_jobs.add(job, _tagging(tagged))
+
+    def forget_model(self, name: str) -> bool:
+        """Remove a model and its tags; whether there was one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.models.remove(name, also=_untag) is not None
+
+    def forget_endpoint_config(self, name: str) -> bool:
+        """Remove an endpoint configuration and its tags; whether there was one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        return self.endpoint_configs.remove(name, also=_untag) is not None
+
+    def forget_endpoint(self, name: str, group: str) -> bool:
+        """Remove an endpoint, and all that is remembered of it; whether there was one.
+
+        With it go its replicas, asynchronous invocations, tags, metrics, the streams of its log
+        and what scales it.
+
+        Args:
+            name: the endpoint's.
+            group: the log group of its instances.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def also(connection: Connection, endpoint: EndpointRecord) -> None:
+            _untag(connection, endpoint)
+            metric_data.remove_within(connection, "EndpointName", [endpoint.name])
+            log_streams.remove_prefix_within(connection, group, "")
+            scaling.remove_within(connection, f"endpoint/{endpoint.name}/variant/")
+
+        gone = self.endpoints.remove(name, also=also) is not None
+        for of_endpoints in (self.replicas, self.async_invocations, self.scaling.policies):
+            of_endpoints.touched()
+        return gone
+
     def record_logs(
         self,
         name: str,
@@ -270,3 +364,19 @@ class State:
                 trials.add_values_within(connection, job.number, objective)
                 for stream in streams:
                     log_streams.add_within(connection, stream)
+
+
+class _Tagged(Protocol):
+    @property
+    def arn(self) -> str: ...
+
+
+def _tagging(tagged: Mapping[str, str]) -> Callable[[Connection, _Tagged], None]:
+    def tag(connection: Connection, record: _Tagged) -> None:
+        tags.add_within(connection, record.arn, tagged)
+
+    return tag
+
+
+def _untag(connection: Connection, record: _Tagged) -> None:
+    tags.remove_all_within(connection, record.arn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, Table, Text
 
 _metadata = MetaData()
 
@@ -81,6 +81,137 @@ rule_evaluations = Table(
     Column("started_ms", Integer),
     Column("ended_ms", Integer),
     Column("actions", Text),
+)
+
+models = Table(
+    "models",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("request", Text),
+    Column("created_ms", Integer),
+)
+
+endpoint_configs = Table(
+    "endpoint_configs",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("request", Text),
+    Column("created_ms", Integer),
+)
+
+endpoints = Table(
+    "endpoints",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("status", Text),
+    Column("config_name", Text),
+    Column("config", Text),
+    Column("created_ms", Integer),
+    Column("modified_ms", Integer),
+    Column("fleet", Integer),
+    Column("variants", Text),
+    Column("pending", Text),
+    Column("deployment", Text),
+    Column("failure", Text),
+)
+
+replicas = Table(
+    "replicas",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("endpoint", Integer),
+    Column("fleet", Integer),
+    Column("variant", Text),
+    Column("instance", Text),
+    Column("created_ms", Integer),
+    Column("status", Text),
+    Column("shadow", Boolean),
+    Column("port", Integer),
+    Column("ready_ms", Integer),
+    Column("ended_ms", Integer),
+    Column("failure", Text),
+)
+
+async_invocations = Table(
+    "async_invocations",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text),
+    Column("endpoint", Text),
+    Column("endpoint_number", Integer),
+    Column("variant", Text),
+    Column("request", Text),
+    Column("created_ms", Integer),
+    Column("expires_ms", Integer),
+    Column("status", Text),
+    Column("started_ms", Integer),
+    Column("attempts", Integer),
+)
+
+transform_jobs = Table(
+    "transform_jobs",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("request", Text),
+    Column("model", Text),
+    Column("created_ms", Integer),
+    Column("modified_ms", Integer),
+    Column("status", Text),
+    Column("phase", Text),
+    Column("started_ms", Integer),
+    Column("ended_ms", Integer),
+    Column("stop_asked_ms", Integer),
+    Column("launched", Boolean),
+    Column("failure", Text),
+)
+
+scalable_targets = Table(
+    "scalable_targets",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("arn", Text),
+    Column("minimum", Integer),
+    Column("maximum", Integer),
+    Column("role", Text),
+    Column("suspended", Text),
+    Column("created_ms", Integer),
+)
+
+scaling_policies = Table(
+    "scaling_policies",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text),
+    Column("policy", Text),
+    Column("arn", Text),
+    Column("resource", Text),
+    Column("configuration", Text),
+    Column("created_ms", Integer),
+    Column("last_out_ms", Integer),
+    Column("last_in_ms", Integer),
+)
+
+scaling_activities = Table(
+    "scaling_activities",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("activity", Text),
+    Column("resource", Text),
+    Column("description", Text),
+    Column("cause", Text),
+    Column("started_ms", Integer),
+    Column("status", Text),
+    Column("ended_ms", Integer),
+    Column("message", Text),
 )
 
 tags = Table(
