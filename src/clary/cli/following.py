@@ -19,8 +19,9 @@ from clary.cli.watching import RECONNECTIONS, Watch, counting_stops
 from clary.errors import ServiceError, ServiceUnreachable
 from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
+from clary.sdk.log_tail import LogTail
 from clary.sdk.rule_evaluations import RULES_FOLDER, FindingTail
-from clary.sdk.training_job import JobDescription, LogTail, TrainingJob
+from clary.sdk.training_job import JobDescription, TrainingJob
 
 _LOOK_SECONDS = 0.15
 
@@ -54,7 +55,7 @@ def follow(job: TrainingJob, directory: JobDirectory | None) -> JobDescription:
 
 
 def _shown_to_its_end(view: _View, job: TrainingJob, asked: list[int]) -> JobDescription:
-    tail = LogTail(job)
+    tail = job.tail()
     reconnections = 0
     while True:
         watch = Watch(job.description)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.metric_pattern import compile_pattern, matched_number, matched_value
-from clary.sdk.training_job import LogLine, TrainingJob
+from clary.sdk.log_tail import LogLine
+from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_description import TrialDescription
 from clary.sdk.tuning_job import TuningJob
 

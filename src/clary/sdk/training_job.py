@@ -26,6 +26,7 @@ from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
+from clary.sdk.log_tail import LogLine, LogTail
 from clary.sdk.rule_evaluations import RuleEvaluation, evaluations_of, findings_of
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
@@ -35,17 +36,6 @@ TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 POLL_SECONDS = 5.0
 LOG_POLL_SECONDS = 0.3
 DELETE_SECONDS = 60.0
-# A job's hosts begin at different moments, and each has a stream of its own.
-STREAM_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of a job's log. `host` is such as `algo-1`, `at` an aware time."""
-
-    host: str
-    at: datetime
-    message: str
 
 
 @dataclass(frozen=True)
@@ -160,6 +150,10 @@ class TrainingJob:
             time.sleep(poll_seconds)
         return found
 
+    def tail(self) -> LogTail:
+        """What reads the log as it comes."""
+        return LogTail(self.session, LOG_GROUP, f"{self.name}/", host_of=_host_of)
+
     def lines(self, *, follow: bool = False) -> Iterator[LogLine]:
         """What the job's hosts have said, each host's lines in their order.
 
@@ -170,7 +164,7 @@ class TrainingJob:
             UsageError: there is no such job.
             ServiceError: the service refuses or does not answer.
         """
-        tail = LogTail(self)
+        tail = self.tail()
         last = not follow or self.description().ended
         while True:
             yield from tail.new_lines()
@@ -301,52 +295,9 @@ class TrainingJob:
                 _unpack(archive, directory.output_data)
 
 
-class LogTail:
-    """Reads a job's log streams from where it stopped the last time."""
-
-    def __init__(self, job: TrainingJob) -> None:
-        self._job = job
-        self._tokens: dict[str, str | None] = {}
-        self._searched = -STREAM_SECONDS
-
-    def new_lines(self) -> Iterator[LogLine]:
-        """What has come since the last call.
-
-        Raises:
-            ServiceError: the service refuses or does not answer.
-        """
-        logs = self._job.session.client("logs")
-        with spoken_faults():
-            if not self._tokens or time.monotonic() - self._searched > STREAM_SECONDS:
-                self._searched = time.monotonic()
-                with suppress(logs.exceptions.ResourceNotFoundException):
-                    self._find_streams(logs)
-            for stream, token in self._tokens.items():
-                yield from self._read(logs, stream, token)
-
-    def _find_streams(self, logs: Any) -> None:
-        pages = logs.get_paginator("describe_log_streams").paginate(
-            logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job.name}/"
-        )
-        for page in pages:
-            for stream in page["logStreams"]:
-                self._tokens.setdefault(stream["logStreamName"], None)
-
-    def _read(self, logs: Any, stream: str, token: str | None) -> Iterator[LogLine]:
-        host = stream.partition("/")[2].rpartition("-")[0]
-        while True:
-            where = {"nextToken": token} if token else {}
-            answer = logs.get_log_events(
-                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **where
-            )
-            for event in answer["events"]:
-                moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
-                yield LogLine(host, moment, event["message"])
-            following = answer["nextForwardToken"]
-            self._tokens[stream] = following
-            if following == token or not answer["events"]:
-                return
-            token = following
+def _host_of(stream: str) -> str:
+    """`algo-1` of the stream NAME/algo-1-TIME."""
+    return stream.partition("/")[2].rpartition("-")[0]
 
 
 def _unpack(archive: Path, folder: Path) -> None:
