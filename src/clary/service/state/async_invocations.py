@@ -99,7 +99,8 @@ class AsyncInvocations(Records[AsyncRecord]):
             StorageError: the database cannot be written.
         """
         with self._database.writing() as connection:
-            connection.execute(delete(async_invocations).where(async_invocations.c.id == invocation))
+            chosen = async_invocations.c.id == invocation
+            connection.execute(delete(async_invocations).where(chosen))
         self.touched()
 
     def remove_of_endpoint(self, number: int) -> None:
