@@ -10,6 +10,7 @@ Names are loaded when they are first used, so importing this package loads no to
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from clary.vision.models import Classifier, build_classifier, load_model, save_model
     from clary.vision.observer import Observer
     from clary.vision.prediction import Predictor, predict
+
+# OpenVINO's converter and NNCF report to their maker what they are used for, unless this package
+# is not there to do it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _HOMES = {
     "check_dataset": "checks",

@@ -31,7 +31,7 @@ from typing import IO, Any
 from clary.formats.files import storage_errors
 from clary.settings import Settings
 
-KINDS = ("pictures", "features", "networks")
+KINDS = ("pictures", "features", "networks", "served")
 _EVICTED = ".evicted-"
 
 

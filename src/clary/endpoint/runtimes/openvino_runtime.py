@@ -1,0 +1,114 @@
+"""A converted network on the CPU: OpenVINO, a thread of its own for each stream."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from clary.endpoint.runtimes.runtime import Crops, Probabilities, Stream
+from clary.errors import FormatError, UsageError
+from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
+from clary.formats.model_archive import ModelDescription
+from clary.formats.preprocessing import Preprocessing
+from clary.formats.replica import Precision
+from clary.vision.cores import usable_cores
+
+
+class OpenVINORuntime:
+    """A converted network, read but not yet compiled; `streams` compiles it.
+
+    While it lives, the folder is not evicted from the cache.
+
+    Args:
+        folder: of the converted networks (`clary.formats.converted_model`).
+        precision: "auto" is bf16 where the processor computes in it, else fp32.
+
+    Raises:
+        FormatError: a network is missing or damaged.
+        UsageError: int8 was not calibrated, or bf16 would be emulated.
+    """
+
+    def __init__(self, folder: Path, precision: Precision) -> None:
+        self._core = openvino.Core()
+        self._bf16 = _in_bf16(self._core, precision)
+        kind: ConvertedPrecision = "int8" if precision == "int8" else "fp32"
+        self.name = f"openvino {'int8' if kind == 'int8' else 'bf16' if self._bf16 else 'fp32'}"
+        self._held = ExitStack()
+        _hold(folder, self._held)
+        converted = ConvertedModel(folder)
+        if not converted.has(kind):
+            raise _missing(converted, kind)
+        description = ModelDescription.read(folder)
+        self.classes: tuple[str, ...] = description.classes
+        self.preprocessing: Preprocessing = description.preprocessing
+        self.streams_wanted = usable_cores()
+        try:
+            self._network = self._core.read_model(converted.network(kind))
+        except RuntimeError as error:
+            raise FormatError(
+                f"{converted.network(kind)} cannot be read ({str(error).strip()[:200]}): delete "
+                "its folder, it is made again when it is needed"
+            ) from error
+
+    def streams(self, count: int) -> list[Stream]:
+        """Streams for `count` threads, that share the weights. Called once."""
+        compiled = self._core.compile_model(
+            self._network,
+            "CPU",
+            {
+                "NUM_STREAMS": count,
+                "INFERENCE_NUM_THREADS": count,
+                "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
+                # Pinned streams wait for their core when something else runs there.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        return [OpenVINOStream(compiled.create_infer_request()) for _ in range(count)]
+
+
+class OpenVINOStream:
+    """One request of a compiled network, for one thread at a time."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def probabilities(self, crops: Crops) -> Probabilities:
+        """Probabilities, float32 of shape (N, classes), for uint8 crops (N, S, S, 3)."""
+        pixels = np.ascontiguousarray(crops)
+        self._request.infer([openvino.Tensor(pixels, shared_memory=True)])
+        return np.array(self._request.get_output_tensor().data, dtype=np.float32)
+
+
+def _in_bf16(core: Any, precision: Precision) -> bool:
+    native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and not native:
+        raise UsageError(
+            "the precision is bf16 but this processor has no bf16 instructions: give auto or fp32"
+        )
+    return native and precision != "fp32"
+
+
+def _hold(folder: Path, held: ExitStack) -> None:
+    """Keep the cache from evicting the folder, where it lies in one."""
+    try:
+        lock = folder.with_name(folder.name + ".lock").open("rb")
+    except OSError:
+        return
+    held.enter_context(lock)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def _missing(converted: ConvertedModel, kind: ConvertedPrecision) -> FormatError | UsageError:
+    if kind == "int8":
+        return UsageError(
+            "the precision is int8 but the model was not calibrated on pictures: run `python -m "
+            "clary.jobs.convert MODEL --precision int8 --calibrate PICTURES`"
+        )
+    return FormatError(
+        f"{converted.folder} holds no converted network: run `python -m clary.jobs.convert MODEL`"
+    )

@@ -1,0 +1,187 @@
+"""Makes a saved model ready to be served: its network in OpenVINO's form, kept in the cache.
+
+It takes the seconds that the start of an endpoint then does not take. A converted network is put
+in place only once it answers as the model does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+import torch
+
+from clary.errors import ExportError, ParityError, StorageError
+from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
+from clary.formats.files import storage_errors
+from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
+from clary.formats.preprocessing import Preprocessing
+from clary.vision.caching import CacheStore, locked
+from clary.vision.export.exporting import PARITY_BOUND, made_up_pictures
+from clary.vision.export.graph import ServedNetwork
+from clary.vision.geometry import EvaluationTransform
+from clary.vision.models import load_model
+
+Crops = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+Runner = Callable[[Crops], Probabilities]
+
+_LOCK_FILE = "making.lock"
+_COMPARED = 3
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model: `made` is false where it was there already, after no time.
+
+    `difference` is the largest difference of a probability between the network and the model, on
+    made-up pictures; None where it was not compared now.
+    """
+
+    converted: ConvertedModel
+    made: bool
+    seconds: float
+    difference: float | None = None
+
+
+def convert_model(model: Path, store: CacheStore) -> Conversion:
+    """Convert a model, unless the cache has it; several processes may ask at once.
+
+    Args:
+        model: a model folder.
+        store: keeps the result.
+
+    Raises:
+        ExportError: the network cannot be converted.
+        ParityError: the network answers otherwise than the model; nothing is kept.
+        FormatError: the model is missing, damaged, or of a later version.
+        ModelError: the weights don't fit the architecture.
+        StorageError: the cache cannot be written, or has no room.
+    """
+    started = time.perf_counter()
+    converted = ConvertedModel.of(model, store.root)
+    with making(converted, store):
+        if converted.has("fp32"):
+            return Conversion(converted, made=False, seconds=time.perf_counter() - started)
+        _require_room(store, 2 * (model / WEIGHTS_FILE).stat().st_size)
+        network, difference = _converted(model)
+        with storage_errors(converted.folder):
+            shutil.copyfile(model / DESCRIPTION_FILE, converted.folder / DESCRIPTION_FILE)
+        keep_network(network, converted, "fp32")
+    return Conversion(
+        converted, made=True, seconds=time.perf_counter() - started, difference=difference
+    )
+
+
+@contextmanager
+def making(converted: ConvertedModel, store: CacheStore) -> Iterator[None]:
+    """Hold the folder of a converted model: not evicted, and written by this process alone.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    with store.open(converted.folder.parent.name, converted.folder.name):  # noqa: SIM117
+        with locked(converted.folder / _LOCK_FILE):
+            yield
+
+
+def keep_network(network: Any, converted: ConvertedModel, precision: ConvertedPrecision) -> None:
+    """Save a network in place of what was there; the `.xml` goes last.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    target = converted.network(precision)
+    try:
+        with (
+            storage_errors(target),
+            TemporaryDirectory(dir=converted.folder, prefix=".") as folder,
+        ):
+            temporary = Path(folder) / target.name
+            openvino.save_model(network, temporary, compress_to_fp16=False)
+            weights = temporary.with_suffix(".bin")
+            for file in (weights, temporary):
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+            # Never a description beside the weights of another network.
+            target.unlink(missing_ok=True)
+            weights.replace(target.with_suffix(".bin"))
+            temporary.replace(target)
+    except RuntimeError as error:
+        # How OpenVINO says that a file cannot be written.
+        raise StorageError(f"{target} cannot be written: {error}") from error
+
+
+def run_network(network: Any, *, bf16: bool = False) -> Runner:
+    """Compile a network for the CPU: uint8 crops (N, S, S, 3) to probabilities (N, classes)."""
+    compiled = openvino.Core().compile_model(
+        network, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    )
+    return lambda crops: np.array(compiled(crops)[0], dtype=np.float32)
+
+
+def _converted(model: Path) -> tuple[Any, float]:
+    classifier, description = load_model(model)
+    preprocessing = description.preprocessing
+    classifier.requires_grad_(False)
+    served = ServedNetwork(classifier, preprocessing, description.temperature).eval()
+    crops = _crops(preprocessing)
+    try:
+        # Torch's about the tracer that OpenVINO uses; a person can do nothing about them.
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            size = preprocessing.image_size
+            network = openvino.convert_model(
+                served, example_input=torch.from_numpy(crops[:2]), input=[-1, size, size, 3]
+            )
+            expected = served(torch.from_numpy(crops)).numpy()
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # The converter raises errors of many kinds for what it cannot express.
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ExportError(
+            f"the network {description.architecture.name} cannot be converted to OpenVINO "
+            f"({type(error).__name__}: {reason}): serve it as a script, with the archive's "
+            "code/inference.py"
+        ) from error
+    return network, _difference(run_network(network), crops, expected)
+
+
+def _difference(run: Runner, crops: Crops, expected: Probabilities) -> float:
+    """How far the network is from the model, for several pictures at once and for one."""
+    answers = np.concatenate([run(crops), run(crops[:1])])
+    wanted = np.concatenate([expected, expected[:1]])
+    difference = float(np.abs(answers - wanted).max())
+    # A NaN must not pass: it compares false with everything.
+    if not difference <= PARITY_BOUND:
+        raise ParityError(
+            f"the converted network's probabilities differ from the model's by {difference:.2e} "
+            f"(the bound is {PARITY_BOUND:.0e}): serve it as a script, with the archive's "
+            "code/inference.py"
+        )
+    return difference
+
+
+def _crops(preprocessing: Preprocessing) -> Crops:
+    transform = EvaluationTransform(preprocessing)
+    return np.stack([transform(picture) for picture in made_up_pictures()[-_COMPARED:]])
+
+
+def _require_room(store: CacheStore, size_bytes: int) -> None:
+    if not store.make_room(size_bytes):
+        raise StorageError(
+            f"the cache {store.root} has no room for {size_bytes:,} bytes more: raise "
+            "CLARY_CACHE_GB"
+        )
