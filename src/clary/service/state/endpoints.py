@@ -57,8 +57,9 @@ class EndpointRecord:
 
     `config` is the request of the configuration that is served, and under `_models` the request
     of each model that it names: both may be deleted while they are in use. `fleet` counts the
-    configurations that the endpoint has been given, from 1: replicas of the fleet serve, those of
-    `pending` are being started. `deployment` is the DeploymentConfig of the last update.
+    configurations that the endpoint has been given, from 1, and `fleets` is the last number that
+    was given: replicas of the fleet serve, those of `pending` are being started. `deployment` is
+    the DeploymentConfig of the last update.
     """
 
     name: str
@@ -69,6 +70,7 @@ class EndpointRecord:
     created_ms: int
     modified_ms: int
     fleet: int = 1
+    fleets: int = 1
     variants: tuple[VariantState, ...] = ()
     pending: Pending | None = None
     deployment: Mapping[str, Any] | None = None

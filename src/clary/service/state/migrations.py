@@ -187,6 +187,7 @@ _HOSTING = (
         created_ms INTEGER NOT NULL,
         modified_ms INTEGER NOT NULL,
         fleet INTEGER NOT NULL,
+        fleets INTEGER NOT NULL,
         variants TEXT NOT NULL,
         pending TEXT,
         deployment TEXT,

@@ -21,6 +21,11 @@ class ModelRecord:
     created_ms: int
     number: int = 0
 
+    @property
+    def modified_ms(self) -> int:
+        """When it changed last: it never does."""
+        return self.created_ms
+
 
 @dataclass(frozen=True)
 class EndpointConfigRecord:
@@ -31,6 +36,11 @@ class EndpointConfigRecord:
     request: Mapping[str, Any]
     created_ms: int
     number: int = 0
+
+    @property
+    def modified_ms(self) -> int:
+        """When it changed last: it never does."""
+        return self.created_ms
 
 
 class Models(NamedRecords[ModelRecord]):

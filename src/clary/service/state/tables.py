@@ -115,6 +115,7 @@ endpoints = Table(
     Column("created_ms", Integer),
     Column("modified_ms", Integer),
     Column("fleet", Integer),
+    Column("fleets", Integer),
     Column("variants", Text),
     Column("pending", Text),
     Column("deployment", Text),
