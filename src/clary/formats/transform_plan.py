@@ -12,7 +12,7 @@ model answers, and are written before the start. Format version 1; see
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -26,6 +26,14 @@ PLAN_FILE = "transform.json"
 OBJECTS_FILE = ".objects.jsonl"
 
 Split = Literal["None", "Line", "RecordIO", "TFRecord"]
+RecordFormat = Literal["csv", "json"]
+# One record a line, also where an object is not split.
+JSON_LINES = "application/jsonlines"
+_RECORD_FORMATS: Mapping[str, RecordFormat] = {
+    "text/csv": "csv",
+    "application/json": "json",
+    JSON_LINES: "json",
+}
 
 
 class InputObject(NamedTuple):
@@ -90,6 +98,16 @@ class TransformPlan(BaseModel):
             return cls.model_validate(content)
         except ValidationError as error:
             raise FormatError(f"{path} does not describe a transform job: {error}") from error
+
+
+def bare_type(content_type: str | None) -> str:
+    """A content type in lower case and without its parameters; empty where there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def record_format(content_type: str | None) -> RecordFormat | None:
+    """How records of a content type are read; None where only the model can."""
+    return _RECORD_FORMATS.get(bare_type(content_type))
 
 
 def write_objects(folder: Path, objects: Iterable[InputObject]) -> None:
