@@ -1,0 +1,209 @@
+"""Models of Clary's, answered by threads: decode, crop, through the network, encode."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from clary.endpoint.backend import Health
+from clary.endpoint.batching import Batcher
+from clary.endpoint.codecs import Limits, Picture, crop, decode_request, encode_answer, negotiate
+from clary.endpoint.invocation import Invocation, Refusal, Reply
+from clary.endpoint.picture_models import LoadedModel, OpenRuntime, PictureModels
+from clary.endpoint.runtimes import Stream, open_runtime
+from clary.errors import ModelError
+from clary.formats.replica import ReplicaSettings
+
+# A host that keeps a request from being answered takes a thread of these, not of the model.
+_FETCHERS = 16
+_FAILURES = 3
+_TRIAL_SECONDS = 60.0
+
+Crops = npt.NDArray[np.uint8]
+CountBatch = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An invocation, the model that it means, and its pictures where they are known already."""
+
+    invocation: Invocation
+    model: LoadedModel
+    pictures: Sequence[Picture] | None = None
+
+
+class PictureBackend:
+    """Answers with probabilities. See `clary.endpoint.backend.Backend`."""
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        count_batch: CountBatch | None = None,
+        opens: OpenRuntime = open_runtime,
+    ) -> None:
+        """Load nothing yet.
+
+        Args:
+            settings: the replica's.
+            count_batch: is told of how many pictures went through at once; on any thread.
+            opens: how a model is opened.
+        """
+        self._settings = settings
+        self._count_batch = count_batch or (lambda _: None)
+        self._limits = Limits(allow_urls=settings.allow_urls)
+        self._models = PictureModels(settings, opens)
+        self._only: LoadedModel | None = None
+        self._batcher: Batcher[_Asked, Reply] | None = None
+        self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch") if settings.allow_urls else None
+        self._failures = 0
+        self._failure = ""
+
+    @property
+    def capacity(self) -> int:
+        """How many invocations are worked on at once."""
+        return self._models.threads * self._settings.max_batch
+
+    @property
+    def health(self) -> Health:
+        """Ready once the model has answered, and until it fails several times running."""
+        if self._batcher is None:
+            return Health(ready=False, reason="the model is being loaded")
+        if self._failures >= _FAILURES:
+            return Health(ready=False, reason=f"the model fails: {self._failure}")
+        return Health(ready=True)
+
+    async def start(self) -> None:
+        """Load the model, and have each thread answer a picture.
+
+        Raises:
+            ClaryError: the model cannot be loaded, or its answer is none.
+        """
+        if not self._settings.multi_model:
+            self._only = await self._models.load_only()
+        threads = self._models.threads
+        batcher: Batcher[_Asked, Reply] = Batcher(
+            [partial(self._work, number) for number in range(threads)], self._settings.max_batch
+        )
+        if self._only is not None:
+            try:
+                for number in range(threads):
+                    await self._try(self._only, number)
+            except BaseException:
+                await batcher.close()
+                raise
+        self._batcher = batcher
+
+    async def answer(self, invocation: Invocation) -> Reply:
+        """Answer an invocation, waiting for a turn.
+
+        Raises:
+            Refusal: the request is to blame, or the model.
+        """
+        assert self._batcher is not None
+        negotiate(invocation.accept)
+        model = self._only or await self._models.get(invocation.model)
+        pictures = None
+        if self._fetchers is not None and "json" in invocation.content_type.lower():
+            pictures = await asyncio.get_running_loop().run_in_executor(
+                self._fetchers, decode_request, invocation, self._limits
+            )
+        return await self._batcher.ask(_Asked(invocation, model, pictures))
+
+    async def close(self) -> None:
+        """Answer what was accepted, then let the threads go."""
+        if self._batcher is not None:
+            await self._batcher.close()
+        if self._fetchers is not None:
+            self._fetchers.shutdown(wait=False, cancel_futures=True)
+
+    async def _try(self, model: LoadedModel, number: int) -> None:
+        """Have a thread's network answer a picture, the whole way."""
+        picture = io.BytesIO()
+        Image.effect_noise((64, 48), 64).convert("RGB").save(picture, "JPEG")
+        invocation = Invocation(
+            picture.getvalue(), "image/jpeg", "", time.monotonic() + _TRIAL_SECONDS
+        )
+        work = partial(self._work, number, [_Asked(invocation, model)])
+        (answer,) = await asyncio.to_thread(work)
+        if isinstance(answer, Exception):
+            raise ModelError(f"the model does not answer: {answer}") from answer
+
+    def _work(self, number: int, batch: Sequence[_Asked]) -> list[Reply | Exception]:
+        """Answer a batch, on the thread of this number."""
+        answers: dict[int, Reply | Exception] = {}
+        models: dict[int, list[int]] = {}
+        for place, asked in enumerate(batch):
+            models.setdefault(id(asked.model), []).append(place)
+        for places in models.values():
+            model = batch[places[0]].model
+            given = self._classify(model, number, [batch[place] for place in places])
+            answers.update(zip(places, given, strict=True))
+        return [answers[place] for place in range(len(batch))]
+
+    def _classify(
+        self, model: LoadedModel, number: int, batch: Sequence[_Asked]
+    ) -> list[Reply | Exception]:
+        begun = time.perf_counter()
+        crops: list[Crops] = []
+        spans: list[range | Exception] = []
+        for asked in batch:
+            try:
+                own = self._crops(asked)
+            except Exception as error:  # noqa: BLE001 - it is the answer to this one alone
+                spans.append(error)
+            else:
+                spans.append(range(len(crops), len(crops) + len(own)))
+                crops += own
+        try:
+            probabilities = self._through(model.streams[number], crops)
+        except Exception as error:  # noqa: BLE001 - it is the answer to all that came so far
+            self._failures += 1
+            self._failure = str(error)
+            failed = Refusal(500, f"the network failed: {error}")
+            return [span if isinstance(span, Exception) else failed for span in spans]
+        self._failures = 0
+        model_us = int((time.perf_counter() - begun) * 1e6)
+        answers: list[Reply | Exception] = []
+        for asked, span in zip(batch, spans, strict=True):
+            if isinstance(span, Exception):
+                answers.append(span)
+                continue
+            body, content_type = encode_answer(
+                probabilities[span.start : span.stop],
+                model.runtime.classes,
+                asked.invocation.accept,
+            )
+            answers.append(Reply(200, body, content_type, model_us=model_us))
+        return answers
+
+    def _crops(self, asked: _Asked) -> list[Crops]:
+        invocation = asked.invocation
+        if time.monotonic() > invocation.deadline:
+            raise Refusal(504, f"no answer within {self._settings.deadline_s:g} s")
+        pictures = asked.pictures
+        if pictures is None:
+            pictures = decode_request(invocation, self._limits)
+        preprocessing = asked.model.runtime.preprocessing
+        return [crop(picture, preprocessing) for picture in pictures]
+
+    def _through(self, stream: Stream, crops: list[Crops]) -> npt.NDArray[np.float32]:
+        parts = []
+        for start in range(0, len(crops), self._settings.max_batch):
+            some = crops[start : start + self._settings.max_batch]
+            parts.append(stream.probabilities(np.stack(some)))
+            self._count_batch(len(some))
+        if not parts:
+            return np.empty((0, 0), np.float32)
+        probabilities = np.concatenate(parts)
+        if not np.isfinite(probabilities).all():
+            raise ModelError("it answers with numbers that are none (NaN)")
+        return probabilities

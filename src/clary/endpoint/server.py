@@ -1,0 +1,295 @@
+"""The inference server: `/ping`, `/invocations` and `/metrics` in front of a backend.
+
+    connection   a whole request
+    → admission  or 503 at once
+    → backend    or 504 at the deadline
+    → metrics, and a line in the log
+
+A request that was begun before the server was told to end is answered; later ones are told that
+they were not accepted (`x-clary-not-accepted`), until the last connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
+from clary.endpoint.admission import Admission
+from clary.endpoint.backend import Backend
+from clary.endpoint.connection import Bounds, Connection
+from clary.endpoint.http_messages import (
+    MODEL_US,
+    TIMED_OUT,
+    HttpRequest,
+    HttpResponse,
+    error_response,
+    not_accepted,
+)
+from clary.endpoint.invocation import Invocation, Refusal, Reply
+from clary.endpoint.server_metrics import CONTENT_TYPE, ServerMetrics
+from clary.formats.replica import ReplicaSettings
+
+# Backends keep the deadline themselves, and know better what it ended.
+_GRACE_S = 1.0
+_CHECK_S = 0.25
+# How long new requests are still told that they were not accepted, when all others are answered.
+_LINGER_S = 0.25
+_ROOM_BODIES = 4
+_LEAST_ROOM_BYTES = 512 << 20
+# What nginx writes down for a client that has left.
+_CLIENT_LEFT = 499
+
+Say = Callable[[str], None]
+
+
+class Server:
+    """Serves one backend, on one event loop.
+
+    `connections` and `held_bytes` are its connections' own.
+    """
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        backend: Backend,
+        metrics: ServerMetrics | None = None,
+        *,
+        say: Say = print,
+        complain: Say = print,
+        bounds: Bounds | None = None,
+    ) -> None:
+        """Prepare to serve.
+
+        Args:
+            settings: what is served, and its bounds.
+            backend: what answers; started and closed here.
+            metrics: where to count; its own when None.
+            say: takes a line for each request.
+            complain: takes tracebacks.
+            bounds: what a client may do; by the settings when None.
+        """
+        self.connections: set[Connection] = set()
+        self.held_bytes = 0
+        self.bounds = bounds or Bounds(
+            body_bytes=settings.max_body_bytes,
+            room_bytes=max(_LEAST_ROOM_BYTES, _ROOM_BODIES * settings.max_body_bytes),
+        )
+        self._settings = settings
+        self._backend = backend
+        self._say = say
+        self._complain = complain
+        self._admission = Admission(lambda: backend.capacity, settings.waiting)
+        self.metrics = metrics or server_metrics(settings)
+        self.metrics.gauges.update(
+            clary_invocations_in_flight=lambda: self._admission.in_flight,
+            clary_invocations_waiting=lambda: self._admission.waiting,
+            clary_connections=lambda: len(self.connections),
+            clary_ready=lambda: self._backend.health.ready and not self.closing,
+        )
+        # When each invocation is to be given up, and which were.
+        self._limits: dict[asyncio.Task[None], float] = {}
+        self._overdue: set[asyncio.Task[None]] = set()
+        self._closing_since: float | None = None
+        self._listening: asyncio.Server | None = None
+        self._checking: asyncio.Task[None] | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether it has been told to end."""
+        return self._closing_since is not None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections, then start the backend; returns when the model has answered.
+
+        Args:
+            listener: bound and listening.
+
+        Raises:
+            ClaryError: the backend will never answer.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(lambda: Connection(self), sock=listener)
+        self._checking = loop.create_task(self._check())
+        await self._backend.start()
+
+    async def close(self) -> None:
+        """Answer everything that was begun, refuse what comes meanwhile, and let go of all."""
+        now = time.monotonic()
+        if self._closing_since is None:
+            self._closing_since = now
+        while any(self._is_awaited(connection) for connection in self.connections):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(_LINGER_S)
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(self.connections):
+            connection.close()
+        until = time.monotonic() + self.bounds.stall_s
+        while self.connections and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        await self._backend.close()
+        if self._checking is not None:
+            self._checking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._checking
+
+    def _is_awaited(self, connection: Connection) -> bool:
+        began = connection.began
+        return connection.owes or (began is not None and began <= (self._closing_since or 0.0))
+
+    async def respond(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request, whatever happens. Cancelled when its client has left."""
+        method, path = request.method, request.path
+        known = {"/invocations": ("POST",), "/ping": _READING, "/metrics": _READING, "/": _READING}
+        if path not in known:
+            return error_response(404, f"there is no {path}: {_OFFERED}")
+        if method not in known[path]:
+            allowed = ", ".join(known[path])
+            return error_response(
+                405, f"{path} takes {allowed}, and this is {method}", {"allow": allowed}
+            )
+        if path == "/invocations":
+            return await self._invoke(request)
+        if path == "/ping":
+            return self._ping()
+        if path == "/metrics":
+            return HttpResponse(200, self.metrics.text().encode(), CONTENT_TYPE)
+        return HttpResponse(200, self._home().encode(), "text/plain; charset=utf-8")
+
+    def refused(self, response: HttpResponse) -> None:
+        """A request was answered before it was whole."""
+        self.metrics.refused[str(response.status)] += 1
+        self._say(f"refused {response.status} before the request was whole")
+
+    def _ping(self) -> HttpResponse:
+        if self.closing:
+            return not_accepted("the server is shutting down")
+        health = self._backend.health
+        if not health.ready:
+            return not_accepted(health.reason or "the model is being loaded")
+        return HttpResponse(200, b'{"status": "Healthy"}\n')
+
+    def _home(self) -> str:
+        settings = self._settings
+        return (
+            f"Clary serves {settings.endpoint}/{settings.variant} ({settings.kind}) as "
+            f"{settings.instance}: {_OFFERED}.\n"
+        )
+
+    async def _invoke(self, request: HttpRequest) -> HttpResponse:
+        request_id = request.headers.get("x-request-id") or uuid.uuid4().hex
+        response = HttpResponse(_CLIENT_LEFT)
+        try:
+            response = await self._answer(request, request_id)
+        finally:
+            seconds = time.monotonic() - request.began
+            self.metrics.count(response.status, seconds, len(request.body), len(response.body))
+            self._say(
+                f"POST /invocations {response.status} {seconds * 1000:.1f} ms "
+                f"{len(request.body)} bytes {_printable(request_id)}"
+            )
+        return response
+
+    async def _answer(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        now = time.monotonic()
+        if self._closing_since is not None and request.began > self._closing_since:
+            self.metrics.refused["shutting down"] += 1
+            return not_accepted("the server is shutting down")
+        health = self._backend.health
+        if not health.ready:
+            self.metrics.refused["not ready"] += 1
+            return not_accepted(health.reason or "the model is being loaded")
+        try:
+            self._admission.enter(self._settings.deadline_s)
+        except Refusal as refusal:
+            self.metrics.refused["busy"] += 1
+            return not_accepted(refusal.sentence, refusal.retry_after_s or 1)
+        task = asyncio.current_task()
+        assert task is not None
+        invocation = _invocation(request, request_id, now + self._settings.deadline_s)
+        self._limits[task] = invocation.deadline + _GRACE_S
+        try:
+            reply = await self._backend.answer(invocation)
+            return self._response(reply)
+        except Refusal as refusal:
+            return _refusal(refusal)
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
+            return _refusal(Refusal(504, f"no answer within {self._settings.deadline_s:g} s"))
+        except Exception:  # noqa: BLE001 - it is a bug, and the client is to have an answer
+            self._complain(f"request {request_id} failed:\n{traceback.format_exc()}")
+            return error_response(500, "the server failed; its log says how")
+        finally:
+            del self._limits[task]
+            self._overdue.discard(task)
+            self._admission.leave(time.monotonic())
+
+    def _response(self, reply: Reply) -> HttpResponse:
+        self.metrics.count_model(reply.model_us / 1e6)
+        headers = {**reply.headers, MODEL_US: str(reply.model_us)}
+        response = HttpResponse(reply.status, reply.body, reply.content_type, headers)
+        try:
+            response.encode(keep_alive=True, without_body=True)
+        except ValueError as error:
+            return error_response(500, f"the answer of the model cannot be sent: {error}")
+        return response
+
+    async def _check(self) -> None:
+        """Give up what takes too long: clients and invocations."""
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            now = time.monotonic()
+            for connection in list(self.connections):
+                connection.check(now)
+            for task, limit in list(self._limits.items()):
+                if now > limit and task not in self._overdue:
+                    self._overdue.add(task)
+                    task.cancel()
+
+
+_READING = ("GET", "HEAD")
+_OFFERED = "POST a body to /invocations; GET /ping tells whether it serves, GET /metrics how"
+
+
+def server_metrics(settings: ReplicaSettings) -> ServerMetrics:
+    """Counts for a replica, under its names."""
+    return ServerMetrics(
+        {
+            "endpoint": settings.endpoint,
+            "variant": settings.variant,
+            "instance": settings.instance,
+            "kind": settings.kind,
+        }
+    )
+
+
+def _invocation(request: HttpRequest, request_id: str, deadline: float) -> Invocation:
+    headers = request.headers
+    return Invocation(
+        body=request.body,
+        content_type=headers.get("content-type", ""),
+        accept=headers.get("accept", ""),
+        deadline=deadline,
+        model=headers.get("x-clary-model") or None,
+        request_id=request_id,
+        custom_attributes=headers.get("x-amzn-sagemaker-custom-attributes", ""),
+    )
+
+
+def _refusal(refusal: Refusal) -> HttpResponse:
+    headers = {}
+    if refusal.retry_after_s is not None:
+        headers["retry-after"] = str(refusal.retry_after_s)
+    if refusal.status == 504:
+        headers[TIMED_OUT] = "1"
+    return error_response(refusal.status, refusal.sentence, headers)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:128])

@@ -1,0 +1,68 @@
+"""The sockets of a replica: that of its clients, and that of its workers."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clary.errors import ServiceError
+from clary.formats.replica import ReplicaSettings
+
+# Connections wait here while the server process is started again.
+_BACKLOG = 4096
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """`clients` takes HTTP; `workers`, at `workers_path`, takes the processes of handlers."""
+
+    clients: socket.socket
+    workers: socket.socket | None = None
+    workers_path: str = ""
+
+
+@contextmanager
+def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
+    """Bind and listen, until the end of the block.
+
+    Raises:
+        ServiceError: the address cannot be bound.
+    """
+    with ExitStack() as stack:
+        clients = stack.enter_context(_for_clients(settings))
+        if settings.kind == "pictures":
+            yield Listeners(clients)
+            return
+        # A short path, for the system takes a hundred letters, and a folder for this user alone.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clary-"))
+        workers = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        path = str(Path(folder) / "workers")
+        workers.bind(path)
+        workers.listen(_BACKLOG)
+        yield Listeners(clients, workers, path)
+
+
+def _for_clients(settings: ReplicaSettings) -> socket.socket:
+    address, port = settings.address, settings.port
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ServiceError(f"{address} is no address of this machine: {error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ServiceError(
+            f"nothing can be served on {address}:{port} ({error.strerror}): give another port, "
+            "or 0 for any that is free"
+        ) from error
+    return listener

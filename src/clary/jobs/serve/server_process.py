@@ -1,0 +1,114 @@
+"""The server process of a replica: an event loop, the HTTP server, and what answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+import time
+
+from clary.endpoint.backend import Backend
+from clary.endpoint.server import Server, server_metrics
+from clary.endpoint.server_metrics import ServerMetrics
+from clary.formats.replica import ReplicaSettings
+from clary.jobs.serve.listeners import Listeners
+
+# Each connection is one; 1024 are soon used up.
+_OPEN_FILES = 16_384
+# Lines wait for company for so long.
+_FLUSH_S = 0.05
+
+
+class LineWriter:
+    """Lines of many requests in few writes. For one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Write a line, soon."""
+        if not self._lines:
+            self._loop.call_later(_FLUSH_S, self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if self._lines:
+            sys.stdout.write("\n".join(self._lines) + "\n")
+            sys.stdout.flush()
+            self._lines.clear()
+
+
+def run_server(settings: ReplicaSettings, listeners: Listeners, served: int) -> int:
+    """Serve until SIGTERM.
+
+    Args:
+        settings: what is served.
+        listeners: where clients and workers come in.
+        served: a byte is written here once the model has answered.
+
+    Raises:
+        ClaryError: the model will never answer.
+    """
+    import uvloop
+
+    _allow_open_files()
+    uvloop.run(_serve(settings, listeners, served))
+    return 0
+
+
+async def _serve(settings: ReplicaSettings, listeners: Listeners, served: int) -> None:
+    begun = time.monotonic()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    lines = LineWriter(loop)
+    metrics = server_metrics(settings)
+    backend = _backend(settings, listeners, metrics, loop)
+    server = Server(settings, backend, metrics, say=lines.say, complain=_complain)
+    starting = loop.create_task(server.start(listeners.clients))
+    ending = loop.create_task(ended.wait())
+    await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return
+    starting.result()
+    lines.say(f"serves after {time.monotonic() - begun:.1f} s")
+    os.write(served, b"\0")
+    await ending
+    await server.close()
+    lines.flush()
+
+
+def _backend(
+    settings: ReplicaSettings,
+    listeners: Listeners,
+    metrics: ServerMetrics,
+    loop: asyncio.AbstractEventLoop,
+) -> Backend:
+    # Each brings libraries of its own.
+    if settings.kind == "pictures":
+        from clary.endpoint.picture_backend import PictureBackend
+
+        def count_batch(pictures: int) -> None:
+            loop.call_soon_threadsafe(metrics.count_batch, pictures)
+
+        return PictureBackend(settings, count_batch)
+    from clary.endpoint.script_backend import ScriptBackend
+
+    assert listeners.workers is not None
+    return ScriptBackend(settings, listeners.workers)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
