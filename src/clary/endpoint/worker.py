@@ -1,0 +1,210 @@
+"""A process that runs people's handlers: one request at a time, on a model that it keeps.
+
+    python -m clary.endpoint.worker SOCKET FOLDER     in the interpreter of people's requirements
+    run_worker(SOCKET, settings, environment)         in a fork that has torch loaded
+
+It connects to the server, learns its number, loads the model, says that it is ready, and answers.
+A model that cannot be loaded is no reason to end: whoever asks for an answer is told why, and the
+next request tries again, as SageMaker's containers do. When the server is gone the worker waits
+for the next one, its model loaded.
+
+Runs in other people's environments: nothing but the standard library is imported before their
+code is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from clary.endpoint.frames import Frame, FrameError, receive, send
+from clary.endpoint.handlers.model_cache import ModelCache
+from clary.endpoint.handlers.requests import Request
+
+_MOST_WORKERS = 4
+_VARIABLE = "SAGEMAKER_MODEL_SERVER_WORKERS"
+# Behind everything else on the path: what people bring themselves goes first.
+SHIMS = Path(__file__).resolve().parents[1] / "shims" / "serving"
+
+
+class WorkerSettings(Protocol):
+    """What a worker wants to know of `clary.formats.replica.ReplicaSettings`."""
+
+    @property
+    def model(self) -> str:
+        """The model folder, or the folder of model folders."""
+
+    @property
+    def multi_model(self) -> bool:
+        """Whether there are several models."""
+
+    @property
+    def models_kept(self) -> int:
+        """How many of several models stay loaded."""
+
+    @property
+    def workers(self) -> int | None:
+        """How many workers there are, where somebody has said so."""
+
+
+def worker_count(settings: WorkerSettings, environment: Mapping[str, str]) -> int:
+    """How many workers a replica has: as is said, else one for each GPU, else one for each core.
+
+    Of cores four count at most, for each worker has a model of its own in memory.
+    """
+    if settings.workers is not None:
+        return settings.workers
+    asked = environment.get(_VARIABLE, "").strip()
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    from clary.gpus import count_gpus
+
+    return count_gpus() or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[str, str]) -> int:
+    """Answer what the server hands over until it says that this is the end.
+
+    Args:
+        socket_path: where the server listens.
+        settings: what to serve.
+        environment: becomes that of this process.
+
+    Returns:
+        What the process shall end with.
+    """
+    wanted = dict(environment)
+    os.environ.clear()
+    os.environ.update(wanted)
+    models: ModelCache | None = None
+    number: int | None = None
+    while (connection := _connect(socket_path)) is not None:
+        with connection, suppress(OSError):
+            send(connection, Frame("hello", {"pid": os.getpid(), "number": number}))
+            welcome = receive(connection)
+            if welcome is None:
+                continue
+            if welcome.kind != "welcome":
+                raise FrameError(f"a server says {welcome.kind!r} before it says welcome")
+            if models is None:
+                number = int(welcome.told["number"])
+                _settle(number, welcome.told["threads"], welcome.told["gpu"])
+                models = ModelCache(settings, os.environ, gpu=welcome.told["gpu"])
+            send(connection, Frame("ready", {"failure": models.prepare()}))
+            if not _answer_all(connection, models):
+                return 0
+    return 0
+
+
+def _connect(path: str) -> socket.socket | None:
+    """Connect to the server; None when nobody listens there any more."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _answer_all(connection: socket.socket, models: ModelCache) -> bool:
+    """Answer until the server is gone; False when it has said that this is the end."""
+    while (frame := receive(connection)) is not None:
+        if frame.kind == "end":
+            return False
+        answer = models.answer(Request(body=frame.body, **frame.told))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        told = {
+            "status": answer.status,
+            "content_type": answer.content_type,
+            "headers": dict(answer.headers),
+            "us": answer.model_us,
+            "models": models.loaded,
+        }
+        send(connection, Frame("answer", told, answer.body))
+    return True
+
+
+def _settle(number: int, threads: int, gpu: int | None) -> None:
+    """Be worker `number`: its lines in the log, its share of the machine."""
+    for handle, name in ((1, "stdout"), (2, "stderr")):
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(_LabelledLines(handle, f"[worker {number}] ".encode())),
+            encoding="utf-8",
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    asked = os.environ.setdefault("OMP_NUM_THREADS", str(threads)).partition(",")[0]
+    if gpu is not None:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(gpu))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        # A fork has what its parent read when it loaded OpenMP.
+        torch.seed()
+        torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else threads)
+    if str(SHIMS) not in sys.path:
+        sys.path.append(str(SHIMS))
+
+
+class _LabelledLines(io.RawIOBase):
+    """A descriptor whose every line begins with a label, in one write where it is whole."""
+
+    def __init__(self, handle: int, label: bytes) -> None:
+        super().__init__()
+        self._handle = handle
+        self._label = label
+        self._within = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        text = bytes(data)
+        lines = text.splitlines(keepends=True) or [b""]
+        labelled = [self._label + line for line in lines]
+        if self._within:
+            labelled[0] = lines[0]
+        self._within = not text.endswith((b"\n", b"\r")) if text else self._within
+        rest = b"".join(labelled) if text else b""
+        while rest:
+            rest = rest[os.write(self._handle, rest) :]
+        return len(text)
+
+
+class _FromFile:
+    """The settings as `replica.json` has them; reading it as Clary does needs pydantic."""
+
+    def __init__(self, folder: Path) -> None:
+        content = json.loads((folder / "replica.json").read_text(encoding="utf-8"))
+        self.model: str = content["model"]
+        self.multi_model: bool = content.get("multi_model", False)
+        self.models_kept: int = content.get("models_kept", 4)
+        self.workers: int | None = content.get("workers")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be a worker of the replica in a folder; its settings are read there."""
+    # `python -m` looks in the current folder first; people's code must not be found there.
+    sys.path[:] = [path for path in sys.path if path not in {"", str(Path.cwd())}]
+    socket_path, folder = arguments
+    return run_worker(socket_path, _FromFile(Path(folder)), os.environ)
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))
