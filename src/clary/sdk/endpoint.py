@@ -11,7 +11,7 @@ Nothing is kept but the name: every question is asked anew. Thread-safe.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,14 +261,14 @@ class Endpoint:
                         f"{DELETE_SECONDS:.0f} seconds: see `clary logs`"
                     )
                 time.sleep(self.poll_seconds)
-        self.forget(found.config_name, models)
+        self.forget(found.config_name, (served.name for served in models.values()))
 
-    def forget(self, config_name: str, models: Mapping[str, ServedModel]) -> None:
-        """Remove a configuration and its models where `deploy` has made them for this endpoint.
+    def forget(self, config_name: str, models: Iterable[str]) -> None:
+        """Remove a configuration and models where `deploy` has made them for this endpoint.
 
         Args:
             config_name: not in effect any more.
-            models: what its variants served.
+            models: the names of those that it served.
 
         Raises:
             ServiceError: the service refuses or does not answer.
@@ -278,7 +278,7 @@ class Endpoint:
             config = client.describe_endpoint_config(EndpointConfigName=config_name)
             if self._made(client, config["EndpointConfigArn"]):
                 client.delete_endpoint_config(EndpointConfigName=config_name)
-        for model in {served.name for served in models.values()}:
+        for model in set(models):
             with spoken_faults(), _unless_gone():
                 described = client.describe_model(ModelName=model)
                 if self._made(client, described["ModelArn"]):

@@ -175,7 +175,10 @@ class Predictor:
                 )
                 content = answer["Body"].read()
             except ClientError as error:
-                raise _model_error(error, self.endpoint.name) from error
+                failure = _failure(error, self.endpoint.name)
+                if failure is None:
+                    raise
+                raise failure from error
         return Answer(
             content,
             answer.get("ContentType", ""),
@@ -274,11 +277,11 @@ def _encoded(picture: Picture, name: str) -> tuple[bytes, str]:
     return written.getvalue(), NPY
 
 
-def _model_error(error: ClientError, endpoint: str) -> Exception:
-    """What a refusal is to a person: the picture's fault, or the model's."""
+def _failure(error: ClientError, endpoint: str) -> PictureRefused | ServiceError | None:
+    """Whose fault a ModelError is: the picture's, or the model's; None for any other error."""
     status = error.response.get("OriginalStatusCode")
     if status is None:
-        return error
+        return None
     reason = _reason(str(error.response.get("OriginalMessage") or ""))
     if 400 <= status < 500:
         return PictureRefused(reason or f"the model refuses it with status {status}")

@@ -1,0 +1,109 @@
+"""Makes Clary's models ready to be served, and int8 ones of them: `python -m clary.jobs.convert`.
+
+The service does it, too, when it has to; here it is done before, so that a person sees it, and
+because only a person has the pictures that int8 is calibrated on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from clary.errors import ProgramFailed, ServiceError, UsageError
+from clary.formats.converted_model import ConvertedModel
+from clary.formats.model_archive import opened_model
+from clary.sdk.model_sources import is_clarys
+from clary.sdk.processes import job_program_output
+from clary.settings import Settings
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What int8 costs: accuracies on `judged` pictures that it was not calibrated on.
+
+    `agreement` is the share of them on which int8 and the original say the same.
+    """
+
+    pictures: int
+    judged: int
+    accuracy_before: float
+    accuracy_after: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Where a model's networks lie, ready to be served; `made` just now, in `seconds`."""
+
+    folder: str
+    made: bool
+    seconds: float
+    calibration: Calibration | None = None
+
+
+def convert(
+    location: Path, settings: Settings, *, precision: str = "auto", pictures: Path | None = None
+) -> Conversion | None:
+    """Convert a model unless that is done; what it says goes to stderr.
+
+    Args:
+        location: a model folder or an archive.
+        settings: whose cache gets the networks.
+        precision: "auto", "fp32", "bf16" or "int8".
+        pictures: what int8 is calibrated on: a folder with one folder of pictures per class.
+
+    Returns:
+        What has come of it; None for a model that is served by its own script.
+
+    Raises:
+        UsageError: int8 without pictures, pictures without int8, or a precision for a script.
+        FormatError: the model is damaged.
+        ProgramFailed: it cannot be converted; the program has said why.
+    """
+    if pictures is not None and precision != "int8":
+        raise UsageError("--calibrate is for int8: add --precision int8")
+    with opened_model(location) as folder:
+        if not is_clarys(folder):
+            if precision != "auto":
+                raise UsageError(
+                    f"--precision is for models of Clary's, but {location} is served by its own "
+                    "script: leave it out"
+                )
+            return None
+        if precision == "int8" and pictures is None:
+            converted = ConvertedModel.of(folder, settings.cache_dir)
+            if not converted.has("int8"):
+                raise UsageError(
+                    "--precision int8 needs pictures to be calibrated on: add --calibrate photos/, "
+                    "a folder with one folder of pictures per class"
+                )
+        words = [str(folder), f"--precision={precision}", "--json"]
+        words += [] if pictures is None else [f"--calibrate={pictures}"]
+        code, said = job_program_output("convert", words)
+    if code:
+        raise ProgramFailed(code)
+    return _conversion(said)
+
+
+def _conversion(said: str) -> Conversion:
+    lines = said.strip().splitlines()
+    try:
+        content = json.loads(lines[-1])
+        told = content.get("calibration")
+        calibration = None
+        if told:
+            calibration = Calibration(
+                int(told["pictures"]),
+                int(told["judged"]),
+                float(told["accuracy_before"]),
+                float(told["accuracy_after"]),
+                float(told["agreement"]),
+            )
+        return Conversion(
+            str(content["folder"]), bool(content["made"]), float(content["seconds"]), calibration
+        )
+    except (IndexError, ValueError, KeyError, TypeError) as error:
+        raise ServiceError(
+            f"the conversion has ended without saying what has come of it: {said[-200:]!r}"
+        ) from error
