@@ -19,12 +19,61 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from clary.errors import FormatError
+from clary.formats.files import read_versioned_json, write_text
 from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
 
 VERSION = 1
 ConvertedPrecision = Literal["fp32", "int8"]
+CALIBRATION_FILE = "int8.json"
 _BLOCK_BYTES = 1 << 22
+
+
+class Calibration(BaseModel):
+    """What int8 costs a model: `int8.json`.
+
+    pictures:          how many the ranges of the activations were taken from
+    judged:            how many others both networks were asked about
+    accuracy_before:   the share of those that fp32 got right; None where their classes are none
+                       of the model's
+    accuracy_after:    the share that int8 got right
+    agreement:         the share on which both gave the same class
+    data:              what was calibrated on, as it was named
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = VERSION
+    pictures: int
+    judged: int
+    accuracy_before: float | None
+    accuracy_after: float | None
+    agreement: float
+    data: str
+
+    def write(self, folder: Path) -> None:
+        """Write `int8.json`.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_text(folder / CALIBRATION_FILE, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Calibration:
+        """Read `int8.json`.
+
+        Raises:
+            FormatError: it is missing, damaged, or of a later version.
+        """
+        path = folder / CALIBRATION_FILE
+        content = read_versioned_json(path, VERSION)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise FormatError(f"{path} does not describe a calibration: {error}") from error
 
 
 @dataclass(frozen=True)

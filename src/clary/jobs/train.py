@@ -25,7 +25,13 @@ from clary.jobs.training_data import (
     keep_findings,
     open_training_data,
 )
-from clary.jobs.training_end import resumable, say_report, say_result, say_what_next
+from clary.jobs.training_end import (
+    make_servable,
+    resumable,
+    say_report,
+    say_result,
+    say_what_next,
+)
 from clary.settings import Settings
 from clary.vision.before_torch import prepare_process
 from clary.vision.observer import Observer
@@ -101,6 +107,7 @@ def _train(directory: JobDirectory, *, check: bool, report: bool) -> None:
 
         page = write_report(directory, dataset=dataset, settings=settings)
         say_report(page, console)
+    make_servable(result, directory, settings, console)
     say_what_next(directory.root.name, console)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from clary.errors import Interrupted
+from clary.errors import ClaryError, Interrupted
 from clary.formats.job_directory import JobDirectory
+from clary.settings import Settings
 
 # What tells a job that a tuning job has made from one that a person has started.
 _OF_TRIALS = "_tuning_objective_metric"
@@ -37,6 +38,32 @@ def say_result(result: FinetuneResult, console: Console, seconds: float) -> None
         )
     lines.append(f"model     {result.model_folder}")
     console.print("\n".join(lines), highlight=False)
+
+
+def make_servable(
+    result: FinetuneResult, directory: JobDirectory, settings: Settings, console: Console
+) -> None:
+    """Convert the model for serving, so that its endpoint starts in a second.
+
+    Takes 1 to 4 s, once a model. A trial's model is not converted: hardly one of them is ever
+    served. What goes wrong is said and costs nothing but those seconds later.
+
+    Raises:
+        FormatError: the job's hyperparameters are missing or damaged.
+    """
+    if _OF_TRIALS in directory.hyperparameters():
+        return
+    from clary.vision.caching import CacheStore
+    from clary.vision.export.serving import convert_model
+
+    try:
+        conversion = convert_model(result.model_folder, CacheStore.of(settings))
+    except ClaryError as error:
+        console.print(f"serving   not made ready: {error}", highlight=False)
+        return
+    console.print(
+        f"serving   made ready in {conversion.seconds:.1f} s, for `clary deploy`", highlight=False
+    )
 
 
 def say_report(page: Path, console: Console) -> None:

@@ -227,26 +227,20 @@ class ServedNetwork(nn.Module):
     """Crops, uint8 (N, S, S, 3), to probabilities, float32 (N, classes): what a server runs.
 
     Args:
-        classifier: in eval mode, its weights in `dtype`.
+        classifier: in eval mode.
         preprocessing: its normalisation becomes a part of the network.
         temperature: divides the logits.
-        dtype: in which the classifier computes.
     """
 
     scale: Tensor
     shift: Tensor
 
     def __init__(
-        self,
-        classifier: Classifier,
-        preprocessing: Preprocessing,
-        temperature: float,
-        dtype: torch.dtype = torch.float32,
+        self, classifier: Classifier, preprocessing: Preprocessing, temperature: float
     ) -> None:
         super().__init__()
         self.classifier = classifier
         self.temperature = temperature
-        self.dtype = dtype
         mean = torch.tensor(preprocessing.mean, dtype=torch.float64)
         std = torch.tensor(preprocessing.std, dtype=torch.float64)
         self.register_buffer("scale", (1 / (255 * std)).float().view(1, 3, 1, 1))
@@ -255,5 +249,5 @@ class ServedNetwork(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Normalise, classify, divide by the temperature, softmax."""
         pixels = crops.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
-        logits = self.classifier(pixels.to(self.dtype))
+        logits = self.classifier(pixels)
         return torch.softmax(logits.to(torch.float32) / self.temperature, dim=1)
