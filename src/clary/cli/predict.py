@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from clary.cli.parser import refuse_options
-from clary.sdk.locations import resolve_model
+from clary.errors import UsageError
+from clary.formats.picture_inputs import find_pictures
+from clary.formats.prediction import Format, write_predictions
+from clary.sdk.endpoint_listing import endpoint_names
+from clary.sdk.locations import nearest, resolve_model
+from clary.sdk.predictor import Named, Predictor
 from clary.sdk.processes import run_job_program
+from clary.sdk.session import Session
 from clary.settings import Settings
 
 
@@ -16,17 +24,17 @@ def predict(
     model: str,
     /,
     *pictures: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    format: Literal["table", "json", "csv"] = "table",  # noqa: A002 - the option's name
+    format: Format = "table",  # noqa: A002 - the option's name
     top: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     device: str | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
 ) -> int:
-    """Classify pictures with a trained model.
+    """Classify pictures with a trained model, or by an endpoint.
 
     Args:
-        model: A job's name or folder, latest, a model.tar.gz, or a model folder.
+        model: A job's name or folder, latest, a model.tar.gz, a model folder, or an endpoint.
         pictures: Files, folders, URLs, or - for a picture on the standard input.
         format: How to print the answers.
         top: How many classes to print for each picture; 2 in the table, all elsewhere.
@@ -36,17 +44,67 @@ def predict(
         precision: The arithmetic; fp32 by default, as the model was judged.
 
     Raises:
-        UsageError: there is no such model or option.
+        UsageError: there is no such model, endpoint or option.
+        ServiceError: the endpoint fails, or the service does not answer.
     """
-    given = {
-        "--format": format,
-        "--top": top,
+    own = {
         "--batch-size": batch_size,
         "--workers": workers,
         "--device": device,
         "--precision": precision,
     }
+    given: dict[str, Any] = {"--format": format, "--top": top, **own}
     refuse_options("predict", pictures, list(given))
-    arguments = [str(resolve_model(model, Settings.from_environment())), *pictures]
+    settings = Settings.from_environment()
+    endpoints = endpoint_names(settings)
+    try:
+        location = resolve_model(model, settings)
+    except UsageError as error:
+        if model not in endpoints:
+            raise UsageError(_unknown(model, error, endpoints)) from error
+        _refuse_own(model, own)
+        return _ask(model, settings, pictures, form=format, top=top)
+    if model in endpoints:
+        print(
+            f"clary: {model} is a model and an endpoint: the model answers; `clary endpoints "
+            f"invoke {model} PICTURE` asks the endpoint",
+            file=sys.stderr,
+        )
+    arguments = [str(location), *pictures]
     arguments += [f"{name}={value}" for name, value in given.items() if value is not None]
     return run_job_program("predict", arguments)
+
+
+def _ask(
+    name: str,
+    settings: Settings,
+    pictures: Sequence[str],
+    *,
+    form: Format,
+    top: int | None,
+) -> int:
+    if top is not None and top < 1:
+        raise UsageError(f"--top is {top}: give 1 or more")
+    if not pictures:
+        raise UsageError(f"`clary predict {name}` needs pictures: files, folders, URLs, or -")
+    predictor = Predictor(name, Session.on_this_machine(settings))
+    found = find_pictures(pictures, sys.stdin.buffer, Named)
+    wanted = top or (2 if form == "table" else None)
+    return int(write_predictions(predictor.predict_many(found, wanted), form, top))
+
+
+def _refuse_own(name: str, own: dict[str, Any]) -> None:
+    for option, value in own.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} is for models, but {name} is an endpoint, which has its own: "
+                "leave it out"
+            )
+
+
+def _unknown(text: str, error: UsageError, endpoints: Sequence[str]) -> str:
+    """The sentence about the model that is not there, unless an endpoint is nearer."""
+    near = nearest(text, endpoints, "")
+    if "did you mean" in str(error) or not near:
+        return str(error)
+    return f"there is no model, no job and no endpoint {text}: {near}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from clary.sdk.endpoint import EndpointDescription
+from clary.sdk.endpoint import EndpointDescription, ServedModel
 from clary.sdk.session import Session, spoken_faults
 from clary.settings import Settings
 
@@ -82,6 +82,13 @@ def figures(
         for number, variant in enumerate(part):
             known[variant] = _figures(values, number)
     return known
+
+
+def word_for(model: ServedModel) -> str:
+    """What a model is called: the job or the folder that its archive lies in, else its name."""
+    parts = [part for part in model.data.removeprefix("s3://").split("/")[1:] if part]
+    named = [part for part in parts if part not in {"output", "model.tar.gz"}]
+    return named[-1] if named else model.name
 
 
 def may_have_endpoint(settings: Settings, name: str) -> bool:

@@ -63,7 +63,7 @@ def no_such_job(text: str, settings: Settings, *, instead: str = "") -> str:
     if not names or text == LATEST:
         which = "" if text == LATEST else f" {text}, nor any other,"
         return f"there is no job{which} in {settings.jobs_dir} yet: run `clary train` first{other}"
-    return f"there is no job {text}: {_nearest(text, names, f'see `clary jobs`{other}')}"
+    return f"there is no job {text}: {nearest(text, names, f'see `clary jobs`{other}')}"
 
 
 def resolve_model(text: str, settings: Settings) -> Path:
@@ -85,7 +85,7 @@ def resolve_model(text: str, settings: Settings) -> Path:
     if text == LATEST:
         raise UsageError(no_such_job(text, settings))
     names = [directory.root.name for directory in find_jobs(settings)]
-    hint = _nearest(text, names, "give a job's name, a model.tar.gz or a model folder")
+    hint = nearest(text, names, "give a job's name, a model.tar.gz or a model folder")
     raise UsageError(f"there is no model and no job {text}: {hint}")
 
 
@@ -147,7 +147,8 @@ def _failure_text(job: JobDirectory) -> str | None:
         return None
 
 
-def _nearest(text: str, names: Iterable[str], otherwise: str) -> str:
+def nearest(text: str, names: Iterable[str], otherwise: str) -> str:
+    """A hint: which of some names was probably meant, or what to do otherwise."""
     near = difflib.get_close_matches(text, list(names), n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else otherwise
 

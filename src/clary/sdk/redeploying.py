@@ -58,7 +58,7 @@ def redeploy(
         ServiceError: the service refuses the change, or has taken it back.
     """
     found = endpoint.description()
-    name = variant or _only_variant(found)
+    name = variant or only_variant(found)
     require_names(None, name, 1 if replicas is None else replicas)
     earlier = {served.name for served in endpoint.models(found.config_name).values()}
     source = bring(endpoint.session, choice.model)
@@ -114,7 +114,12 @@ def _current_variants(
     return variants
 
 
-def _only_variant(found: EndpointDescription) -> str:
+def only_variant(found: EndpointDescription) -> str:
+    """The name of an endpoint's one variant.
+
+    Raises:
+        UsageError: it has several.
+    """
     names = [variant.name for variant in found.variants if not variant.shadow]
     if len(names) != 1:
         raise UsageError(

@@ -1,0 +1,321 @@
+"""`clary endpoints`: list, show, logs, invoke, update, delete."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from clary.cli.deploy import Precision, prepare
+from clary.cli.endpoint_progress import print_next, settled
+from clary.cli.parser import Switch
+from clary.errors import DataError, ServiceError, ServiceUnreachable, UsageError
+from clary.formats.picture_inputs import UNKNOWN_PICTURE, content_type_of
+from clary.sdk.deploying import ModelChoice, require_service
+from clary.sdk.endpoint import DEFAULT_VARIANT, Endpoint, EndpointDescription, ServedModel, Variant
+from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_endpoints, word_for
+from clary.sdk.job_listing import has_had_jobs
+from clary.sdk.locations import nearest
+from clary.sdk.predictor import NPY, Predictor
+from clary.sdk.redeploying import only_variant, redeploy
+from clary.sdk.session import Session
+from clary.settings import Settings
+
+app = App(name="endpoints", help="List, show, ask, change and delete endpoints.")
+
+_TYPES_BY_END = {".json": "application/json", ".npy": NPY, ".csv": "text/csv"}
+
+
+@app.default
+@app.command(name="list")
+def list_() -> int:
+    """List the endpoints of this machine, the latest first, and how they fared in the last hour.
+
+    Raises:
+        ServiceError: the service cannot be started or does not answer.
+    """
+    settings = Settings.from_environment()
+    found: list[EndpointDescription] = []
+    if has_had_jobs(settings):
+        session = Session.on_this_machine(settings)
+        found = list(list_endpoints(session))
+    if not found:
+        print("No endpoints yet: `clary deploy latest` makes one of the latest training's model.")
+        return 0
+    known = figures(session, found)
+    named = any(one.name != DEFAULT_VARIANT for endpoint in found for one in endpoint.variants)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("endpoint", overflow="fold")
+    table.add_column("status")
+    if named:
+        table.add_column("variant", overflow="fold")
+    table.add_column("model", overflow="fold")
+    for name in ("replicas", "requests", "p50 ms", "p99 ms", "errors"):
+        table.add_column(name, justify="right")
+    for endpoint in found:
+        models = Endpoint(session, endpoint.name).models(endpoint.config_name)
+        first = (endpoint.name, endpoint.status)
+        for variant in endpoint.variants or (Variant({"VariantName": ""}),):
+            word = word_for(models.get(variant.name, ServedModel("")))
+            cells = (_variant_name(variant),) if named else ()
+            fared = known.get((endpoint.name, variant.name), Figures())
+            table.add_row(*first, *cells, word, *_figure_cells(variant, fared))
+            first = ("", "")
+    Console(highlight=False).print(table)
+    return 0
+
+
+@app.command
+def show(name: str, /) -> int:
+    """Show one endpoint, and what to type with it.
+
+    Args:
+        name: The endpoint's name.
+
+    Raises:
+        UsageError: there is no such endpoint.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    endpoint = _endpoint(name)
+    found = endpoint.description()
+    models = endpoint.models(found.config_name)
+    known = figures(endpoint.session, [found])
+    rows = {
+        "endpoint": found.name,
+        "status": found.status,
+        "why": found.failure_reason,
+        "created": f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
+        "captures": _capture_text(found),
+    }
+    for key, value in rows.items():
+        if value:
+            print(f"{key:<9} {value}")
+    for variant in found.variants:
+        _print_variant(variant, models.get(variant.name), known[found.name, variant.name])
+    if found.status == "InService":
+        print_next(endpoint, found, asynchronous="AsyncInferenceConfig" in found.raw)
+    return 0
+
+
+@app.command
+def logs(
+    name: str,
+    /,
+    *,
+    follow: Annotated[Switch, Parameter(name=("--follow", "-f"))] = False,
+) -> int:
+    """Show what an endpoint's replicas have said: requests, and what scripts print.
+
+    Args:
+        name: The endpoint's name.
+        follow: Go on with what comes, until Ctrl-C.
+
+    Raises:
+        UsageError: there is no such endpoint.
+        ServiceError: the service cannot be started or does not answer.
+    """
+    endpoint = _endpoint(name)
+    try:
+        for line in endpoint.lines(follow=follow):
+            print(f"{_short(line.host)}: {line.message}", flush=follow)
+    except ServiceUnreachable as error:
+        raise ServiceError(
+            f"{error}; the replicas go on, and `clary endpoints logs {name}` shows them"
+        ) from error
+    return 0
+
+
+@app.command
+def invoke(
+    name: str,
+    body: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    content_type: str | None = None,
+    accept: str | None = None,
+    variant: str | None = None,
+    target_model: str | None = None,
+) -> int:
+    """Send a file to an endpoint as it is, and print the answer as it is.
+
+    Args:
+        name: The endpoint's name.
+        body: A file, or - for what comes on the standard input.
+        content_type: What the body is; found out by its first bytes or the file's name.
+        accept: What the answer shall be, such as application/json;verbose=true.
+        variant: Ask this variant; the endpoint chooses by weight by default.
+        target_model: With several models in the endpoint, the archive that is meant.
+
+    Raises:
+        UsageError: there is no such endpoint.
+        DataError: the file cannot be read, or the model refuses it.
+        ServiceError: the service or the model fails.
+    """
+    content = _read(body)
+    kind = content_type or _type_of(body, content)
+    endpoint = _endpoint(name)
+    predictor = Predictor(name, endpoint.session, variant=variant, model=target_model)
+    answer = predictor.invoke(content, kind, accept=accept)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(answer.body)
+    if sys.stdout.isatty() and not answer.body.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+@app.command
+def update(
+    name: str,
+    model: str | None = None,
+    /,
+    *,
+    variant: str | None = None,
+    replicas: int | None = None,
+    weight: float | None = None,
+    precision: Precision = "auto",
+    calibrate: Path | None = None,
+) -> int:
+    """Put another model into an endpoint, or change replicas and weights. No request is lost:
+    the old model answers until the new one does, and stays where the new one fails.
+
+    Args:
+        name: The endpoint's name.
+        model: What `clary deploy` takes; left out, the model stays.
+        variant: The part that is changed, or a new one for a model; needed where there are several.
+        replicas: How many copies of it answer.
+        weight: Its share of the requests, by the sum of all weights.
+        precision: The arithmetic of the new model, as for `clary deploy`.
+        calibrate: Pictures for int8, a folder of them per class.
+
+    Raises:
+        UsageError: there is no such endpoint or model, or nothing is to be changed.
+        ServiceError: the service refuses the change, or has taken it back.
+    """
+    if replicas is not None and replicas < 1:
+        raise UsageError(f"--replicas is {replicas} but must be at least 1")
+    if weight is not None and not weight >= 0:
+        raise UsageError(f"--weight is {weight} but must be at least 0")
+    if model is None and replicas is None and weight is None:
+        raise UsageError(
+            f"there is nothing to change: name a model, as in `clary endpoints update {name} "
+            "latest`, or give --replicas or --weight"
+        )
+    settings = Settings.from_environment()
+    endpoint = _endpoint(name)
+    began = time.monotonic()
+    if model is None:
+        found = endpoint.description()
+        endpoint.scale(variant or only_variant(found), replicas=replicas, weight=weight)
+        after = settled(endpoint)
+        require_service(after)
+    else:
+        if not model.startswith("s3://"):
+            prepare(model, settings, precision, calibrate)
+        after = redeploy(
+            endpoint,
+            ModelChoice(model, precision),
+            variant=variant,
+            replicas=replicas,
+            weight=weight,
+            watch=lambda: settled(endpoint),
+        )
+    print(f"{name} is updated after {time.monotonic() - began:.1f} s")
+    return 0
+
+
+@app.command
+def delete(*names: str) -> int:
+    """End endpoints: what was asked is answered, then their replicas end. Models in S3 stay.
+
+    Args:
+        names: The endpoints' names.
+
+    Raises:
+        UsageError: there is no such endpoint, or none is named.
+        ServiceError: the service refuses it or does not answer.
+    """
+    if not names:
+        raise UsageError("`clary endpoints delete` needs the name of an endpoint")
+    for endpoint in [_endpoint(name) for name in names]:
+        endpoint.delete()
+        print(f"{endpoint.name} is deleted")
+    return 0
+
+
+def _endpoint(name: str) -> Endpoint:
+    """An endpoint of this machine; a name that no endpoint ever had starts no service."""
+    settings = Settings.from_environment()
+    if not has_had_jobs(settings):
+        raise UsageError(f"there is no endpoint {name}, nor any other: `clary deploy` makes one")
+    endpoint = Endpoint(Session.on_this_machine(settings), name)
+    try:
+        endpoint.description()
+    except UsageError as error:
+        hint = nearest(name, endpoint_names(settings), "see `clary endpoints`")
+        raise UsageError(f"there is no endpoint {name}: {hint}") from error
+    return endpoint
+
+
+def _print_variant(variant: Variant, model: ServedModel | None, fared: Figures) -> None:
+    served = model or ServedModel("")
+    print(f"variant   {_variant_name(variant)}, weight {variant.weight:g}")
+    print(f"  model     {word_for(served) or 'deleted meanwhile'}")
+    if served.data:
+        print(f"  archive   {served.data}")
+    print(f"  replicas  {_replicas(variant)}")
+    latency = "" if math.isnan(fared.p50_ms) else f", p50 {fared.p50_ms:.1f} ms"
+    if latency:
+        latency += f", p99 {fared.p99_ms:.1f} ms in the model"
+    errors = f", {fared.errors:,} errors" if fared.errors else ""
+    print(f"  last hour {fared.requests:,} requests{latency}{errors}")
+
+
+def _variant_name(variant: Variant) -> str:
+    return f"{variant.name} (shadow)" if variant.shadow else variant.name
+
+
+def _replicas(variant: Variant) -> str:
+    if "CurrentServerlessConfig" in variant.raw or "DesiredServerlessConfig" in variant.raw:
+        return "on demand"
+    if variant.replicas == variant.desired_replicas:
+        return str(variant.replicas)
+    return f"{variant.replicas} of {variant.desired_replicas}"
+
+
+def _figure_cells(variant: Variant, fared: Figures) -> tuple[str, ...]:
+    latencies = ("" if math.isnan(ms) else f"{ms:.1f}" for ms in (fared.p50_ms, fared.p99_ms))
+    return (_replicas(variant), f"{fared.requests:,}", *latencies, f"{fared.errors:,}")
+
+
+def _capture_text(found: EndpointDescription) -> str | None:
+    capture = found.raw.get("DataCaptureConfig") or {}
+    if not capture.get("EnableCapture"):
+        return None
+    percent = capture.get("CurrentSamplingPercentage", 100)
+    return f"{percent} % of the requests, to {capture.get('DestinationS3Uri', '')}"
+
+
+def _short(host: str) -> str:
+    """The instance without the variant, where that is the usual one."""
+    return host.removeprefix(f"{DEFAULT_VARIANT}/")
+
+
+def _read(body: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if body == "-" else Path(body).expanduser().read_bytes()
+    except OSError as error:
+        raise DataError(f"{body} cannot be read: {error.strerror or error}") from error
+
+
+def _type_of(body: str, content: bytes) -> str:
+    by_bytes = content_type_of(content)
+    if by_bytes != UNKNOWN_PICTURE:
+        return by_bytes
+    return _TYPES_BY_END.get(Path(body).suffix.lower(), UNKNOWN_PICTURE)
