@@ -1,4 +1,4 @@
-"""How long a Describe of a job may wait for the end that its caller waits for.
+"""How long a Describe may wait for the end, or the change, that its caller waits for.
 
 Clients poll: the SageMaker SDK 2 asks five seconds after the creation and every thirty seconds
 from then on, botocore's waiters every two minutes. An answer that comes a little late, when the
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.tuning.transitions import WINDING_UP, state_of
@@ -21,8 +22,11 @@ WAITER_S = 45.0
 YOUNG_S = 20.0
 UPLOADING_S = 20.0
 STOPPING_S = 5.0
-# The SDKs ask for a tuning job every five seconds: with it, they hear of the end at once.
-LAST_TRIALS_S = 5.0
+# Models that people bring load torch first, on a small machine for some ten seconds.
+ENDPOINT_S = 40.0
+# The SDKs ask for a tuning job every five seconds, and SDK 3 for an endpoint: with it, they hear of
+# the end at once.
+POLL_S = 5.0
 
 # botocore's waiters tell of themselves by the feature B among the features of their metrics.
 _WAITER = re.compile(r"(?:^| )m/(?:[A-Za-z0-9]+,)*B(?:,|$| )")
@@ -68,4 +72,22 @@ def tuning_patience_s(job: TuningJob, headers: Mapping[str, str]) -> float:
     )
     last_trials_run = most is not None and job.trials >= most
     waits = last_trials_run and _SDK.search(headers.get("user-agent", ""))
-    return LAST_TRIALS_S if waits else 0.0
+    return POLL_S if waits else 0.0
+
+
+def endpoint_patience_s(endpoint: EndpointRecord, headers: Mapping[str, str], now_ms: int) -> float:
+    """How many seconds to wait until an endpoint is what it is to be; 0 for one that is.
+
+    Args:
+        endpoint: the endpoint as it is.
+        headers: of the request, in lower case.
+        now_ms: the time.
+    """
+    if not endpoint.moving:
+        return 0.0
+    caller = headers.get("user-agent", "")
+    if _WAITER.search(caller):
+        return WAITER_S
+    if _SDK_2.search(caller):
+        return max(0.0, ENDPOINT_S - (now_ms - endpoint.modified_ms) / 1000)
+    return POLL_S if _SDK.search(caller) else 0.0

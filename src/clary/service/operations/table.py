@@ -6,11 +6,16 @@ from collections.abc import Mapping
 
 from clary.service.office import Handler
 from clary.service.operations import (
+    application_autoscaling,
     cloudwatch,
+    endpoint_configs,
+    endpoint_updates,
+    endpoints,
     iam,
     log_events,
     log_filtering,
     logs,
+    models,
     processing_jobs,
     s3,
     search,
@@ -30,10 +35,15 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
         **tuning_jobs.OPERATIONS,
         **tuning_job_lists.OPERATIONS,
         **processing_jobs.OPERATIONS,
+        **models.OPERATIONS,
+        **endpoint_configs.OPERATIONS,
+        **endpoints.OPERATIONS,
+        **endpoint_updates.OPERATIONS,
         **tags.OPERATIONS,
         **search.OPERATIONS,
     },
     "sagemaker-metrics": step_metrics.OPERATIONS,
+    "application-autoscaling": application_autoscaling.OPERATIONS,
     "cloudwatch": cloudwatch.OPERATIONS,
     "logs": {**logs.OPERATIONS, **log_events.OPERATIONS, **log_filtering.OPERATIONS},
     "s3": s3.OPERATIONS,
@@ -41,9 +51,13 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "iam": iam.OPERATIONS,
 }
 
-# Those that may hold their answer back until a job changes.
+# Those that may hold their answer back until a job or an endpoint changes.
 PATIENT = frozenset(
-    {("sagemaker", "DescribeTrainingJob"), ("sagemaker", "DescribeHyperParameterTuningJob")}
+    {
+        ("sagemaker", "DescribeTrainingJob"),
+        ("sagemaker", "DescribeHyperParameterTuningJob"),
+        ("sagemaker", "DescribeEndpoint"),
+    }
 )
 
 # Those that copy objects, however large, from disk to disk.

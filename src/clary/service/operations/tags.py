@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
 from clary.service.operations.pages import page
-from clary.service.state.training_jobs import TrainingJob
-from clary.service.state.tuning_jobs import TuningJob
 
 TAG_LIMIT = 50
+
+
+class _Tagged(Protocol):
+    @property
+    def arn(self) -> str: ...
 
 
 def add_tags(office: Office, call: Call) -> Mapping[str, Any]:
@@ -49,12 +52,17 @@ def delete_tags(office: Office, call: Call) -> Mapping[str, Any]:
 def _existing(office: Office, call: Call) -> str:
     arn: str = call.parameters["ResourceArn"]
     kind, _, name = arn.split(":", 5)[5].partition("/")
-    find: Mapping[str, Callable[[str], TrainingJob | TuningJob | None]] = {
-        "training-job": office.state.training_jobs.find,
-        "hyper-parameter-tuning-job": office.state.tuning_jobs.find,
+    state = office.state
+    find: Mapping[str, Callable[[str], _Tagged | None]] = {
+        "training-job": state.training_jobs.find,
+        "hyper-parameter-tuning-job": state.tuning_jobs.find,
+        "model": state.models.find,
+        "endpoint-config": state.endpoint_configs.find,
+        "endpoint": state.endpoints.find,
+        "transform-job": state.transform_jobs.find,
     }
-    job = find[kind](name) if kind in find else None
-    if job is None or job.arn != arn:
+    tagged = find[kind](name) if kind in find else None
+    if tagged is None or tagged.arn != arn:
         raise validation(f"Could not find a resource with ARN {arn}.")
     return arn
 

@@ -43,6 +43,12 @@ SERVICES: dict[str, Service] = {
             target_prefix="GraniteServiceVersion20100801",
             version="2010-08-01",
         ),
+        Service(
+            "application-autoscaling",
+            "application-autoscaling",
+            "json",
+            target_prefix="AnyScaleFrontendService",
+        ),
         Service("logs", "logs", "json", target_prefix="Logs_20140328"),
     )
 }

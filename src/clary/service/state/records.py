@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select, update
 
+from clary.service.state import tags
 from clary.service.state.database import Database
 
 
@@ -25,11 +26,15 @@ class Numbered(Protocol):
 
 
 class Named(Numbered, Protocol):
-    """A record whose name no other of its kind bears."""
+    """A record whose name no other of its kind bears. Its tags are kept under its ARN."""
 
     @property
     def name(self) -> str:
         """What it is called."""
+
+    @property
+    def arn(self) -> str:
+        """What it is called among all resources."""
 
 
 R = TypeVar("R", bound=Numbered)
@@ -159,6 +164,30 @@ class NamedRecords(Records[N]):
                 also(connection, stored)
         self.touched()
         return None
+
+    def create(self, record: N, tagged: Mapping[str, str]) -> N | None:
+        """Store a new record with its tags; give the one of its name, if there is one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def tag(connection: Connection, stored: N) -> None:
+            tags.add_within(connection, stored.arn, tagged)
+
+        return self.add(record, tag)
+
+    def forget(self, name: str) -> bool:
+        """Remove a record and its tags; whether there was one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def untag(connection: Connection, record: N) -> None:
+            tags.remove_all_within(connection, record.arn)
+
+        return self.remove(name, also=untag) is not None
 
     def find(self, name: str) -> N | None:
         """A record by its name.

@@ -158,3 +158,9 @@ def remove_within(connection: Connection, prefix: str) -> None:
     ):
         begins = func.substr(column, 1, len(prefix)) == prefix
         connection.execute(delete(table).where(begins))
+
+
+def remove_policies_within(connection: Connection, resource: str) -> None:
+    """Forget the policies of a target, as a part of a transaction."""
+    chosen = scaling_policies.c.resource == resource
+    connection.execute(delete(scaling_policies).where(chosen))

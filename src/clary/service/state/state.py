@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -23,7 +22,7 @@ from clary.service.state.database import Database
 from clary.service.state.endpoints import EndpointRecord, Endpoints
 from clary.service.state.log_streams import LogStream, LogStreams
 from clary.service.state.metric_data import Datum, MetricData
-from clary.service.state.models import EndpointConfigRecord, EndpointConfigs, ModelRecord, Models
+from clary.service.state.models import EndpointConfigs, Models
 from clary.service.state.replicas import Replicas
 from clary.service.state.rule_evaluations import RuleEvaluation, RuleEvaluations
 from clary.service.state.scaling import Scaling
@@ -265,34 +264,6 @@ class State:
 
         return self.tuning_jobs.remove(name, allowed, also)
 
-    def create_model(self, model: ModelRecord, tagged: Mapping[str, str]) -> ModelRecord | None:
-        """Store a new model with its tags; give the one that bears its name already, if any.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.models.add(model, _tagging(tagged))
-
-    def create_endpoint_config(
-        self, config: EndpointConfigRecord, tagged: Mapping[str, str]
-    ) -> EndpointConfigRecord | None:
-        """Store a new endpoint configuration with its tags; give the one of its name, if any.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.endpoint_configs.add(config, _tagging(tagged))
-
-    def create_endpoint(
-        self, endpoint: EndpointRecord, tagged: Mapping[str, str]
-    ) -> EndpointRecord | None:
-        """Store a new endpoint with its tags; give the one that bears its name already, if any.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.endpoints.add(endpoint, _tagging(tagged))
-
     def add_transform_job(
         self, job: TransformJobRecord, tagged: Mapping[str, str]
     ) -> TransformJobRecord | None:
@@ -301,23 +272,7 @@ class State:
         Raises:
             StorageError: the database cannot be written.
         """
-        return self.transform_jobs.add(job, _tagging(tagged))
-
-    def forget_model(self, name: str) -> bool:
-        """Remove a model and its tags; whether there was one.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.models.remove(name, also=_untag) is not None
-
-    def forget_endpoint_config(self, name: str) -> bool:
-        """Remove an endpoint configuration and its tags; whether there was one.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.endpoint_configs.remove(name, also=_untag) is not None
+        return self.transform_jobs.create(job, tagged)
 
     def forget_endpoint(self, name: str, group: str) -> bool:
         """Remove an endpoint, and all that is remembered of it; whether there was one.
@@ -334,7 +289,7 @@ class State:
         """
 
         def also(connection: Connection, endpoint: EndpointRecord) -> None:
-            _untag(connection, endpoint)
+            tags.remove_all_within(connection, endpoint.arn)
             metric_data.remove_within(connection, "EndpointName", [endpoint.name])
             log_streams.remove_prefix_within(connection, group, "")
             scaling.remove_within(connection, f"endpoint/{endpoint.name}/variant/")
@@ -342,6 +297,20 @@ class State:
         gone = self.endpoints.remove(name, also=also) is not None
         for of_endpoints in (self.replicas, self.async_invocations, self.scaling.policies):
             of_endpoints.touched()
+        return gone
+
+    def forget_scalable_target(self, resource: str) -> bool:
+        """Remove a scalable target and its policies; whether there was one.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+
+        def also(connection: Connection, target: scaling.ScalableTarget) -> None:
+            scaling.remove_policies_within(connection, target.name)
+
+        gone = self.scaling.targets.remove(resource, also=also) is not None
+        self.scaling.policies.touched()
         return gone
 
     def record_logs(
@@ -364,19 +333,3 @@ class State:
                 trials.add_values_within(connection, job.number, objective)
                 for stream in streams:
                     log_streams.add_within(connection, stream)
-
-
-class _Tagged(Protocol):
-    @property
-    def arn(self) -> str: ...
-
-
-def _tagging(tagged: Mapping[str, str]) -> Callable[[Connection, _Tagged], None]:
-    def tag(connection: Connection, record: _Tagged) -> None:
-        tags.add_within(connection, record.arn, tagged)
-
-    return tag
-
-
-def _untag(connection: Connection, record: _Tagged) -> None:
-    tags.remove_all_within(connection, record.arn)
