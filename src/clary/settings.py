@@ -89,6 +89,16 @@ class Settings(BaseModel):
         return self.home / "jobs"
 
     @property
+    def endpoints_dir(self) -> Path:
+        """Holds a folder per endpoint, with one for each of its replicas."""
+        return self.home / "endpoints"
+
+    @property
+    def transforms_dir(self) -> Path:
+        """Holds a folder per batch transform job, with one for each of its hosts."""
+        return self.home / "transforms"
+
+    @property
     def tuning_dir(self) -> Path:
         """Holds a folder per tuning job, with its record and its report."""
         return self.home / "tuning"

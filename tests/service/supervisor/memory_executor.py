@@ -22,6 +22,7 @@ from clary.service.executors.executor import (
     Waiting,
 )
 from tests.service.supervisor.memory_checkers import MemoryCheckers
+from tests.service.supervisor.memory_replicas import MemoryReplicas
 
 
 @dataclass
@@ -51,6 +52,7 @@ class MemoryExecutor:
         self.prepared: list[TrainingJobSpec] = []
         self.configured: list[Mapping[str, Any]] = []
         self.checkers = MemoryCheckers()
+        self.replicas = MemoryReplicas()
         self.before: Callable[[str], None] = lambda method: None
         self.after: Callable[[str], None] = lambda method: None
         self.before_logs: Callable[[], None] = lambda: None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clary.formats.job_directory import JobDirectory
+from clary.service.executors.replica_executor import ReplicaExecutor
 from clary.service.requests.rule_configurations import Checker, RuleSpec, checkers_of, rules_of
 from clary.service.requests.updates import merged
 
@@ -191,6 +192,10 @@ class Executor(Protocol):
     @property
     def checkers(self) -> Checkers:
         """What checks the rules of the jobs."""
+
+    @property
+    def replicas(self) -> ReplicaExecutor:
+        """What runs the replicas of endpoints."""
 
     def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
         """Make the job's directory, bring its data and its code.

@@ -80,7 +80,10 @@ def make_launch(
         environment["VIRTUAL_ENV"] = str(Path(python).parent.parent)
     if kind == "built-in":
         environment["PYTHONSAFEPATH"] = "1"  # no module is looked for among the job's files
-    fresh = wants_fresh_interpreter(job) or host.isolation == "bubblewrap"
+    fresh = (
+        wants_fresh_interpreter(job.request.get("Environment") or {})
+        or host.isolation == "bubblewrap"
+    )
     return Launch(
         job=job.name,
         host=host.name,

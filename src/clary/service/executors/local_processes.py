@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,6 +45,7 @@ from clary.service.executors.executor import (
     TrainingJobSpec,
     Waiting,
 )
+from clary.service.executors.hosts import HostProcesses
 from clary.service.executors.lanes import Key, Lanes
 from clary.service.executors.mirrors import Mirrors
 from clary.service.executors.outputs import upload_outputs
@@ -55,6 +55,7 @@ from clary.service.executors.preparation import Preparation
 from clary.service.executors.process_groups import kill_hosts, stop_hosts
 from clary.service.executors.profile_outputs import PERIOD_S as PROFILE_PERIOD_S
 from clary.service.executors.profile_outputs import profile_mirrors, write_framework_events
+from clary.service.executors.replicas.processes import ReplicaProcesses
 from clary.service.executors.requirements import Requirements
 from clary.service.executors.rule_checkers import RuleCheckers
 from clary.service.executors.storing import store_at_end
@@ -110,8 +111,10 @@ class LocalProcesses:
         )
         self._warm = WarmParent(inherited_environment()) if warm else None
         self._lanes = Lanes(self._warm)
-        self._lock = threading.Lock()
-        self._started_here: list[subprocess.Popen[bytes]] = []
+        self._hosts = HostProcesses(self._warm)
+        self._replicas = ReplicaProcesses(
+            settings, store, self._hosts, self._requirements, self._isolation.result
+        )
         self._failed_since: dict[str, float] = {}
 
     @property
@@ -123,6 +126,11 @@ class LocalProcesses:
     def checkers(self) -> RuleCheckers:
         """What checks the rules of the jobs."""
         return self._checkers
+
+    @property
+    def replicas(self) -> ReplicaProcesses:
+        """What runs the replicas of endpoints."""
+        return self._replicas
 
     def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
         """Make the job's directory, bring its data and its code.
@@ -168,7 +176,7 @@ class LocalProcesses:
 
     def look(self, job: TrainingJobSpec) -> Observation:
         """How the job stands."""
-        self._reap()
+        self._hosts.reap()
         self._lanes.reap()
         if not _is_launched(job):
             return Waiting()
@@ -282,31 +290,9 @@ class LocalProcesses:
             if lane is not None:
                 self._lanes.start(lane, host, lock)
                 return
-            if self._warm is not None and self._warm.fork(host.files.launch, lock):
-                return
-            self._start_cold(host, lock)
+            self._hosts.start(host.files, lock)
         finally:
             os.close(lock)
-
-    def _start_cold(self, host: HostPlace, lock: int) -> None:
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "clary.jobs.host", str(host.files.launch), str(lock)],
-                pass_fds=[lock],
-                env={**inherited_environment(), "PYTHONSAFEPATH": "1"},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ClaryError(f"no process can be started for {host.name}: {error}") from error
-        with self._lock:
-            self._started_here.append(process)
-
-    def _reap(self) -> None:
-        with self._lock:
-            self._started_here = [one for one in self._started_here if one.poll() is None]
 
     def _end_siblings(self, job: TrainingJobSpec, ended: list[HostEnded]) -> None:
         """A job of several hosts fails with the first of them."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from clary.errors import ClaryError
-from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.places import split_uri
 
 if TYPE_CHECKING:
@@ -23,16 +22,27 @@ if TYPE_CHECKING:
 Record = list[dict[str, str]]
 
 
+class Asking(Protocol):
+    """What asks for objects: its ARN and its request stand in the sentence when there are none."""
+
+    @property
+    def arn(self) -> str:
+        """Of the job or the model."""
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """As it was created."""
+
+
 class Located(NamedTuple):
-    """An object: its name in the channel's folder, and the file that holds it."""
+    """An object: its name in the channel's folder, the file that holds it, and its URI."""
 
     name: str
     path: Path
+    uri: str
 
 
-def located_objects(
-    store: ObjectStore, source: Mapping[str, Any], job: TrainingJobSpec
-) -> list[Located]:
+def located_objects(store: ObjectStore, source: Mapping[str, Any], job: Asking) -> list[Located]:
     """The objects of a prefix or a manifest, in the order of their keys or of the manifest.
 
     Raises:
@@ -48,9 +58,7 @@ def located_objects(
     return objects
 
 
-def located_records(
-    store: ObjectStore, source: Mapping[str, Any], job: TrainingJobSpec
-) -> list[Record]:
+def located_records(store: ObjectStore, source: Mapping[str, Any], job: Asking) -> list[Record]:
     """What a channel streams in Pipe mode.
 
     Raises:
@@ -61,7 +69,7 @@ def located_records(
     return [[{"path": str(found.path)}] for found in located_objects(store, source, job)]
 
 
-def object_file(store: ObjectStore, uri: str, job: TrainingJobSpec) -> Path:
+def object_file(store: ObjectStore, uri: str, job: Asking) -> Path:
     """The file that holds one object.
 
     Raises:
@@ -83,10 +91,10 @@ def _prefix_objects(store: ObjectStore, bucket: str, prefix: str) -> Iterator[Lo
             name = info.key[len(folder) :]
         else:  # the key itself, or one of which the prefix is the beginning
             name = info.key[len(parent) :].lstrip("/")
-        yield Located(name, info.path)
+        yield Located(name, info.path, f"s3://{bucket}/{info.key}")
 
 
-def _manifest_objects(store: ObjectStore, uri: str, job: TrainingJobSpec) -> list[Located]:
+def _manifest_objects(store: ObjectStore, uri: str, job: Asking) -> list[Located]:
     content = _manifest(object_file(store, uri, job), uri)
     first = content[0] if isinstance(content, list) and content else None
     if not isinstance(first, dict) or not isinstance(first.get("prefix"), str):
@@ -97,12 +105,14 @@ def _manifest_objects(store: ObjectStore, uri: str, job: TrainingJobSpec) -> lis
     wrong = next((name for name in names if not isinstance(name, str)), None)
     if wrong is not None:
         raise ClaryError(f"{uri} lists {wrong!r}: after the prefix come keys, each a string")
-    return [Located(name, object_file(store, first["prefix"] + name, job)) for name in names]
+    uris = [first["prefix"] + name for name in names]
+    return [
+        Located(name, object_file(store, uri, job), uri)
+        for name, uri in zip(names, uris, strict=True)
+    ]
 
 
-def _augmented_records(
-    store: ObjectStore, source: Mapping[str, Any], job: TrainingJobSpec
-) -> list[Record]:
+def _augmented_records(store: ObjectStore, source: Mapping[str, Any], job: Asking) -> list[Record]:
     uri = str(source["S3Uri"])
     attributes = list(source.get("AttributeNames") or ())
     if not attributes:
@@ -124,7 +134,7 @@ def _augmented_records(
     return records
 
 
-def _piece(store: ObjectStore, name: str, value: Any, job: TrainingJobSpec) -> dict[str, str]:
+def _piece(store: ObjectStore, name: str, value: Any, job: Asking) -> dict[str, str]:
     if name.endswith("-ref"):
         return {"path": str(object_file(store, str(value), job))}
     return {"text": value if isinstance(value, str) else json.dumps(value)}
@@ -137,7 +147,7 @@ def _manifest(path: Path, uri: str) -> Any:
         raise ClaryError(f"{uri} is not readable as JSON: {error}") from error
 
 
-def _nothing_under(uri: str, job: TrainingJobSpec) -> str:
+def _nothing_under(uri: str, job: Asking) -> str:
     region = job.arn.split(":")[3]
     role = job.request.get("RoleArn", "")
     return (

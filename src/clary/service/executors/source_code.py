@@ -11,14 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
-from clary.service.executors.executor import TrainingJobSpec
-from clary.service.executors.objects import object_file
+from clary.service.executors.objects import Asking, object_file
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
 
-def bring_code(store: ObjectStore, uri: str, job: TrainingJobSpec, folder: Path) -> None:
+def bring_code(store: ObjectStore, uri: str, job: Asking, folder: Path) -> None:
     """Unpack the archive, or copy the folder, that a job's code is.
 
     Args:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from clary.service.executors.executor import TrainingJobSpec
 
@@ -68,23 +69,34 @@ def inherited_environment() -> dict[str, str]:
 
 
 def job_environment(job: TrainingJobSpec, python: str, told: Mapping[str, str]) -> dict[str, str]:
-    """All variables of a host.
+    """All variables of a training job's host.
 
     Args:
         job: whose Environment and additions count.
         python: the interpreter; its folder is first on PATH.
         told: `SM_*` and the like.
     """
-    asked = {
-        str(name): str(value) for name, value in (job.request.get("Environment") or {}).items()
-    }
-    environment = {**inherited_environment(), **job.environment, **asked, **told}
+    named = {**told, "TRAINING_JOB_NAME": job.name, "TRAINING_JOB_ARN": job.arn}
+    return host_environment(job.request.get("Environment") or {}, job.environment, python, named)
+
+
+def host_environment(
+    asked: Mapping[str, Any], added: Mapping[str, str], python: str, told: Mapping[str, str]
+) -> dict[str, str]:
+    """All variables of a host.
+
+    Args:
+        asked: the request's Environment.
+        added: what Clary adds: endpoint, credentials, search path.
+        python: the interpreter; its folder is first on PATH.
+        told: what no request may change.
+    """
+    wanted = {str(name): str(value) for name, value in asked.items()}
+    environment = {**inherited_environment(), **added, **wanted, **told}
     paths = (str(Path(python).parent), environment.get("PATH") or os.defpath)
     environment["PATH"] = os.pathsep.join(paths)
-    searched = (job.environment.get("PYTHONPATH"), asked.get("PYTHONPATH"))
+    searched = (added.get("PYTHONPATH"), wanted.get("PYTHONPATH"))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, searched))
-    environment["TRAINING_JOB_NAME"] = job.name
-    environment["TRAINING_JOB_ARN"] = job.arn
     # Hyperparameters may have names and values that no environment can hold.
     return {
         name: value.replace("\0", "")
@@ -93,8 +105,6 @@ def job_environment(job: TrainingJobSpec, python: str, told: Mapping[str, str]) 
     }
 
 
-def wants_fresh_interpreter(job: TrainingJobSpec) -> bool:
-    """Whether the request sets variables that are read while libraries are loaded."""
-    return any(
-        str(name).startswith(_READ_WHEN_LOADED) for name in job.request.get("Environment") or {}
-    )
+def wants_fresh_interpreter(asked: Mapping[str, Any]) -> bool:
+    """Whether a request's Environment sets what is read while libraries are loaded."""
+    return any(str(name).startswith(_READ_WHEN_LOADED) for name in asked)

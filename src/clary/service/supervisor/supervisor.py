@@ -14,6 +14,7 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.endpoints.supervisor import EndpointSupervisor
 from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.rules.transitions import stopped
 from clary.service.supervisor.timing import Timing
@@ -61,6 +62,13 @@ class Supervisor:
         """
         self._state = state
         self.traffic = traffic or Traffic()
+        self.endpoints = EndpointSupervisor(
+            state,
+            executor.replicas,
+            settings,
+            environment=job_environment,
+            traffic=self.traffic,
+        )
         self._executor = executor
         self._pool = DaemonPool()
         self._rounds = Rounds(
@@ -79,14 +87,16 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="clary-supervisor", daemon=True)
 
     def start(self) -> None:
-        """Take up all jobs that have not ended."""
+        """Take up all jobs that have not ended, and all endpoints."""
         self._thread.start()
+        self.endpoints.start()
 
     def close(self) -> None:
         """Let go of the executor. Running jobs go on."""
         self.release()
         if self._thread.is_alive():
             self._thread.join()
+        self.endpoints.close()
         self._executor.close()
         self._pool.join(_CLOSING_S)
 
@@ -95,6 +105,7 @@ class Supervisor:
         with self._condition:
             self._closing = True
             self._condition.notify_all()
+        self.endpoints.release()
 
     def submit(self, name: str) -> None:
         """Say that a job was created."""

@@ -1,0 +1,101 @@
+"""What a replica serves: the model as it was created, and what was prepared of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clary.errors import FormatError
+from clary.formats.files import read_versioned_json, write_text
+from clary.formats.replica import Kind, Precision
+
+_PREPARED = "prepared.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """The model of a variant or of a transform job.
+
+    identity:     stands for the preparation in `Preparation.cancel`
+    arn:          the model's
+    request:      CreateModel's, verbatim
+    environment:  set besides the container's own
+    on_gpu:       it is served on a GPU
+    """
+
+    identity: str
+    arn: str
+    request: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    on_gpu: bool = False
+
+    @property
+    def container(self) -> Mapping[str, Any]:
+        """The one container."""
+        containers = self.request.get("Containers") or [{}]
+        container: Mapping[str, Any] = self.request.get("PrimaryContainer") or containers[0]
+        return container
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The container's Environment, with what is set besides."""
+        given = self.container.get("Environment") or {}
+        return {**{str(name): str(value) for name, value in given.items()}, **self.environment}
+
+    @property
+    def multi_model(self) -> bool:
+        """Whether the container serves many models, each fetched when it is asked for."""
+        return self.container.get("Mode") == "MultiModel"
+
+
+class PreparedModel(BaseModel):
+    """A model that replicas can serve.
+
+    kind:          "pictures" for models that Clary made, "script" for people's handlers
+    model:         the unpacked model; with `multi_model` the folder that takes a folder for each
+    converted:     "pictures" only: where its networks lie ready (`clary.formats.converted_model`)
+    precision:     "pictures" only: as the container's `CLARY_PRECISION` asks
+    python:        "script" only: the interpreter that has what the code requires; None where
+                   Clary's own has it
+    environment:   the container's, as its processes shall see it
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = _VERSION
+    kind: Kind
+    model: Path
+    multi_model: bool = False
+    converted: Path | None = None
+    precision: Precision = "auto"
+    python: str | None = None
+    environment: dict[str, str] = {}
+
+    def write(self, folder: Path) -> None:
+        """Write what says that everything is prepared.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_text(folder / _PREPARED, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> PreparedModel | None:
+        """What was prepared in a folder; None when it is not, or not completely.
+
+        Raises:
+            FormatError: the file is damaged, or of a later version.
+        """
+        path = folder / _PREPARED
+        if not path.exists():
+            return None
+        content = read_versioned_json(path, _VERSION)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise FormatError(f"{path} does not describe a prepared model: {error}") from error

@@ -1,0 +1,170 @@
+"""Takes one endpoint a step further: its fleets, its updates, its end."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+
+from clary.formats.files import storage_errors
+from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
+from clary.service.state.replicas import SERVING, ReplicaRecord
+from clary.service.supervisor.endpoints.crews import Crew
+from clary.service.supervisor.endpoints.transitions import (
+    CREATING,
+    DELETING,
+    IN_SERVICE,
+    UPDATING,
+    failed,
+    whole,
+)
+from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
+
+logger = logging.getLogger(__name__)
+
+
+class EndpointConductor:
+    """What one service process knows of one endpoint besides what is stored.
+
+    Owned by the rounds; `step` is called on their thread alone. Everything here may be lost: a new
+    conductor finds it out again from the state and the processes.
+    """
+
+    def __init__(self, work: Workplace, endpoint: EndpointRecord) -> None:
+        """Take over an endpoint, whatever status it is in."""
+        self._work = work
+        self._name = endpoint.name
+        self._crews: dict[tuple[int, str], Crew] = {}
+        self._removing: Future[None] | None = None
+        self._wishes: dict[str, int] = {}
+
+    def wish(self, variant: str) -> None:
+        """A serverless variant is asked for. Any thread may call."""
+        self._wishes[variant] = _now_ms()
+
+    def step(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:
+        """Do what the endpoint's status asks for.
+
+        Args:
+            endpoint: as it is stored.
+            replicas: its own that have not ended.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        crews = self._wanted_crews(endpoint)
+        for key in self._crews.keys() - crews.keys():
+            self._crews[key].cancel()
+        for replica in replicas:
+            key = replica.fleet, replica.variant
+            if key not in crews:
+                crews[key] = self._crew(endpoint, *key), 0
+        self._crews = {key: crew for key, (crew, _) in crews.items()}
+        for (fleet, variant), (crew, wanted) in crews.items():
+            own = [one for one in replicas if (one.fleet, one.variant) == (fleet, variant)]
+            crew.step(own, wanted)
+        if endpoint.status in {CREATING, UPDATING}:
+            self._conclude(endpoint, replicas)
+        elif endpoint.status == DELETING and not replicas:
+            self._remove(endpoint)
+
+    def _wanted_crews(self, endpoint: EndpointRecord) -> dict[tuple[int, str], tuple[Crew, int]]:
+        """The crews that there shall be, each with how many replicas it shall have."""
+        wanted: dict[tuple[int, str], tuple[Crew, int]] = {}
+        if endpoint.status not in {CREATING, IN_SERVICE, UPDATING}:
+            return wanted
+        for one in endpoint.variants:
+            crew = self._crew(endpoint, endpoint.fleet, one.name)
+            wanted[endpoint.fleet, one.name] = crew, self._count(endpoint, one)
+        if endpoint.pending is not None:
+            for one in endpoint.pending.variants:
+                crew = self._crew(endpoint, endpoint.pending.fleet, one.name)
+                wanted[endpoint.pending.fleet, one.name] = crew, one.desired_count
+        return wanted
+
+    def _count(self, endpoint: EndpointRecord, one: VariantState) -> int:
+        serverless = variant_request(endpoint.config, one.name).get("ServerlessConfig")
+        if serverless is None or endpoint.status == CREATING:
+            return one.desired_count
+        if serverless.get("ProvisionedConcurrency"):
+            return 1
+        last_ms = self._work.traffic.last_ms(endpoint.name, one.name) or 0
+        last_ms = max(last_ms, self._wishes.get(one.name, 0), endpoint.modified_ms)
+        return int(_now_ms() - last_ms < self._work.timing.idle_s * 1000)
+
+    def _crew(self, endpoint: EndpointRecord, fleet: int, variant: str) -> Crew:
+        crew = self._crews.get((fleet, variant))
+        if crew is not None:
+            return crew
+        pending = endpoint.pending
+        config = endpoint.config
+        if pending is not None and fleet == pending.fleet:
+            config = pending.config
+        crew = self._crews[fleet, variant] = Crew(self._work, endpoint, fleet, config, variant)
+        return crew
+
+    def _conclude(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:
+        """Say that what was asked for is there, or that it cannot be."""
+        pending = endpoint.pending
+        fleet = endpoint.fleet if pending is None else pending.fleet
+        variants = endpoint.variants if pending is None else pending.variants
+        crews = [self._crews[fleet, one.name] for one in variants]
+        failures = [crew.failure for crew in crews if crew.failure is not None]
+        if failures:
+            for crew in crews:
+                crew.failure = None
+            self._change(lambda one: failed(one, failures[0], _now_ms()))
+            return
+        serving = _counted(replicas, fleet, {SERVING})
+        living = _counted(replicas, fleet, None)
+        if all(
+            serving.get(one.name, 0) == living.get(one.name, 0) == self._asked(endpoint, one)
+            for one in variants
+        ):
+            self._change(lambda one: whole(one, _now_ms()))
+
+    def _asked(self, endpoint: EndpointRecord, one: VariantState) -> int:
+        if endpoint.pending is not None:
+            return one.desired_count
+        return self._count(endpoint, one)
+
+    def _remove(self, endpoint: EndpointRecord) -> None:
+        """Delete the endpoint's folder, then everything that is remembered of it."""
+        if self._removing is None:
+            self._removing = self._work.pool.submit(self._remove_folder)
+            self._removing.add_done_callback(lambda _: self._work.changed())
+        elif self._removing.done():
+            error = self._removing.exception()
+            if error is not None:
+                logger.warning("The folder of %s is left behind: %s", self._name, error)
+            self._work.traffic.forget(self._name)
+            self._work.state.forget_endpoint(self._name, LOG_GROUP + self._name)
+            self._work.changed()
+
+    def _remove_folder(self) -> None:
+        folder = self._work.endpoint_folder(self._name)
+        if folder.exists():
+            with storage_errors(folder):
+                shutil.rmtree(folder)
+
+    def _change(self, change: Callable[[EndpointRecord], EndpointRecord | None]) -> None:
+        changed = self._work.state.endpoints.change(self._name, change)
+        if changed is not None:
+            logger.info("Endpoint %s is %s", self._name, changed.status)
+            self._work.changed()
+
+
+def _counted(
+    replicas: Iterable[ReplicaRecord], fleet: int, statuses: set[str] | None
+) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for one in replicas:
+        if one.fleet == fleet and (statuses is None or one.status in statuses):
+            counts[one.variant] = counts.get(one.variant, 0) + 1
+    return counts
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

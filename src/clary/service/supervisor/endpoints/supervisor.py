@@ -1,0 +1,149 @@
+"""Keeps endpoints as they are asked to be; the only writer of their replicas."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from clary.service.executors.replica_executor import ReplicaExecutor
+from clary.service.invocations.traffic import Traffic
+from clary.service.state.endpoints import EndpointRecord
+from clary.service.state.state import State
+from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.endpoints.rounds import EndpointRounds
+from clary.service.supervisor.endpoints.workplace import EndpointTiming, Workplace
+from clary.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Each waits on a thread of its own.
+WAITER_LIMIT = 64
+_CLOSING_S = 5.0
+
+
+class EndpointSupervisor:
+    """Takes every endpoint from its creation to its end.
+
+    Owned by the supervisor. One thread of its own decides, so that no training job holds up a
+    replica; work that may take long runs beside it. Every public method may be called from any
+    thread. After a crash a new one takes up what the state and the processes hold: replicas that
+    live are found again, and none is launched twice.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        replicas: ReplicaExecutor,
+        settings: Settings,
+        *,
+        environment: Callable[[], Mapping[str, str]],
+        traffic: Traffic,
+        timing: EndpointTiming | None = None,
+    ) -> None:
+        """Assemble the parts; `start` sets it going.
+
+        Args:
+            state: where endpoints and replicas are stored.
+            replicas: where replicas run.
+            settings: the home.
+            environment: what Clary adds to a replica's environment, asked for each.
+            traffic: what goes through the endpoints.
+            timing: how long to wait for what.
+        """
+        self._state = state
+        self._pool = DaemonPool()
+        self._work = Workplace(
+            state,
+            replicas,
+            settings,
+            self._pool,
+            environment,
+            traffic,
+            self.wake,
+            timing or EndpointTiming(),
+        )
+        self._rounds = EndpointRounds(self._work)
+        self._changes = 0
+        self._condition = threading.Condition()
+        self._closing = False
+        self._waiters = threading.BoundedSemaphore(WAITER_LIMIT)
+        self._thread = threading.Thread(target=self._run, name="clary-endpoints", daemon=True)
+
+    def start(self) -> None:
+        """Take up all endpoints that there are."""
+        self._thread.start()
+
+    def release(self) -> None:
+        """Decide nothing more, and let waiting callers return now: the service is about to end."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let go of everything. Replicas go on."""
+        self.release()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._pool.join(_CLOSING_S)
+
+    def wake(self) -> None:
+        """Say that something was changed, or may have become possible."""
+        with self._condition:
+            self._changes += 1
+            self._condition.notify_all()
+
+    def want(self, endpoint: str, variant: str) -> None:
+        """Have a serverless variant started, or kept; returns at once.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        record = self._state.endpoints.find(endpoint)
+        conductor = None if record is None else self._rounds.conductor(record.number)
+        if conductor is not None:
+            conductor.wish(variant)
+            self.wake()
+
+    def wait_until(
+        self, name: str, satisfied: Callable[[EndpointRecord], bool], seconds: float
+    ) -> EndpointRecord | None:
+        """Wait until an endpoint is as wanted, at most so long; it then, None when it is gone.
+
+        More than `WAITER_LIMIT` callers do not wait: they get the endpoint as it is.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not self._waiters.acquire(blocking=False):
+            return self._state.endpoints.find(name)
+        try:
+            deadline = time.monotonic() + seconds
+            while True:
+                with self._condition:
+                    seen = self._changes
+                endpoint = self._state.endpoints.find(name)
+                if endpoint is None or satisfied(endpoint):
+                    return endpoint
+                with self._condition:
+                    remaining = deadline - time.monotonic()
+                    if self._changes == seen and remaining > 0 and not self._closing:
+                        self._condition.wait(remaining)
+                    if self._closing or time.monotonic() >= deadline:
+                        return self._state.endpoints.find(name)
+        finally:
+            self._waiters.release()
+
+    def _run(self) -> None:
+        while not self._closing:
+            with self._condition:
+                seen = self._changes
+            try:
+                pause_s = self._rounds.next()
+            except Exception:
+                logger.exception("A round of the endpoints failed and is tried again")
+                pause_s = self._work.timing.retry_s
+            with self._condition:
+                if self._changes == seen and not self._closing:
+                    self._condition.wait(pause_s)

@@ -1,0 +1,74 @@
+"""What the conductors of endpoints work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor as Pool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clary.service.executors.replica_executor import ReplicaExecutor
+from clary.service.invocations.traffic import Traffic
+from clary.service.state.state import State
+from clary.settings import Settings
+
+LOG_GROUP = "/aws/sagemaker/Endpoints/"
+
+
+@dataclass(frozen=True)
+class EndpointTiming:
+    """Durations in seconds.
+
+    Endpoints are looked at every `tick_s` while something moves, every `calm_tick_s` otherwise. A
+    replica that drains is told to end once nothing has been under way for `settle_s`, or after
+    `drain_s`; `grace_s` later it is killed. Replicas are asked for their health every `health_s`
+    and are replaced when they have not answered for `unhealthy_s`. One that fails is replaced at
+    once, and the next ones after waits that double from `backoff_s` to `backoff_limit_s`, until
+    one has served for `proven_s`. A serverless variant ends its replica when nobody has asked
+    anything of it for `idle_s`. What an autoscaling policy asks for is looked at every `scaling_s`.
+    A step that failed is tried again after `retry_s`.
+    """
+
+    tick_s: float = 0.02
+    calm_tick_s: float = 0.25
+    settle_s: float = 0.3
+    drain_s: float = 70.0
+    grace_s: float = 70.0
+    health_s: float = 5.0
+    unhealthy_s: float = 60.0
+    backoff_s: float = 0.5
+    backoff_limit_s: float = 60.0
+    proven_s: float = 30.0
+    idle_s: float = 60.0
+    scaling_s: float = 10.0
+    retry_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The parts that all conductors share; any thread may use any of them.
+
+    `environment` is what Clary adds to the environment of replicas. `changed` is called after
+    every change and when a step may have become possible.
+    """
+
+    state: State
+    replicas: ReplicaExecutor
+    settings: Settings
+    pool: Pool
+    environment: Callable[[], Mapping[str, str]]
+    traffic: Traffic
+    changed: Callable[[], None]
+    timing: EndpointTiming = field(default_factory=EndpointTiming)
+
+    def endpoint_folder(self, endpoint: str) -> Path:
+        """Everything of an endpoint."""
+        return self.settings.endpoints_dir / endpoint
+
+    def model_folder(self, endpoint: str, fleet: int, variant: str) -> Path:
+        """What the replicas of a variant share."""
+        return self.endpoint_folder(endpoint) / str(fleet) / "models" / variant
+
+    def replica_folder(self, endpoint: str, fleet: int, instance: str) -> Path:
+        """The folder of one replica."""
+        return self.endpoint_folder(endpoint) / str(fleet) / instance
