@@ -18,6 +18,7 @@ TITLES = {
     "s3": "S3",
     "sts": "STS",
     "iam": "IAM",
+    "application-autoscaling": "Application Auto Scaling",
     "cloudwatch": "CloudWatch",
     "logs": "CloudWatch Logs",
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clary.service.operations.patience import (
-    LAST_TRIALS_S,
+    POLL_S,
     STOPPING_S,
     UPLOADING_S,
     WAITER_S,
@@ -68,8 +68,8 @@ def tuning_job(state: tuple[str, str], trials: int) -> TuningJob:
     [
         (tuning_job(SEARCHING, 2), SDK_2, 0),
         (tuning_job(SEARCHING, 3), BOTO3, 0),
-        (tuning_job(SEARCHING, 3), SDK_2, LAST_TRIALS_S),
-        (tuning_job(SEARCHING, 3), SDK_3, LAST_TRIALS_S),
+        (tuning_job(SEARCHING, 3), SDK_2, POLL_S),
+        (tuning_job(SEARCHING, 3), SDK_3, POLL_S),
         (tuning_job(COMPLETING, 2), BOTO3, STOPPING_S),
         (tuning_job(TUNING_STOPS, 2), BOTO3, STOPPING_S),
         (tuning_job(FAILED, 3), SDK_2, 0),
