@@ -3,7 +3,8 @@
 Everything behind it is synchronous. Pools of threads keep callers apart, so that none starves
 another: what is quick; copies, which take the disk's time; uploads, which hold a thread at their
 client's pace, while it is not too slow; blocks of downloads, whose clients are waited for without
-a thread; and calls that wait for a job.
+a thread; calls that wait for a
+job; and those that wait for a model, of which more than a bound are refused at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from clary.service.bridging import BytesSource, Receive
 from clary.service.call import ResponseBody
 from clary.service.faults import Fault, internal_failure
 from clary.service.incoming import IncomingBody, Room
+from clary.service.invocations.faults import overloaded
 from clary.service.protocol.aws_chunked import ByteSource
 from clary.service.protocol.chain import Chain
 from clary.service.protocol.fault_writing import write_fault
@@ -31,6 +33,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 # The largest body that is read before its operation begins: what InvokeEndpoint may carry.
 BODY_LIMIT_BYTES = 32 << 20
+# As many are answered or wait for a thread; half of them have one.
+INVOKING_LIMIT = 512
 # An upload up to this size is read first, too: one trip to a thread, no bridge.
 SMALL_UPLOAD_BYTES = 1 << 20
 
@@ -47,6 +51,7 @@ class App:
         *,
         patient: frozenset[tuple[str, str]],
         copying: frozenset[tuple[str, str]],
+        invoking: frozenset[tuple[str, str]],
     ) -> None:
         """Serve what `chain` answers.
 
@@ -55,6 +60,7 @@ class App:
             log: gets a line for each request.
             patient: operations that may wait long.
             copying: operations that copy data from disk to disk.
+            invoking: operations that wait for a model's answer.
         """
         self._log = log
         self._chain = chain
@@ -64,14 +70,19 @@ class App:
         self._download_pool = ThreadPoolExecutor(16, "download")
         patient_pool = ThreadPoolExecutor(256, "patient")
         copy_pool = ThreadPoolExecutor(4, "copy")
+        invoking_pool = ThreadPoolExecutor(INVOKING_LIMIT // 2, "invoke")
         self._own_pools = dict.fromkeys(patient, patient_pool)
         self._own_pools.update(dict.fromkeys(copying, copy_pool))
+        self._own_pools.update(dict.fromkeys(invoking, invoking_pool))
+        self._invoking = invoking
+        self._invoked = 0
         self._pools = (
             self._quick_pool,
             self._upload_pool,
             self._download_pool,
             patient_pool,
             copy_pool,
+            invoking_pool,
         )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -115,6 +126,22 @@ class App:
             logger.exception("request %s failed", request_id)
             route = Route("s3", REST_XML)
             return route, write_fault(route, request, internal_failure(request_id), request_id)
+        if (route.service, route.operation) not in self._invoking:
+            return await self._answer(route, request, body, request_id)
+        if self._invoked >= INVOKING_LIMIT:
+            fault = overloaded(
+                f"The service waits for the answers of {INVOKING_LIMIT} invocations."
+            )
+            return route, write_fault(route, request, fault, request_id)
+        self._invoked += 1
+        try:
+            return await self._answer(route, request, body, request_id)
+        finally:
+            self._invoked -= 1
+
+    async def _answer(
+        self, route: Route, request: HttpRequest, body: IncomingBody, request_id: str
+    ) -> tuple[Route, HttpResponse]:
         pool = self._own_pools.get((route.service, route.operation), self._quick_pool)
         source: ByteSource | None = None
         try:

@@ -12,10 +12,11 @@ from clary.object_store.store import ObjectStore
 from clary.service.app import App
 from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.surroundings import inherited_environment
+from clary.service.invocations.invocations import Invocations
 from clary.service.invocations.traffic import Traffic
-from clary.service.keys import KeyRing
+from clary.service.keys import ACCOUNT, KeyRing
 from clary.service.office import Office
-from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
+from clary.service.operations.table import COPYING, INVOKING, OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
@@ -49,11 +50,28 @@ class Service:
             )
             parts.callback(self._supervisor.close)
             keys = KeyRing(self._credentials)
+            self._invocations = Invocations(
+                state,
+                store,
+                traffic,
+                region=self._credentials.region,
+                account=ACCOUNT,
+                want=lambda *names: self._supervisor.endpoints.want(*names),
+                fetch_model=lambda *names: self._supervisor.endpoints.fetch_model(*names),
+            )
+            parts.callback(self._invocations.close)
             office = Office(
-                settings, self._credentials.region, store, state, self._supervisor, keys, traffic
+                settings,
+                self._credentials.region,
+                store,
+                state,
+                self._supervisor,
+                keys,
+                traffic,
+                self._invocations,
             )
             chain = Chain(office, OPERATIONS, keys)
-            self.app = App(chain, log, patient=PATIENT, copying=COPYING)
+            self.app = App(chain, log, patient=PATIENT, copying=COPYING, invoking=INVOKING)
             parts.callback(self.app.close)
             self._parts = parts.pop_all()
 
@@ -61,6 +79,7 @@ class Service:
         """Take up the jobs that are there. `record` says where their requests are to go."""
         self._record = record
         self._supervisor.start()
+        self._invocations.start()
 
     def wake(self) -> None:
         """Let calls that wait for a job answer now: the service is about to end."""

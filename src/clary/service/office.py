@@ -12,6 +12,7 @@ from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
+    from clary.service.invocations.invocations import Invocations
     from clary.service.invocations.traffic import Traffic
     from clary.service.state.state import State
     from clary.service.supervisor.supervisor import Supervisor
@@ -28,6 +29,7 @@ class Office:
     supervisor: Supervisor
     keys: KeyRing
     traffic: Traffic
+    invocations: Invocations
     account: str = ACCOUNT
 
     def arn(self, resource: str, service: str = "sagemaker") -> str:

@@ -18,10 +18,11 @@ from clary.formats.credentials import Credentials
 from clary.formats.job_directory import JobDirectory
 from clary.service.app import App
 from clary.service.executors.executor import TrainingJobSpec
+from clary.service.invocations.invocations import Invocations
 from clary.service.invocations.traffic import Traffic
-from clary.service.keys import KeyRing
+from clary.service.keys import ACCOUNT, KeyRing
 from clary.service.office import Office
-from clary.service.operations.table import COPYING, OPERATIONS, PATIENT
+from clary.service.operations.table import COPYING, INVOKING, OPERATIONS, PATIENT
 from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
@@ -46,6 +47,15 @@ class Bench:
         self.supervisor = Supervisor(
             self.state, self.executor, self.settings, dict, QUICK, traffic=traffic
         )
+        self.invocations = Invocations(
+            self.state,
+            None,  # type: ignore[arg-type] - nothing here reaches for S3
+            traffic,
+            region=self.credentials.region,
+            account=ACCOUNT,
+            want=lambda *names: self.supervisor.endpoints.want(*names),
+            fetch_model=lambda *names: self.supervisor.endpoints.fetch_model(*names),
+        )
         self.office = Office(
             settings=self.settings,
             region=self.credentials.region,
@@ -54,6 +64,7 @@ class Bench:
             supervisor=self.supervisor,
             keys=KeyRing(self.credentials),
             traffic=traffic,
+            invocations=self.invocations,
         )
 
         self._clients: dict[str, Any] = {}
@@ -107,7 +118,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         bench = Bench(tmp_path_factory.mktemp("bench"), listener.getsockname()[1])
         log = ServiceLog(bench.settings.service_log)
         chain = Chain(bench.office, OPERATIONS, bench.office.keys)
-        app = App(chain, log, patient=PATIENT, copying=COPYING)
+        app = App(chain, log, patient=PATIENT, copying=COPYING, invoking=INVOKING)
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -119,6 +130,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         server.should_exit = True
         thread.join()
         bench.supervisor.close()
+        bench.invocations.close()
         app.close()
         bench.state.close()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 
 # Alarms of autoscaling look back over a few minutes.
 KEPT_MS = 20 * 60_000
@@ -28,6 +30,20 @@ class Traffic:
         """A request goes to a replica."""
         with self._lock:
             self._open[instance] += 1
+
+    def begin_at_least(self, instances: Sequence[str]) -> str:
+        """A request goes to the replica that holds the fewest; which one that is.
+
+        Args:
+            instances: at least one; of those that hold as many, any.
+        """
+        with self._lock:
+            fewest = min(self._open.get(instance, 0) for instance in instances)
+            chosen = random.choice(
+                [instance for instance in instances if self._open.get(instance, 0) == fewest]
+            )
+            self._open[chosen] += 1
+        return chosen
 
     def end(self, instance: str) -> None:
         """A request to a replica has come to its end, whichever."""

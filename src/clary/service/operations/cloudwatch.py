@@ -37,6 +37,7 @@ def put_metric_data(office: Office, call: Call) -> Mapping[str, Any]:
 
 def list_metrics(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the metrics that have values."""
+    office.invocations.metrics.store()
     asked = call.parameters
     since_ms = now_ms() - RECENT_MS if asked.get("RecentlyActive") else 0
     known = [
@@ -74,6 +75,7 @@ def list_metrics(office: Office, call: Call) -> Mapping[str, Any]:
 
 def get_metric_statistics(office: Office, call: Call) -> Mapping[str, Any]:
     """Summarise one metric, period by period."""
+    office.invocations.metrics.store()
     asked = call.parameters
     plain, extended = asked.get("Statistics", ()), asked.get("ExtendedStatistics", ())
     if not plain and not extended:
@@ -106,6 +108,7 @@ def get_metric_statistics(office: Office, call: Call) -> Mapping[str, Any]:
 
 def get_metric_data(office: Office, call: Call) -> Mapping[str, Any]:
     """Summarise several metrics, each period by period."""
+    office.invocations.metrics.store()
     asked = call.parameters
     start_ms, end_ms = _span(asked)
     newest_first = asked.get("ScanBy", "TimestampDescending") == "TimestampDescending"

@@ -12,6 +12,7 @@ from clary.service.operations import (
     endpoint_updates,
     endpoints,
     iam,
+    invoking,
     log_events,
     log_filtering,
     logs,
@@ -42,6 +43,7 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
         **tags.OPERATIONS,
         **search.OPERATIONS,
     },
+    "sagemaker-runtime": invoking.OPERATIONS,
     "sagemaker-metrics": step_metrics.OPERATIONS,
     "application-autoscaling": application_autoscaling.OPERATIONS,
     "cloudwatch": cloudwatch.OPERATIONS,
@@ -59,6 +61,9 @@ PATIENT = frozenset(
         ("sagemaker", "DescribeEndpoint"),
     }
 )
+
+# Those that wait for a model's answer.
+INVOKING = frozenset(("sagemaker-runtime", name) for name in invoking.OPERATIONS)
 
 # Those that copy objects, however large, from disk to disk.
 COPYING = frozenset(

@@ -35,8 +35,11 @@ class RestBindings:
 
     @property
     def streams(self) -> bool:
-        """Whether the payload is raw bytes rather than a structure."""
-        return self.payload is not None and self.payload.shape.type_name in {"blob", "string"}
+        """Whether the payload is raw bytes, or a stream of events, rather than a structure."""
+        if self.payload is None:
+            return False
+        shape = self.payload.shape
+        return shape.type_name in {"blob", "string"} or bool(shape.serialization.get("eventstream"))
 
 
 @cache

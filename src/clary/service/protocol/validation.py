@@ -56,7 +56,7 @@ def _value(shape: Shape, value: Any, path: str) -> Iterator[str]:
         yield from _map(shape, value, path)
     else:
         for constraint in _broken(shape, value):
-            yield _violation(value, path, constraint)
+            yield _violation(value, path, constraint, secret=shape.metadata.get("sensitive", False))
 
 
 def _list(shape: Shape, value: list[Any], path: str) -> Iterator[str]:
@@ -116,7 +116,9 @@ def _length(shape: Shape, length: int) -> Iterator[str]:
         yield f"Member must have length greater than or equal to {low}"
 
 
-def _violation(value: Any, path: str, constraint: str) -> str:
+def _violation(value: Any, path: str, constraint: str, *, secret: bool = False) -> str:
+    if secret:
+        return f"Value at '{path}' failed to satisfy constraint: {constraint}"
     quoted = "null" if value is None else f"'{_quoted(value)}'"
     return f"Value {quoted} at '{path}' failed to satisfy constraint: {constraint}"
 

@@ -1,0 +1,142 @@
+"""What an invocation has to know of its endpoint, kept until the endpoint changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clary.service.state.endpoints import EndpointRecord, model_request, variant_request
+from clary.service.state.replicas import SERVING, ReplicaRecord
+from clary.service.state.state import State
+
+# Those in which a fleet serves.
+_ANSWERING = frozenset(
+    {"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"}
+)
+
+
+@dataclass(frozen=True)
+class HostedVariant:
+    """A variant, and the replicas of it that serve.
+
+    `weight` is its part of the traffic, beside the other variants' weights. `concurrency` bounds
+    what a serverless variant works on at once.
+    """
+
+    name: str
+    weight: float
+    random: bool
+    serverless: bool
+    concurrency: int | None
+    multi_model: bool
+    replicas: tuple[ReplicaRecord, ...]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """An endpoint that answers, as it was at one moment."""
+
+    name: str
+    number: int
+    fleet: int
+    config: Mapping[str, Any]
+    variants: tuple[HostedVariant, ...]
+    shadows: tuple[HostedVariant, ...]
+
+    @property
+    def asynchronous(self) -> Mapping[str, Any] | None:
+        """The configuration of asynchronous inference; None for endpoints that answer at once."""
+        return self.config.get("AsyncInferenceConfig")
+
+    @property
+    def multi_model(self) -> bool:
+        """Whether invocations have to name a model."""
+        return any(variant.multi_model for variant in self.variants)
+
+    def variant(self, name: str) -> HostedVariant | None:
+        """A production variant by its name."""
+        return next((one for one in self.variants if one.name == name), None)
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """An endpoint that is there and does not answer."""
+
+    name: str
+    status: str
+
+
+class Hosting:
+    """Reads endpoints and their replicas, again only after a change. Any thread may call."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self._version = (-1, -1)
+        self._known: dict[str, Hosted | Unavailable] = {}
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after each change."""
+        return self._state.endpoints.version, self._state.replicas.version
+
+    def find(self, name: str) -> Hosted | Unavailable | None:
+        """An endpoint as it is now; None when there is none of that name.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        version = self.version
+        with self._lock:
+            if version != self._version:
+                self._version, self._known = version, {}
+            found = self._known.get(name)
+        if found is None:
+            found = self._read(name)
+            if found is not None:
+                with self._lock:
+                    if version == self._version:
+                        self._known[name] = found
+        return found
+
+    def _read(self, name: str) -> Hosted | Unavailable | None:
+        record = self._state.endpoints.find(name)
+        if record is None:
+            return None
+        if record.status not in _ANSWERING:
+            return Unavailable(name, record.status)
+        serving = self._state.replicas.select((SERVING,), endpoint=record.number)
+        variants = [_variant(record, one.name, one.weight, serving) for one in record.variants]
+        shadow = {one.name for one in record.variants if one.shadow}
+        return Hosted(
+            name=name,
+            number=record.number,
+            fleet=record.fleet,
+            config=record.config,
+            variants=tuple(one for one in variants if one.name not in shadow),
+            shadows=tuple(one for one in variants if one.name in shadow),
+        )
+
+
+def _variant(
+    record: EndpointRecord, name: str, weight: float, serving: list[ReplicaRecord]
+) -> HostedVariant:
+    request = variant_request(record.config, name)
+    serverless = request.get("ServerlessConfig")
+    routing = request.get("RoutingConfig") or {}
+    container = model_request(record.config, name).get("PrimaryContainer") or {}
+    return HostedVariant(
+        name=name,
+        weight=weight,
+        random=routing.get("RoutingStrategy") == "RANDOM",
+        serverless=serverless is not None,
+        concurrency=serverless["MaxConcurrency"] if serverless else None,
+        multi_model=container.get("Mode") == "MultiModel",
+        replicas=tuple(
+            one
+            for one in serving
+            if one.variant == name and one.fleet == record.fleet and one.port is not None
+        ),
+    )
