@@ -14,8 +14,10 @@ code is.
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import json
+import logging
 import os
 import socket
 import sys
@@ -120,8 +122,7 @@ def _answer_all(connection: socket.socket, models: ModelCache) -> bool:
         if frame.kind == "end":
             return False
         answer = models.answer(Request(body=frame.body, **frame.told))
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        _flush()
         told = {
             "status": answer.status,
             "content_type": answer.content_type,
@@ -131,6 +132,13 @@ def _answer_all(connection: socket.socket, models: ModelCache) -> bool:
         }
         send(connection, Frame("answer", told, answer.body))
     return True
+
+
+def _flush() -> None:
+    """Write out what a handler has printed; streams may be of its own making."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
 
 
 def _settle(number: int, threads: int, gpu: int | None) -> None:
@@ -144,6 +152,10 @@ def _settle(number: int, threads: int, gpu: int | None) -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    faulthandler.enable(2)
+    logging.basicConfig(
+        stream=sys.stdout, format="%(message)s", level=_log_level(os.environ), force=True
+    )
     asked = os.environ.setdefault("OMP_NUM_THREADS", str(threads)).partition(",")[0]
     if gpu is not None:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(gpu))
@@ -157,6 +169,15 @@ def _settle(number: int, threads: int, gpu: int | None) -> None:
         torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else threads)
     if str(SHIMS) not in sys.path:
         sys.path.append(str(SHIMS))
+
+
+def _log_level(environment: Mapping[str, str]) -> int:
+    """What handlers log from this level on is printed, as in SageMaker's containers."""
+    asked = environment.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "").strip()
+    if asked.isdigit():
+        return int(asked)
+    known = logging.getLevelName(asked.upper())
+    return known if isinstance(known, int) else logging.INFO
 
 
 class _LabelledLines(io.RawIOBase):

@@ -1,6 +1,7 @@
 """People's handlers: `model_fn`, `input_fn`, `predict_fn`, `output_fn`, `transform_fn`.
 
     code_folder     finds and imports the script, with the modules beside it
+    toolkit_names   what scripts import from SageMaker's toolkits by name
     functions       the script's functions, the framework's defaults for those it lacks
     calling         with the context or without, as a function's parameters say
     pytorch         the defaults of SageMaker's PyTorch container

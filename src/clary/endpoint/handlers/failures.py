@@ -5,8 +5,8 @@
     └── UnsupportedFormat       415     a type of body that the defaults do not read
         └── UnacceptableFormat  406     a type of answer that they do not write
 
-Every other exception in a handler is answered with 500. These three names are ours; scripts see
-those of `sagemaker_inference.errors`, which lie in `clary.shims`.
+Every other exception in a handler is answered with 500. Scripts see the first and the third as
+`BaseInferenceToolkitError` and `UnsupportedFormatError` of `sagemaker_inference.errors`.
 """
 
 from __future__ import annotations

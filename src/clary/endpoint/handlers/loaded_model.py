@@ -78,7 +78,10 @@ class LoadedModel:
             for name, value in processor.get_response_header().items()
             if name.lower() != "content-type"
         }
-        return Answer(processor.get_response_status_code(), body, answered, headers, _us(began))
+        status = processor.get_response_status_code()
+        if not 200 <= status <= 599:
+            status = 500
+        return Answer(status, body, answered, headers, _us(began))
 
     def _load(self) -> tuple[Handlers, Any]:
         if self._served is None:

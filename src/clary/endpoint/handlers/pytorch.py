@@ -13,7 +13,7 @@ from typing import Any
 from clary.endpoint.handlers import payloads
 from clary.endpoint.handlers.failures import BadBody, InferenceError, UnsupportedFormat
 
-_MODEL_FILE = "model.pt"
+MODEL_FILE = "model.pt"
 _ENDINGS = frozenset({".pt", ".pth"})
 
 
@@ -35,7 +35,7 @@ def model_fn(model_dir: str) -> Any:
         InferenceError: it is no TorchScript.
     """
     folder = Path(model_dir)
-    path = folder / _MODEL_FILE
+    path = folder / MODEL_FILE
     if not path.exists():
         found = sorted(
             file.name for file in folder.iterdir() if file.is_file() and file.suffix in _ENDINGS

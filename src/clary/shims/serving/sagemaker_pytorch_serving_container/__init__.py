@@ -1,0 +1,1 @@
+"""What scripts take from SageMaker's PyTorch container: its defaults."""
