@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,12 @@ def description(endpoint: EndpointRecord, serving: Sequence[ReplicaRecord]) -> d
     """
     config = endpoint.config
     described: dict[str, Any] = {**summary(endpoint), "EndpointConfigName": endpoint.config_name}
+    counts = _counted(serving, endpoint.fleet)
     status = _VARIANT_STATUSES.get(endpoint.status)
     for member, shadow in (("ProductionVariants", False), ("ShadowProductionVariants", True)):
         shown = [
             {
-                **_variant(config, variant, endpoint.created_ms),
+                **_variant(config, variant, counts[variant.name], endpoint.created_ms),
                 **_status(status, endpoint.modified_ms),
             }
             for variant in endpoint.variants
@@ -73,15 +75,15 @@ def summary(endpoint: EndpointRecord) -> dict[str, Any]:
     }
 
 
-def _variant(config: Mapping[str, Any], variant: VariantState, at_ms: int) -> dict[str, Any]:
+def _variant(
+    config: Mapping[str, Any], variant: VariantState, instances: int, at_ms: int
+) -> dict[str, Any]:
     asked = variant_request(config, variant.name)
     image = only_container(model_request(config, variant.name)).get("Image")
     shown: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
         "DesiredWeight": variant.desired_weight,
-        "CurrentInstanceCount": variant.count,
-        "DesiredInstanceCount": variant.desired_count,
     }
     if image:
         shown["DeployedImages"] = [
@@ -91,37 +93,38 @@ def _variant(config: Mapping[str, Any], variant: VariantState, at_ms: int) -> di
     if serverless:
         shown["CurrentServerlessConfig"] = serverless
         shown["DesiredServerlessConfig"] = serverless
+    else:
+        shown["CurrentInstanceCount"] = instances
+        shown["DesiredInstanceCount"] = variant.desired_count
     if "RoutingConfig" in asked:
         shown["RoutingConfig"] = asked["RoutingConfig"]
     return shown
 
 
 def _deployment(pending: Pending, serving: Iterable[ReplicaRecord]) -> dict[str, Any]:
-    counts: dict[str, int] = {}
-    for replica in serving:
-        if replica.fleet == pending.fleet:
-            counts[replica.variant] = counts.get(replica.variant, 0) + 1
+    counts = _counted(serving, pending.fleet)
     shown: dict[str, Any] = {
         "EndpointConfigName": pending.config_name,
         "StartTime": timestamp(pending.started_ms),
     }
     for member, shadow in (("ProductionVariants", False), ("ShadowProductionVariants", True)):
-        variants = [
-            {
-                **_variant(pending.config, variant, pending.started_ms),
-                **_status("Creating", pending.started_ms),
-                "CurrentInstanceCount": counts.get(variant.name, 0),
-            }
-            for variant in pending.variants
-            if variant.shadow == shadow
-        ]
-        for variant in variants:
-            kind = variant_request(pending.config, variant["VariantName"]).get("InstanceType")
-            if kind:
-                variant["InstanceType"] = kind
+        variants = []
+        for variant in pending.variants:
+            if variant.shadow == shadow:
+                count = counts[variant.name]
+                one = _variant(pending.config, variant, count, pending.started_ms)
+                one.update(_status("Creating", pending.started_ms))
+                asked = variant_request(pending.config, variant.name)
+                if "InstanceType" in asked:
+                    one["InstanceType"] = asked["InstanceType"]
+                variants.append(one)
         if variants:
             shown[member] = variants
     return shown
+
+
+def _counted(serving: Iterable[ReplicaRecord], fleet: int) -> Counter[str]:
+    return Counter(replica.variant for replica in serving if replica.fleet == fleet)
 
 
 def _status(status: str | None, since_ms: int) -> dict[str, Any]:
