@@ -3,7 +3,7 @@
     <cache>/served/<fingerprint of the model>/
         fp32.xml, fp32.bin      uint8 pictures of the network's size to probabilities
         int8.xml, int8.bin      the same in int8, where it was calibrated on pictures
-        int8.json               on which pictures, and the accuracy before and after
+        int8.json               `Calibration`: on what, and the accuracy before and after
         model.json              what the model is (`clary.formats.model_archive`)
 
 The conversion takes seconds and happens once, at the end of a training or before the first

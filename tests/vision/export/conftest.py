@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from clary.formats.model_archive import ModelDescription, pack_model
+from clary.vision.geometry import EvaluationTransform
 from clary.vision.models import build_classifier, save_model
+from clary.vision.transforms import to_network_input
+from tests.conftest import make_picture
 
 CLASSES = ("ant", "bee", "été")
 
@@ -41,3 +45,41 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cropped_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A MobileNetV2 at 96 px that crops, bicubic."""
     return make_model(tmp_path_factory.mktemp("cropped") / "m", "mobilenetv2_100", image_size=96)
+
+
+@pytest.fixture(scope="session")
+def attending_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small vision transformer."""
+    return make_model(tmp_path_factory.mktemp("attending") / "m", "test_vit", image_size=64)
+
+
+@pytest.fixture(scope="session")
+def learned_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network at 32 px whose head was fitted to the pictures of `picture_folder`."""
+    classes = ("class_0", "class_1", "class_2")
+    torch.manual_seed(0)
+    classifier, preprocessing, _ = build_classifier(
+        "resnet18", classes, weights="none", image_size=32
+    )
+    transform = EvaluationTransform(preprocessing)
+    labels = np.arange(60) % 3
+    pictures = [
+        np.asarray(make_picture(int(label), 1000 + number, 64))
+        for number, label in enumerate(labels)
+    ]
+    crops = torch.from_numpy(np.stack([transform(picture) for picture in pictures]))
+    with torch.no_grad():
+        features = classifier.eval().backbone(to_network_input(crops, preprocessing))
+        centred = features - features.mean(dim=0)
+        wanted = torch.eye(3)[torch.from_numpy(labels)] - 1 / 3
+        products = centred.T @ centred
+        ridge = 1e-2 * products.diagonal().mean() * torch.eye(len(products))
+        weight = torch.linalg.solve(products + ridge, centred.T @ wanted).T * 8
+        classifier.head[-1].weight.copy_(weight)
+        classifier.head[-1].bias.copy_(-(weight @ features.mean(dim=0)))
+    description = ModelDescription(
+        architecture=classifier.architecture, classes=classes, preprocessing=preprocessing
+    )
+    folder = tmp_path_factory.mktemp("learned") / "model"
+    save_model(folder, classifier, description)
+    return folder
