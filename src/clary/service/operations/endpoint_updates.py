@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clary.service.call import Call
-from clary.service.faults import Fault, not_found, validation
+from clary.service.faults import validation
 from clary.service.office import Handler, Office
+from clary.service.operations.endpoint_checks import (
+    check_deployment,
+    existing_endpoint,
+    in_progress,
+)
 from clary.service.operations.endpoint_config_checks import (
     PRODUCTION,
     SHADOW,
@@ -26,7 +31,6 @@ from clary.service.state.endpoints import (
 )
 
 _CAPTURE = "DataCaptureConfig"
-_ALL_AT_ONCE = "ALL_AT_ONCE"
 
 
 def update_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
@@ -35,7 +39,7 @@ def update_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     check_deployment(request.get("DeploymentConfig"))
     if request.get("RetainDeploymentConfig") and "DeploymentConfig" in request:
         raise validation("RetainDeploymentConfig excludes DeploymentConfig.")
-    _existing(office, request["EndpointName"])
+    existing_endpoint(office, request["EndpointName"])
     config = existing_config(office, request["EndpointConfigName"])
     content = snapshot(office, config)
     at_ms = now_ms()
@@ -80,37 +84,6 @@ def update_weights_and_capacities(office: Office, call: Call) -> Mapping[str, An
     return _changed(office, call.parameters["EndpointName"], updating)
 
 
-def check_deployment(config: Mapping[str, Any] | None) -> None:
-    """Check how an endpoint is to be moved to another configuration.
-
-    Args:
-        config: DeploymentConfig; None where it is not given.
-
-    Raises:
-        Fault: it asks for what is not offered.
-    """
-    if not config:
-        return
-    for member in ("RollingUpdatePolicy", "AutoRollbackConfiguration"):
-        if member in config:
-            raise validation(
-                f"{member} is not offered by Clary: an update that fails is rolled back as a "
-                "whole; give BlueGreenUpdatePolicy, or nothing."
-            )
-    policy = config.get("BlueGreenUpdatePolicy") or {}
-    kind = (policy.get("TrafficRoutingConfiguration") or {}).get("Type", _ALL_AT_ONCE)
-    if kind != _ALL_AT_ONCE:
-        raise validation(
-            f"Traffic routing of type {kind} is not offered by Clary: give {_ALL_AT_ONCE}, or two "
-            "variants and UpdateEndpointWeightsAndCapacities."
-        )
-
-
-def in_progress(endpoint: EndpointRecord) -> Fault:
-    """An endpoint that is being changed already."""
-    return validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-
-
 def variant_states(config: Mapping[str, Any]) -> tuple[VariantState, ...]:
     """The variants of a configuration before they have an instance.
 
@@ -131,19 +104,12 @@ def variant_states(config: Mapping[str, Any]) -> tuple[VariantState, ...]:
     )
 
 
-def _existing(office: Office, name: str) -> EndpointRecord:
-    endpoint = office.state.endpoints.find(name)
-    if endpoint is None:
-        raise not_found(f'Could not find endpoint "{office.arn(f"endpoint/{name}")}".')
-    return endpoint
-
-
 def _changed(
     office: Office, name: str, change: Callable[[EndpointRecord], EndpointRecord]
 ) -> Mapping[str, Any]:
     endpoint = office.state.endpoints.change(name, change)
     if endpoint is None:
-        endpoint = _existing(office, name)
+        endpoint = existing_endpoint(office, name)
     office.supervisor.endpoints.wake()
     return {"EndpointArn": endpoint.arn}
 

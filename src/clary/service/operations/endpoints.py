@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.service.call import Call
-from clary.service.faults import Fault, not_found, validation
+from clary.service.faults import validation
 from clary.service.office import Handler, Office
+from clary.service.operations.endpoint_checks import (
+    check_deployment,
+    existing_endpoint,
+    in_progress,
+    no_such_endpoint,
+)
 from clary.service.operations.endpoint_configs import existing_config, snapshot
 from clary.service.operations.endpoint_describing import description, summary
-from clary.service.operations.endpoint_updates import (
-    check_deployment,
-    in_progress,
-    variant_states,
-)
+from clary.service.operations.endpoint_updates import variant_states
 from clary.service.operations.list_filters import passes
 from clary.service.operations.models import NEWEST_FIRST, ORDERS
 from clary.service.operations.pages import listed
@@ -93,23 +95,6 @@ def delete_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
         raise no_such_endpoint(office, name)
     office.supervisor.endpoints.wake()
     return {}
-
-
-def existing_endpoint(office: Office, name: str) -> EndpointRecord:
-    """An endpoint by its name.
-
-    Raises:
-        Fault: there is none.
-    """
-    endpoint = office.state.endpoints.find(name)
-    if endpoint is None:
-        raise no_such_endpoint(office, name)
-    return endpoint
-
-
-def no_such_endpoint(office: Office, name: str) -> Fault:
-    """An endpoint that is not there."""
-    return not_found(f'Could not find endpoint "{office.arn(f"endpoint/{name}")}".')
 
 
 OPERATIONS: dict[str, Handler] = {
