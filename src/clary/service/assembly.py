@@ -21,6 +21,7 @@ from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
 from clary.service.supervisor.supervisor import Supervisor
+from clary.service.supervisor.transforms.supervisor import TransformSupervisor
 from clary.settings import Settings
 
 
@@ -49,6 +50,10 @@ class Service:
                 state, executor, settings, self._job_environment, traffic=traffic
             )
             parts.callback(self._supervisor.close)
+            self._transforms = TransformSupervisor(
+                state, executor.transforms, settings, job_environment=self._job_environment
+            )
+            parts.callback(self._transforms.close)
             keys = KeyRing(self._credentials)
             self._invocations = Invocations(
                 state,
@@ -69,6 +74,7 @@ class Service:
                 keys,
                 traffic,
                 self._invocations,
+                self._transforms,
             )
             chain = Chain(office, OPERATIONS, keys)
             self.app = App(chain, log, patient=PATIENT, copying=COPYING, invoking=INVOKING)
@@ -79,11 +85,13 @@ class Service:
         """Take up the jobs that are there. `record` says where their requests are to go."""
         self._record = record
         self._supervisor.start()
+        self._transforms.start()
         self._invocations.start()
 
     def wake(self) -> None:
         """Let calls that wait for a job answer now: the service is about to end."""
         self._supervisor.release()
+        self._transforms.release()
 
     def close(self) -> None:
         """Let go of everything; running jobs go on."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clary.service.invocations.traffic import Traffic
     from clary.service.state.state import State
     from clary.service.supervisor.supervisor import Supervisor
+    from clary.service.supervisor.transforms.supervisor import TransformSupervisor
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Office:
     keys: KeyRing
     traffic: Traffic
     invocations: Invocations
+    transforms: TransformSupervisor
     account: str = ACCOUNT
 
     def arn(self, resource: str, service: str = "sagemaker") -> str:

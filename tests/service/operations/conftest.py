@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from clary.formats.credentials import Credentials
 from clary.formats.job_directory import JobDirectory
+from clary.object_store.store import ObjectStore
 from clary.service.app import App
 from clary.service.executors.executor import TrainingJobSpec
 from clary.service.invocations.invocations import Invocations
@@ -27,9 +28,11 @@ from clary.service.protocol.chain import Chain
 from clary.service.service_log import ServiceLog
 from clary.service.state.state import State
 from clary.service.supervisor.supervisor import Supervisor
+from clary.service.supervisor.transforms.supervisor import TransformSupervisor
 from clary.settings import Settings
 from tests.service.supervisor.conftest import QUICK
 from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.service.supervisor.memory_transforms import MemoryTransforms
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 
@@ -42,6 +45,7 @@ class Bench:
         self.port = port
         self.credentials = Credentials.ensure(self.settings)
         self.state = State(self.settings.state_file)
+        self.store = ObjectStore(self.settings.buckets_dir)
         self.executor = MemoryExecutor()
         traffic = Traffic()
         self.supervisor = Supervisor(
@@ -49,22 +53,27 @@ class Bench:
         )
         self.invocations = Invocations(
             self.state,
-            None,  # type: ignore[arg-type] - nothing here reaches for S3
+            self.store,
             traffic,
             region=self.credentials.region,
             account=ACCOUNT,
             want=lambda *names: self.supervisor.endpoints.want(*names),
             fetch_model=lambda *names: self.supervisor.endpoints.fetch_model(*names),
         )
+        self.transform_executor = MemoryTransforms()
+        self.transforms = TransformSupervisor(
+            self.state, self.transform_executor, self.settings, job_environment=dict, timing=QUICK
+        )
         self.office = Office(
             settings=self.settings,
             region=self.credentials.region,
-            store=None,  # type: ignore[arg-type] - nothing here reaches for S3
+            store=self.store,
             state=self.state,
             supervisor=self.supervisor,
             keys=KeyRing(self.credentials),
             traffic=traffic,
             invocations=self.invocations,
+            transforms=self.transforms,
         )
 
         self._clients: dict[str, Any] = {}
@@ -123,15 +132,19 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         bench.supervisor.start()
+        bench.transforms.start()
         while not server.started:
             time.sleep(0.01)
         yield bench
         bench.supervisor.release()
+        bench.transforms.release()
         server.should_exit = True
         thread.join()
+        bench.transforms.close()
         bench.supervisor.close()
         bench.invocations.close()
         app.close()
+        bench.store.close()
         bench.state.close()
 
 

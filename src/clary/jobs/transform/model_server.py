@@ -86,7 +86,7 @@ class ModelServer:
 
 
 def _serve(arguments: list[str]) -> int:
-    from clary.jobs.serve import main
+    from clary.jobs.serve.__main__ import main
 
     return main(arguments)
 

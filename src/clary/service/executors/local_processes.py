@@ -60,6 +60,7 @@ from clary.service.executors.requirements import Requirements
 from clary.service.executors.rule_checkers import RuleCheckers
 from clary.service.executors.storing import store_at_end
 from clary.service.executors.surroundings import inherited_environment
+from clary.service.executors.transforms.processes import TransformProcesses
 from clary.service.executors.warm_hosts import WarmParent
 from clary.settings import Settings
 
@@ -115,6 +116,7 @@ class LocalProcesses:
         self._replicas = ReplicaProcesses(
             settings, store, self._hosts, self._requirements, self._isolation.result
         )
+        self._transforms = TransformProcesses(store, self._replicas)
         self._failed_since: dict[str, float] = {}
 
     @property
@@ -131,6 +133,11 @@ class LocalProcesses:
     def replicas(self) -> ReplicaProcesses:
         """What runs the replicas of endpoints."""
         return self._replicas
+
+    @property
+    def transforms(self) -> TransformProcesses:
+        """What runs transform jobs."""
+        return self._transforms
 
     def prepare(self, job: TrainingJobSpec, say: Callable[[str], None]) -> None:
         """Make the job's directory, bring its data and its code.

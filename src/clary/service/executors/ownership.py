@@ -10,11 +10,12 @@ import json
 import time
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 from clary.errors import ClaryError
 from clary.formats.files import read_json, storage_errors, write_text
+from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostFiles
-from clary.service.executors.executor import TrainingJobSpec
 
 _OWNER = ".job.json"
 _VERSION = 1
@@ -22,7 +23,27 @@ _VERSION = 1
 _SETTLE_S = 2.0
 
 
-def owns_folder(job: TrainingJobSpec) -> bool:
+class Owner(Protocol):
+    """A job that has a folder of its own."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    @property
+    def created_ms(self) -> int:
+        """When it was created: no other job of its name has the same."""
+
+    @property
+    def directory(self) -> JobDirectory:
+        """The folder that bears its name."""
+
+
+def owns_folder(job: Owner) -> bool:
     """Whether the folder that bears the job's name was made for it."""
     path = job.directory.root / _OWNER
     if not path.exists():
@@ -31,7 +52,7 @@ def owns_folder(job: TrainingJobSpec) -> bool:
     return (owner["arn"], owner["created_ms"]) == (job.arn, job.created_ms)
 
 
-def take_folder(job: TrainingJobSpec) -> None:
+def take_folder(job: Owner) -> None:
     """Make the folder the job's own; one of an earlier job is moved aside.
 
     Raises:

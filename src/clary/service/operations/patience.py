@@ -13,7 +13,9 @@ from collections.abc import Mapping
 
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.training_jobs import TrainingJob
+from clary.service.state.transform_jobs import TransformJobRecord
 from clary.service.state.tuning_jobs import TuningJob
+from clary.service.supervisor.transforms.transitions import STORING
 from clary.service.supervisor.tuning.transitions import WINDING_UP, state_of
 
 # Below the 60 s after which botocore gives a request up.
@@ -73,6 +75,29 @@ def tuning_patience_s(job: TuningJob, headers: Mapping[str, str]) -> float:
     last_trials_run = most is not None and job.trials >= most
     waits = last_trials_run and _SDK.search(headers.get("user-agent", ""))
     return POLL_S if waits else 0.0
+
+
+def transform_patience_s(job: TransformJobRecord, headers: Mapping[str, str], now_ms: int) -> float:
+    """How many seconds to wait for a transform job's end; 0 for one that has ended.
+
+    Args:
+        job: the transform job as it is.
+        headers: of the request, in lower case.
+        now_ms: the time.
+    """
+    if not job.active:
+        return 0.0
+    caller = headers.get("user-agent", "")
+    if _WAITER.search(caller):
+        return WAITER_S
+    if job.phase in STORING:
+        return UPLOADING_S
+    if job.status == "Stopping":
+        return STOPPING_S
+    if _SDK_2.search(caller):
+        # With its log it asks every thirty seconds, and so hears of a short job's end at once.
+        return max(POLL_S, YOUNG_S - (now_ms - job.created_ms) / 1000)
+    return POLL_S if _SDK.search(caller) else 0.0
 
 
 def endpoint_patience_s(endpoint: EndpointRecord, headers: Mapping[str, str], now_ms: int) -> float:

@@ -25,6 +25,7 @@ from clary.service.operations import (
     tags,
     training_job_lists,
     training_jobs,
+    transform_jobs,
     tuning_job_lists,
     tuning_jobs,
 )
@@ -40,6 +41,7 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
         **endpoint_configs.OPERATIONS,
         **endpoints.OPERATIONS,
         **endpoint_updates.OPERATIONS,
+        **transform_jobs.OPERATIONS,
         **tags.OPERATIONS,
         **search.OPERATIONS,
     },
@@ -59,6 +61,7 @@ PATIENT = frozenset(
         ("sagemaker", "DescribeTrainingJob"),
         ("sagemaker", "DescribeHyperParameterTuningJob"),
         ("sagemaker", "DescribeEndpoint"),
+        ("sagemaker", "DescribeTransformJob"),
     }
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from clary.errors import ClaryError, StorageError
+from clary.errors import ClaryError
 from clary.service.executors.executor import (
     Artifacts,
     Ended,
@@ -26,6 +25,7 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.deadlines import exceeded
 from clary.service.supervisor.log_following import LOG_GROUP
+from clary.service.supervisor.reasons import failure_reason, may_pass
 from clary.service.supervisor.rules.evaluations import LOG_GROUP as RULES_LOG_GROUP
 from clary.service.supervisor.rules.transitions import closed
 from clary.service.supervisor.rules.watching import RuleWatcher
@@ -45,20 +45,6 @@ from clary.service.supervisor.transitions import (
 from clary.service.supervisor.watching import Watcher
 
 logger = logging.getLogger(__name__)
-
-# Whose fault it was, as FailureReasons on AWS begin.
-_BLAMED = ("ClientError:", "AlgorithmError:", "InternalServerError:")
-
-# What the system says when the machine has no more of something, or is broken.
-_LACKS = {
-    errno.EAGAIN,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ENOSPC,
-}
 
 
 class Conductor:
@@ -252,9 +238,9 @@ class Conductor:
             now = time.monotonic()
             if self._unseen_since is None:
                 self._unseen_since = now
-                if _may_pass(error):
+                if may_pass(error):
                     logger.warning("%s cannot be looked at now: %s", self._spec.name, error)
-            if _may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
+            if may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
                 return None
             reason = self._reason(error)
             self._executor.kill(self._spec)
@@ -298,31 +284,7 @@ class Conductor:
         return None if error is None else self._reason(error)
 
     def _reason(self, error: BaseException) -> str:
-        if isinstance(error, ClaryError):
-            text = str(error)
-            if text.startswith(_BLAMED):
-                return text
-            return f"{'InternalServerError' if _is_machine_s(error) else 'ClientError'}: {text}"
-        logger.error("Training job %s fails on a bug of Clary's", self._spec.name, exc_info=error)
-        return f"InternalServerError: {type(error).__name__}: {error}. `clary logs` shows where."
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the machine failed, as when no file can be opened, rather than what was read."""
-    return isinstance(error, OSError | StorageError) or isinstance(error.__cause__, OSError)
-
-
-def _is_machine_s(error: BaseException) -> bool:
-    """Whether the machine lacked something, rather than that the request asked for what is not.
-
-    A folder of the request's that is missing or not to be written is a StorageError, too.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            return cause.errno in _LACKS
-        cause = cause.__cause__
-    return isinstance(error, StorageError)
+        return failure_reason(error, f"Training job {self._spec.name}")
 
 
 def _failure_told_by(observation: Ended | Gone) -> str | None:

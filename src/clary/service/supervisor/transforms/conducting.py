@@ -1,0 +1,183 @@
+"""Takes one transform job a step further: looks at it, acts, and stores what happened."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
+
+from clary.service.executors.executor import Ended, Gone, Observation, Running, Waiting
+from clary.service.executors.transform_executor import TransformExecutor, TransformSpec
+from clary.service.state.log_streams import LogStream
+from clary.service.state.state import State
+from clary.service.state.transform_jobs import TransformJobRecord
+from clary.service.supervisor.reasons import failure_reason, may_pass
+from clary.service.supervisor.timing import Timing
+from clary.service.supervisor.transforms import transitions
+from clary.service.supervisor.transforms.transitions import (
+    DISCARDING,
+    PREPARING,
+    TRANSFORMING,
+    UPLOADING,
+)
+
+logger = logging.getLogger(__name__)
+
+LOG_GROUP = "/aws/sagemaker/TransformJobs"
+# What is half done of a job that is stopped is not kept: its hosts need no time for that.
+_GRACE_S = 10.0
+
+
+class TransformConductor:
+    """What one service process knows of one transform job besides what is stored.
+
+    Owned by the transform supervisor; `step` is called on its thread alone. Everything here may
+    be lost: a new conductor finds it out again from the state and the processes.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        executor: TransformExecutor,
+        pool: Pool,
+        spec: TransformSpec,
+        *,
+        timing: Timing,
+        changed: Callable[[], None],
+    ) -> None:
+        self._state = state
+        self._executor = executor
+        self._pool = pool
+        self._spec = spec
+        self._timing = timing
+        self._changed = changed
+        self._work: Future[None] | None = None
+        self._working_on = ""
+        self._launched = False
+        self._known: set[str] = set()
+        self._stopping_since: float | None = None
+        self._terminated = self._killed = False
+        self._unseen_since: float | None = None
+
+    def step(self, job: TransformJobRecord) -> None:
+        """Do what the job's phase asks for.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        if job.status == "Stopping" and job.phase in {PREPARING, TRANSFORMING}:
+            self._stop(job)
+        elif job.phase == PREPARING:
+            self._prepare()
+        elif job.phase == TRANSFORMING:
+            self._run()
+        elif job.phase == UPLOADING:
+            done, failure = self._done(UPLOADING, self._executor.collect)
+            if done:
+                self._change(lambda now: transitions.over(now, failure, _now_ms()))
+        elif job.phase == DISCARDING:
+            done, _ = self._done(DISCARDING, self._executor.tidy)
+            if done:
+                self._change(lambda now: transitions.discarded(now, _now_ms()))
+
+    def _prepare(self) -> None:
+        done, failure = self._done(PREPARING, self._executor.prepare)
+        if not done:
+            return
+        if failure is not None:
+            self._change(lambda now: transitions.over(now, failure, _now_ms()))
+        elif self._change(lambda now: transitions.prepared(now, _now_ms())):
+            self._launch()
+
+    def _launch(self) -> None:
+        try:
+            self._executor.launch(self._spec)
+        except Exception as error:  # noqa: BLE001 - the job fails with it
+            reason = self._reason(error)
+            # Of several hosts, the first ones may run already.
+            self._executor.kill(self._spec)
+            self._change(lambda now: transitions.over(now, reason, _now_ms()))
+        else:
+            self._launched = True
+
+    def _run(self) -> None:
+        if not self._launched:
+            self._launch()
+            return
+        observation = self._look()
+        if observation is None or isinstance(observation, Waiting | Running):
+            return
+        failure = observation.failure if isinstance(observation, Ended) else observation.reason
+        self._change(lambda now: transitions.transformed(now, failure, _now_ms()))
+
+    def _stop(self, job: TransformJobRecord) -> None:
+        now = time.monotonic()
+        if self._stopping_since is None:
+            self._stopping_since = now
+        if not self._terminated:
+            self._executor.terminate(self._spec)
+            self._terminated = True
+        late = now - self._stopping_since >= _GRACE_S
+        if late and not self._killed:
+            self._executor.kill(self._spec)
+            self._killed = True
+        if job.phase == PREPARING:
+            if self._work is None or self._work.done():
+                self._change(lambda now: transitions.over(now, None, _now_ms()))
+            return
+        observation = self._look()
+        # An earlier service may have died after it had stored the launch and before it launched.
+        never = late and isinstance(observation, Waiting)
+        if never or isinstance(observation, Ended | Gone):
+            self._change(lambda now: transitions.transformed(now, None, _now_ms()))
+
+    def _look(self) -> Observation | None:
+        """How the job stands; None when it cannot be known now."""
+        try:
+            observation = self._executor.look(self._spec)
+            self._register_logs()
+        except Exception as error:  # noqa: BLE001 - the job fails with it, unless it passes
+            now = time.monotonic()
+            if self._unseen_since is None:
+                self._unseen_since = now
+                logger.warning("%s cannot be looked at now: %s", self._spec.name, error)
+            if may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
+                return None
+            reason = self._reason(error)
+            self._executor.kill(self._spec)
+            return Gone(reason)
+        self._unseen_since = None
+        return observation
+
+    def _register_logs(self) -> None:
+        for log in self._executor.logs(self._spec):
+            if log.stream not in self._known:
+                stream = LogStream(LOG_GROUP, log.stream, log.path, _now_ms())
+                self._state.log_streams.add_stream(stream)
+                self._known.add(log.stream)
+
+    def _done(self, phase: str, work: Callable[[TransformSpec], None]) -> tuple[bool, str | None]:
+        """Begin the work of a phase on the pool; whether it is done, and why it failed."""
+        if self._work is None or self._working_on != phase:
+            self._working_on = phase
+            self._work = self._pool.submit(work, self._spec)
+            self._work.add_done_callback(lambda _: self._changed())
+        if not self._work.done():
+            return False, None
+        error = self._work.exception()
+        return True, None if error is None else self._reason(error)
+
+    def _change(self, change: Callable[[TransformJobRecord], TransformJobRecord | None]) -> bool:
+        changed = self._state.transform_jobs.change(self._spec.name, change)
+        if changed is not None:
+            self._changed()
+        return changed is not None
+
+    def _reason(self, error: BaseException) -> str:
+        return failure_reason(error, f"Transform job {self._spec.name}")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
