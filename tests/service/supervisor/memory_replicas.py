@@ -44,9 +44,6 @@ class MemoryPreparation:
     def cancel(self, identity: str) -> None:
         pass
 
-    def forget(self, identity: str) -> None:
-        pass
-
 
 class MemoryReplicas:
     """Runs nothing; the test says how replicas fare. `dies` names variants that do not come up."""

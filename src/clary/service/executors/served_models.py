@@ -13,6 +13,8 @@ from clary.errors import FormatError
 from clary.formats.files import read_versioned_json, write_text
 from clary.formats.replica import Kind, Precision
 
+# What the folder of a prepared model is called in that of its variant.
+MODEL = "model"
 _PREPARED = "prepared.json"
 _VERSION = 1
 

@@ -21,7 +21,8 @@ from clary.formats.launch import (
 )
 from clary.formats.replica import ReplicaSettings
 from clary.service.executors.replica_executor import ReplicaSpec
-from clary.service.executors.replicas.preparation import CODE, MODEL, SUBMIT_DIRECTORY
+from clary.service.executors.replicas.preparation import CODE, SUBMIT_DIRECTORY
+from clary.service.executors.served_models import MODEL
 from clary.service.executors.surroundings import host_environment, wants_fresh_interpreter
 
 SERVER = "clary.jobs.serve"

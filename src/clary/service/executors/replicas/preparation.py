@@ -25,14 +25,13 @@ from clary.formats.replica import Kind, Precision
 from clary.service.executors.child_programs import run_program
 from clary.service.executors.objects import located_objects, object_file
 from clary.service.executors.requirements import Requirements
-from clary.service.executors.served_models import ModelSource, PreparedModel
+from clary.service.executors.served_models import MODEL, ModelSource, PreparedModel
 from clary.service.executors.source_code import bring_code
 from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
-MODEL = "model"
 CODE = "code"
 PROGRAM = "SAGEMAKER_PROGRAM"
 SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
@@ -100,10 +99,6 @@ class Preparation:
     def cancel(self, identity: str) -> None:
         """End what is being installed for a model, and install nothing more for it."""
         self._requirements.cancel(identity)
-
-    def forget(self, identity: str) -> None:
-        """The model is of no interest any more, nor that it was cancelled."""
-        self._requirements.forget(identity)
 
     def _bring_model(self, source: ModelSource, model: Path) -> None:
         uri = source.container.get("ModelDataUrl")

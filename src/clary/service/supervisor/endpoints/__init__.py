@@ -1,10 +1,15 @@
 """Endpoints from their creation to their end: which replicas there are, and which fleet serves.
 
-transitions   how endpoints and replicas move from status to status
-fleets        the variants that a fleet has, and what each is served from
-crews         the replicas of one variant: as many as wanted, replaced when they die
-conducting    one endpoint: its fleets, its updates, its end
-rounds        all endpoints, one after the other
-autoscaling   how many instances a policy asks for
-supervisor    the thread, and what others ask of it
+    supervisor    the thread, and what others ask of it
+    rounds        all endpoints, one after the other
+    conducting    one endpoint: its fleets, its updates, its end
+    transitions   how an endpoint moves from status to status
+    services      what a configuration asks of the replicas of a variant
+    crews         the replicas of one variant: as many as wanted, replaced when they die
+    members       one replica: it comes up, serves, drains, ends
+    many_models   fetches the models of multi-model endpoints
+    autoscaling   how many instances a policy asks for
+    workplace     what all of them work with
+
+Operations ask by changing an endpoint's record and waking the supervisor.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
@@ -39,6 +40,7 @@ class EndpointConductor:
         self._crews: dict[tuple[int, str], Crew] = {}
         self._removing: Future[None] | None = None
         self._wishes: dict[str, int] = {}
+        self._untidy: set[int] = set(range(1, endpoint.fleets + 1))
 
     def wish(self, variant: str) -> None:
         """A serverless variant is asked for. Any thread may call."""
@@ -54,9 +56,13 @@ class EndpointConductor:
         Raises:
             StorageError: the database cannot be written.
         """
+        version = self._work.state.replicas.version
         crews = self._wanted_crews(endpoint)
         for key in self._crews.keys() - crews.keys():
-            self._crews[key].cancel()
+            crew = self._crews[key]
+            crew.let_go()
+            if crew.busy:
+                crews[key] = crew, 0
         for replica in replicas:
             key = replica.fleet, replica.variant
             if key not in crews:
@@ -65,10 +71,14 @@ class EndpointConductor:
         for (fleet, variant), (crew, wanted) in crews.items():
             own = [one for one in replicas if (one.fleet, one.variant) == (fleet, variant)]
             crew.step(own, wanted)
+        if self._work.state.replicas.version != version:
+            return  # the next round sees what has become of them
         if endpoint.status in {CREATING, UPDATING}:
             self._conclude(endpoint, replicas)
-        elif endpoint.status == DELETING and not replicas:
-            self._remove(endpoint)
+        if endpoint.status != DELETING:
+            self._tidy(crews.keys())
+        elif not crews:
+            self._remove()
 
     def _wanted_crews(self, endpoint: EndpointRecord) -> dict[tuple[int, str], tuple[Crew, int]]:
         """The crews that there shall be, each with how many replicas it shall have."""
@@ -78,16 +88,17 @@ class EndpointConductor:
         for one in endpoint.variants:
             crew = self._crew(endpoint, endpoint.fleet, one.name)
             wanted[endpoint.fleet, one.name] = crew, self._count(endpoint, one)
-        if endpoint.pending is not None:
-            for one in endpoint.pending.variants:
-                crew = self._crew(endpoint, endpoint.pending.fleet, one.name)
-                wanted[endpoint.pending.fleet, one.name] = crew, one.desired_count
+        pending = endpoint.pending
+        if pending is not None:
+            for one in pending.variants:
+                crew = self._crew(endpoint, pending.fleet, one.name)
+                wanted[pending.fleet, one.name] = crew, _first_count(pending.config, one)
         return wanted
 
     def _count(self, endpoint: EndpointRecord, one: VariantState) -> int:
         serverless = variant_request(endpoint.config, one.name).get("ServerlessConfig")
         if serverless is None or endpoint.status == CREATING:
-            return one.desired_count
+            return _first_count(endpoint.config, one)
         if serverless.get("ProvisionedConcurrency"):
             return 1
         last_ms = self._work.traffic.last_ms(endpoint.name, one.name) or 0
@@ -99,10 +110,12 @@ class EndpointConductor:
         if crew is not None:
             return crew
         pending = endpoint.pending
-        config = endpoint.config
-        if pending is not None and fleet == pending.fleet:
+        config: Mapping[str, Any] | None = None
+        if fleet == endpoint.fleet:
+            config = endpoint.config
+        elif pending is not None and fleet == pending.fleet:
             config = pending.config
-        crew = self._crews[fleet, variant] = Crew(self._work, endpoint, fleet, config, variant)
+        crew = self._crews[fleet, variant] = Crew(self._work, endpoint, (fleet, variant), config)
         return crew
 
     def _conclude(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:
@@ -127,10 +140,23 @@ class EndpointConductor:
 
     def _asked(self, endpoint: EndpointRecord, one: VariantState) -> int:
         if endpoint.pending is not None:
-            return one.desired_count
+            return _first_count(endpoint.pending.config, one)
         return self._count(endpoint, one)
 
-    def _remove(self, endpoint: EndpointRecord) -> None:
+    def _tidy(self, in_use: Collection[tuple[int, str]]) -> None:
+        """Delete what the replicas of earlier fleets have shared; their logs stay."""
+        fleets = {fleet for fleet, _ in in_use}
+        for fleet in self._untidy - fleets:
+            self._work.pool.submit(self._remove_models, fleet)
+        self._untidy = fleets
+
+    def _remove_models(self, fleet: int) -> None:
+        folder = self._work.model_folder(self._name, fleet, "any").parent
+        if folder.exists():
+            with storage_errors(folder):
+                shutil.rmtree(folder)
+
+    def _remove(self) -> None:
         """Delete the endpoint's folder, then everything that is remembered of it."""
         if self._removing is None:
             self._removing = self._work.pool.submit(self._remove_folder)
@@ -154,6 +180,12 @@ class EndpointConductor:
         if changed is not None:
             logger.info("Endpoint %s is %s", self._name, changed.status)
             self._work.changed()
+
+
+def _first_count(config: Mapping[str, Any], one: VariantState) -> int:
+    """How many replicas a variant comes up with; a serverless one shows with one that it can."""
+    serverless = variant_request(config, one.name).get("ServerlessConfig")
+    return one.desired_count if serverless is None else 1
 
 
 def _counted(

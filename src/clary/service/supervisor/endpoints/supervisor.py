@@ -12,6 +12,7 @@ from clary.service.invocations.traffic import Traffic
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.state import State
 from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.endpoints.many_models import ManyModels
 from clary.service.supervisor.endpoints.rounds import EndpointRounds
 from clary.service.supervisor.endpoints.workplace import EndpointTiming, Workplace
 from clary.settings import Settings
@@ -65,6 +66,7 @@ class EndpointSupervisor:
             timing or EndpointTiming(),
         )
         self._rounds = EndpointRounds(self._work)
+        self._models = ManyModels(self._work)
         self._changes = 0
         self._condition = threading.Condition()
         self._closing = False
@@ -105,6 +107,15 @@ class EndpointSupervisor:
         if conductor is not None:
             conductor.wish(variant)
             self.wake()
+
+    def fetch_model(self, endpoint: str, variant: str, target: str) -> str:
+        """Have one model of a multi-model variant where its replicas see it; its folder's name.
+
+        Raises:
+            ClaryError: there is no such model, or it cannot be unpacked or served.
+            StorageError: the database cannot be read, or the folder cannot be written.
+        """
+        return self._models.fetch(endpoint, variant, target)
 
     def wait_until(
         self, name: str, satisfied: Callable[[EndpointRecord], bool], seconds: float

@@ -1,0 +1,103 @@
+"""Fetches the models of multi-model endpoints, each when it is first asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from secrets import token_hex
+
+from clary.errors import ClaryError
+from clary.formats.files import storage_errors
+from clary.service.executors.served_models import MODEL, ModelSource
+from clary.service.state.endpoints import EndpointRecord, model_request
+from clary.service.supervisor.endpoints.workplace import Workplace
+
+_FETCHING = ".fetching"
+_READABLE = 40
+_KNOWN_LIMIT = 4096
+
+
+class ManyModels:
+    """Any thread may call; who asks for a model that is being fetched waits for it.
+
+    Owned by the endpoints' supervisor.
+    """
+
+    def __init__(self, work: Workplace) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._fetching: dict[Path, threading.Lock] = {}
+        self._version = -1
+        # What was found since the endpoints last changed: asked for by every invocation.
+        self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+
+    def fetch(self, endpoint: str, variant: str, target: str) -> str:
+        """The name of a model's folder among those that the variant's replicas see.
+
+        Args:
+            endpoint: by its name.
+            variant: of it.
+            target: the archive's key under ModelDataUrl, as TargetModel says.
+
+        Raises:
+            ClaryError: there is no such archive, it cannot be unpacked, or the endpoint serves
+                one model only.
+        """
+        version = self._work.state.endpoints.version
+        with self._lock:
+            if version != self._version:
+                self._known.clear()
+                self._version = version
+            known = self._known.get((endpoint, variant, target))
+        if known is not None:
+            return known
+        record = self._work.state.endpoints.find(endpoint)
+        if record is None or record.variant(variant) is None:
+            raise ClaryError(f"there is no variant {variant} of an endpoint {endpoint}")
+        name = folder_name(target)
+        self._bring(record, variant, target, name)
+        with self._lock:
+            if version == self._version:
+                self._known[endpoint, variant, target] = name
+                if len(self._known) > _KNOWN_LIMIT:
+                    self._known.popitem(last=False)
+        return name
+
+    def _bring(self, record: EndpointRecord, variant: str, target: str, name: str) -> None:
+        source = ModelSource(
+            identity=f"{record.arn} {record.created_ms} {record.fleet} {variant} {target}",
+            arn=record.arn,
+            request=model_request(record.config, variant),
+        )
+        if not source.multi_model:
+            raise ClaryError(
+                f"the variant {variant} of {record.name} serves one model only: leave TargetModel "
+                "out, or create the model with Mode MultiModel"
+            )
+        shared = self._work.model_folder(record.name, record.fleet, variant)
+        folder = shared / MODEL / name
+        with self._lock:
+            fetching = self._fetching.setdefault(folder, threading.Lock())
+        with fetching:
+            if folder.exists():
+                return
+            half = shared / _FETCHING / token_hex(8)
+            try:
+                with storage_errors(half):
+                    half.mkdir(parents=True)
+                self._work.replicas.preparation.bring_one(source, target, half)
+                with storage_errors(folder):
+                    half.rename(folder)
+            finally:
+                shutil.rmtree(half, ignore_errors=True)
+
+
+def folder_name(target: str) -> str:
+    """A name that any file system takes: what can be read of the key, and a digest of it."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", target.removesuffix(".tar.gz")).strip("-")
+    digest = hashlib.sha256(target.encode()).hexdigest()[:12]
+    return f"{readable[-_READABLE:]}-{digest}".lstrip("-")
