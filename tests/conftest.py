@@ -19,6 +19,8 @@ from PIL import Image
 
 from clary.formats.service_record import ServiceRecord
 from clary.sdk import office
+from clary.sdk.endpoint import Endpoint
+from clary.sdk.endpoint_listing import list_endpoints
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
@@ -90,7 +92,8 @@ def settings(tmp_path: Path) -> Settings:
 def own_clary(home: Path) -> Iterator[dict[str, str]]:
     """The environment of a process that uses this home, a port of its own and no AWS.
 
-    The service that something may start there is stopped afterwards, and its jobs with it.
+    The service that something may start there is stopped afterwards, and its jobs and endpoints
+    with it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -101,6 +104,8 @@ def own_clary(home: Path) -> Iterator[dict[str, str]]:
     record = ServiceRecord.read(Settings(home=home)) if home.is_dir() else None
     if record is not None:
         session = Session.on_this_machine(Settings(home=home), record=record)
+        for endpoint in list_endpoints(session):
+            Endpoint(session, endpoint.name).delete()
         for name in list_tuning_jobs(session):
             TuningJob(session, name).stop()
             TuningJob(session, name).wait()

@@ -140,9 +140,14 @@ def _say_conversion(found: Conversion) -> None:
         print(f"Made the model ready to be served in {found.seconds:.1f} s", flush=True)
     judged = found.calibration
     if judged is not None:
+        judgement = ""
+        if judged.accuracy_before is not None and judged.accuracy_after is not None:
+            judgement = (
+                f"the accuracy is {judged.accuracy_after:.4f}, {judged.accuracy_before:.4f} "
+                "before, and "
+            )
         print(
-            f"int8 calibrated on {judged.pictures} pictures; on {judged.judged} others its "
-            f"accuracy is {judged.accuracy_after:.4f}, {judged.accuracy_before:.4f} before, and "
-            f"{judged.agreement:.1%} of the answers are the same",
+            f"int8 was calibrated on {judged.pictures} pictures; on {judged.judged} others "
+            f"{judgement}{judged.agreement:.1%} of the answers are the same",
             flush=True,
         )

@@ -20,15 +20,14 @@ from clary.settings import Settings
 
 @dataclass(frozen=True)
 class Calibration:
-    """What int8 costs: accuracies on `judged` pictures that it was not calibrated on.
-
-    `agreement` is the share of them on which int8 and the original say the same.
+    """What int8 costs: accuracies on `judged` pictures that it was not calibrated on, None where
+    their classes are not known; `agreement` is the share of them on which both say the same.
     """
 
     pictures: int
     judged: int
-    accuracy_before: float
-    accuracy_after: float
+    accuracy_before: float | None
+    accuracy_after: float | None
     agreement: float
 
 
@@ -93,11 +92,12 @@ def _conversion(said: str) -> Conversion:
         told = content.get("calibration")
         calibration = None
         if told:
+            before, after = told["accuracy_before"], told["accuracy_after"]
             calibration = Calibration(
                 int(told["pictures"]),
                 int(told["judged"]),
-                float(told["accuracy_before"]),
-                float(told["accuracy_after"]),
+                None if before is None else float(before),
+                None if after is None else float(after),
                 float(told["agreement"]),
             )
         return Conversion(

@@ -61,6 +61,12 @@ def serve(
             address=HOST,
             port=port,
         ).write(Path(place))
+        if port:
+            print(
+                f"curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg "
+                f"http://{HOST}:{port}/invocations"
+            )
+            print("Ctrl-C ends it, once it has answered what it was asked", flush=True)
         return run_job_program("serve", [place])
 
 

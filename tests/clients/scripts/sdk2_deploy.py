@@ -110,7 +110,7 @@ result["listed"] = [
     for found in boto3.client("sagemaker").list_endpoints(StatusEquals="InService")["Endpoints"]
 ] == [endpoint]
 predictor.delete_endpoint()
-predictor.delete_model() if hasattr(predictor, "delete_model") else model.delete_model()
+model.delete_model()
 
 # A script without model_fn is in service; what is wrong comes with the first request.
 broken = PyTorchModel(

@@ -1,0 +1,115 @@
+"""From a model folder to an endpoint and back, through the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clary.errors import DataError, ServiceError, UsageError
+from clary.sdk.deploying import ModelChoice, deploy
+from clary.sdk.endpoint import Endpoint
+from clary.sdk.endpoint_listing import figures, list_endpoints
+from clary.sdk.office import ensure_running
+from clary.sdk.predictor import Predictor
+from clary.sdk.redeploying import redeploy
+from clary.sdk.session import Session
+from clary.settings import Settings
+from clary.vision.prediction import predict
+from tests.sdk.small_models import CLASSES, small_model
+
+BROKEN = "def model_fn(model_dir):\n    return None\n"
+
+
+@pytest.fixture
+def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
+    for name, value in clary_environment.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
+
+
+@pytest.mark.slow
+def test_deploy_ask_redeploy_scale_and_delete(
+    session: Session, picture_folder, tmp_path: Path
+) -> None:
+    first, second = (small_model(tmp_path / f"model-{seed}", seed) for seed in (1, 2))
+    pictures = sorted(picture_folder(per_class=2, size=48).rglob("*.jpg"))
+    endpoint = deploy(ModelChoice(first, precision="fp32"), session=session)
+    assert endpoint.name == "model-1"
+    found = endpoint.description()
+    assert (found.status, found.is_builtin) == ("InService", True)
+
+    predictor = Predictor(endpoint.name, session)
+    answers = list(predictor.predict_many(pictures))
+    for answer, expected in zip(answers, predict(first, pictures), strict=True):
+        assert set(dict(answer.ranked)) == set(CLASSES)
+        assert dict(answer.ranked) == pytest.approx(dict(expected.ranked), abs=1e-3)
+    array = np.asarray(Image.open(pictures[0]))
+    same = [predictor.predict(form) for form in (array, Image.open(pictures[0]))]
+    assert same[0].ranked == pytest.approx(same[1].ranked)
+    assert predictor.predict(pictures[0].read_bytes(), top=1).ranked == answers[0].ranked[:1]
+    with pytest.raises(DataError, match="picture"):
+        predictor.predict(b"no picture")
+    [unread, read] = predictor.predict_many([tmp_path / "none.jpg", pictures[0]])
+    assert "cannot be read" in (unread.error or "")
+    assert read.label == answers[0].label
+
+    fared = figures(session, [found])[endpoint.name, "AllTraffic"]
+    assert (fared.requests, fared.client_errors, fared.server_errors) == (11, 1, 0)
+    assert 0 < fared.p50_ms <= fared.p99_ms
+
+    after = redeploy(endpoint, ModelChoice(second, precision="fp32"))
+    assert after.config_name != found.config_name
+    assert predictor.predict(pictures[0]).ranked == pytest.approx(
+        predict(second, pictures[:1])[0].ranked, abs=1e-3
+    )
+    endpoint.scale("AllTraffic", replicas=2)
+    assert endpoint.wait().variants[0].replicas == 2
+    assert [one.name for one in list_endpoints(session)] == [endpoint.name]
+    assert any("/invocations" in line.message for line in endpoint.lines())
+
+    endpoint.delete()
+    assert list(list_endpoints(session)) == []
+    client = session.client("sagemaker")
+    assert client.list_endpoint_configs()["EndpointConfigs"] == []
+    assert client.list_models()["Models"] == []
+    with pytest.raises(UsageError, match="there is no endpoint model-1"):
+        endpoint.description()
+
+
+@pytest.mark.slow
+def test_a_second_variant_shares_the_requests(session: Session, tmp_path: Path) -> None:
+    model = small_model(tmp_path / "model-a", 1)
+    endpoint = deploy(model, session=session, name="shared")
+    redeploy(endpoint, ModelChoice(small_model(tmp_path / "model-b", 2)), variant="B", weight=3.0)
+    variants = {one.name: one.weight for one in endpoint.description().variants}
+    assert variants == {"AllTraffic": 1.0, "B": 3.0}
+    picture = (48 * np.ones((32, 32, 3))).astype(np.uint8)
+    answers = [Predictor("shared", session, variant=name) for name in variants]
+    a, b = (one.predict(picture).ranked for one in answers)
+    assert a != pytest.approx(b)
+    with pytest.raises(UsageError, match="say which by --variant"):
+        redeploy(endpoint, ModelChoice(model))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_served_leaves_nothing_behind(session: Session, tmp_path: Path) -> None:
+    model = small_model(tmp_path / "model-a")
+    deploy(model, session=session, name="one")
+    with pytest.raises(UsageError, match="there is an endpoint one already"):
+        deploy(model, session=session, name="one")
+    broken = tmp_path / "broken.tar.gz"
+    broken.write_bytes(b"no archive")
+    with pytest.raises(Exception, match="cannot be unpacked"):
+        deploy(broken, session=session, name="two")
+    with pytest.raises(ServiceError, match="model data"):
+        deploy("s3://nowhere/model.tar.gz", session=session, name="three")
+    client = session.client("sagemaker")
+    assert [one.name for one in list_endpoints(session)] == ["one"]
+    assert len(client.list_models()["Models"]) == 1
+    assert len(client.list_endpoint_configs()["EndpointConfigs"]) == 1
+    Endpoint(session, "one").delete()
