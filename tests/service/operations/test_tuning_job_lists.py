@@ -23,7 +23,8 @@ TRIALS = 23
 @pytest.fixture
 def paged(bench: Bench) -> Bench:
     """A tuning job that is over, with trials of which three begin in the same second."""
-    over = replace(new_tuning_job(NAME, trials=TRIALS), status="Completed", phase="Completed")
+    begun = new_tuning_job(NAME, trials=TRIALS)
+    over = replace(begun, status="Completed", phase="Completed", ended_ms=begun.created_ms + 60_000)
     if bench.state.create_tuning_job(over, {}) is not None:
         return bench
     job = bench.state.tuning_jobs.find(NAME)
