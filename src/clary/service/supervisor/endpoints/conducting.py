@@ -25,6 +25,9 @@ from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
 
 logger = logging.getLogger(__name__)
 
+# More replicas than a variant can have.
+_KEPT = 1 << 30
+
 
 class EndpointConductor:
     """What one service process knows of one endpoint besides what is stored.
@@ -63,10 +66,11 @@ class EndpointConductor:
             crew.let_go()
             if crew.busy:
                 crews[key] = crew, 0
+        kept = _KEPT if _keeps_earlier_fleets(endpoint) else 0
         for replica in replicas:
             key = replica.fleet, replica.variant
             if key not in crews:
-                crews[key] = self._crew(endpoint, *key), 0
+                crews[key] = self._crew(endpoint, *key), kept
         self._crews = {key: crew for key, (crew, _) in crews.items()}
         for (fleet, variant), (crew, wanted) in crews.items():
             own = [one for one in replicas if (one.fleet, one.variant) == (fleet, variant)]
@@ -180,6 +184,13 @@ class EndpointConductor:
         if changed is not None:
             logger.info("Endpoint %s is %s", self._name, changed.status)
             self._work.changed()
+
+
+def _keeps_earlier_fleets(endpoint: EndpointRecord) -> bool:
+    """Whether the update asked that the fleet before be kept for a while, and it is not over."""
+    policy = (endpoint.deployment or {}).get("BlueGreenUpdatePolicy") or {}
+    wait_s = policy.get("TerminationWaitInSeconds") or 0
+    return endpoint.status == IN_SERVICE and _now_ms() - endpoint.modified_ms < 1000 * wait_s
 
 
 def _first_count(config: Mapping[str, Any], one: VariantState) -> int:

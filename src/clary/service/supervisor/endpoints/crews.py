@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from clary.errors import ClaryError
@@ -58,6 +59,7 @@ class Crew:
         self._service = None if config is None else Service.of(endpoint, key[0], config, key[1])
         self._preparing: Future[PreparedModel] | None = None
         self._prepare_at = 0.0
+        self._discarding: list[Future[None]] = []
         self._members: dict[int, Member] = {}
         self._failures = 0
         self._start_at = 0.0
@@ -91,7 +93,8 @@ class Crew:
     @property
     def busy(self) -> bool:
         """Whether work of its own goes on in its folders."""
-        return self._preparing is not None and not self._preparing.done()
+        under_way = [self._preparing, *self._discarding]
+        return any(one is not None and not one.done() for one in under_way)
 
     def let_go(self) -> None:
         """Prepare nothing more."""
@@ -116,6 +119,11 @@ class Crew:
                 "ping health check. Please check CloudWatch logs for this endpoint. "
                 f"Its last words: {reason}"
             )
+
+    def ended(self, folder: Path) -> None:
+        """A replica has ended: all but its log goes."""
+        going = [one for one in self._discarding if not one.done()]
+        self._discarding = [*going, self._begin(self._work.replicas.discard, folder)]
 
     def _member(self, replica: ReplicaRecord) -> Member:
         member = self._members.get(replica.number)

@@ -27,6 +27,9 @@ class Listener(Protocol):
     def failed(self, reason: str, *, told: bool) -> None:
         """A replica has ended that nobody had asked to; `told` where it said why itself."""
 
+    def ended(self, folder: Path) -> None:
+        """A replica has ended, and its folder is of no use any more."""
+
 
 class Member:
     """What one service process knows of one replica besides what is stored.
@@ -162,7 +165,7 @@ class Member:
         if reason:
             logger.warning("Replica %s of %s: %s", replica.instance, self._endpoint, reason)
             self._crew.failed(reason, told=told)
-        self._work.pool.submit(self._work.replicas.discard, self._folder)
+        self._crew.ended(self._folder)
         return ended
 
     def _change(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from typing import NamedTuple
 
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.replicas import LIVING, SERVING, ReplicaRecord
+from clary.service.supervisor.endpoints.autoscaling import Autoscaling
 from clary.service.supervisor.endpoints.conducting import EndpointConductor
 from clary.service.supervisor.endpoints.transitions import FAILED, IN_SERVICE
 from clary.service.supervisor.endpoints.workplace import Workplace
@@ -32,6 +34,7 @@ class EndpointRounds:
         self._work = work
         # By number: a deleted endpoint's name may be another's by the next round.
         self._conductors: dict[int, EndpointConductor] = {}
+        self._autoscaling = Autoscaling(work)
         self._failures: dict[int, _Failure] = {}
         self._read: tuple[int, int] | None = None
         self._endpoints: list[EndpointRecord] = []
@@ -58,6 +61,8 @@ class EndpointRounds:
                 del known[number]
         for endpoint in self._endpoints:
             self._attempt(endpoint)
+        if self._endpoints:
+            self._autoscaling.next()
         return self._pause()
 
     def _look(self) -> None:
@@ -103,7 +108,12 @@ class EndpointRounds:
     def _sweep(self) -> None:
         """End what an earlier service has started and no record knows of."""
         known = {replica.instance for replica in self._work.state.replicas.select(LIVING)}
-        for folder in self._work.replicas.living(self._work.settings.endpoints_dir):
+        root = self._work.settings.endpoints_dir
+        for folder in self._work.replicas.living(root):
             if folder.name not in known:
                 logger.warning("%s belongs to no endpoint and is ended", folder)
                 self._work.replicas.kill(folder)
+        names = {endpoint.name for endpoint in self._work.state.endpoints.select()}
+        for folder in root.iterdir() if root.is_dir() else ():
+            if folder.name not in names:
+                self._work.pool.submit(shutil.rmtree, folder, ignore_errors=True)
