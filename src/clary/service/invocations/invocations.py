@@ -107,7 +107,7 @@ class Invocations:
         self.metrics = EndpointMetrics(state)
         self._asynchronous = AsyncInvoking(state, store, self._hosting, self._answer_async)
         self._closing = threading.Event()
-        self._storing = threading.Thread(target=self._store, name="clary-capture", daemon=True)
+        self._storing = threading.Thread(target=self._store_often, name="clary-capture", daemon=True)
 
     def start(self) -> None:
         """Take up the asynchronous invocations that are there.
@@ -126,6 +126,10 @@ class Invocations:
         self._connections.close()
         if self._storing.is_alive():
             self._storing.join()
+        self.store()
+
+    def store(self) -> None:
+        """Store what was gathered of metrics and captured invocations."""
         self._capture.store()
         self.metrics.store()
 
@@ -314,7 +318,7 @@ class Invocations:
         )
         return AsyncAnswer(given.body, given.content_type)
 
-    def _store(self) -> None:
+    def _store_often(self) -> None:
         stored = time.monotonic()
         while not self._closing.wait(CAPTURED_EVERY_S):
             self._capture.store()
