@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class ModelServer:
             number, deadline = signal.SIGKILL, time.monotonic() + _ENDING_S
 
 
-def _serve(arguments: list[str]) -> int:
+def _serve(arguments: Sequence[str]) -> int:
     from clary.jobs.serve.__main__ import main
 
     return main(arguments)

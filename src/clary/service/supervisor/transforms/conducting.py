@@ -155,7 +155,7 @@ class TransformConductor:
         for log in self._executor.logs(self._spec):
             if log.stream not in self._known:
                 stream = LogStream(LOG_GROUP, log.stream, log.path, _now_ms())
-                self._state.log_streams.add_stream(stream)
+                self._state.logs.add_stream(stream)
                 self._known.add(log.stream)
 
     def _done(self, phase: str, work: Callable[[TransformSpec], None]) -> tuple[bool, str | None]:
