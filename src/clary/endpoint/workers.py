@@ -63,6 +63,7 @@ class Workers:
         self._idle: deque[Worker] = deque()
         self._turns: deque[_Turn] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking = 0
         self._deaths = 0
         self._started: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
@@ -99,6 +100,28 @@ class Workers:
         Raises:
             Refusal: 504 at the deadline, 500 where the worker has died of it.
         """
+        self._asking += 1
+        try:
+            return await self._ask(told, body, deadline)
+        finally:
+            self._asking -= 1
+            self._changed.set()
+
+    async def close(self) -> None:
+        """Let what was handed over be answered, then tell the workers that this is the end."""
+        self._closing = True
+        while self._asking or any(worker.answer is not None for worker in self._connected):
+            self._changed.clear()
+            await self._changed.wait()
+        for worker in self._connected:
+            worker.writer.write(Frame("end").head())
+        for worker in list(self._connected):
+            worker.writer.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ask(self, told: Mapping[str, Any], body: bytes, deadline: float) -> Frame:
         worker = await self._turn(str(told["model"]), deadline)
         while worker not in self._connected:  # it died between being free and being asked
             worker = await self._turn(str(told["model"]), deadline)
@@ -120,20 +143,6 @@ class Workers:
             raise Refusal(413, str(error)) from error
         return await asyncio.shield(answer)
 
-    async def close(self) -> None:
-        """Let what was handed over be answered, then tell the workers that this is the end."""
-        self._closing = True
-        while self._turns or any(worker.answer is not None for worker in self._connected):
-            self._changed.clear()
-            await self._changed.wait()
-        for worker in self._connected:
-            worker.writer.write(Frame("end").head())
-        for worker in list(self._connected):
-            worker.writer.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _turn(self, model: str, deadline: float) -> Worker:
         """Wait for a free worker, one that has the model where there is a choice."""
         for worker in self._idle:
@@ -153,7 +162,6 @@ class Workers:
         finally:
             if turn in self._turns:
                 self._turns.remove(turn)
-            self._changed.set()
         if turn.worker.done():
             return turn.worker.result()
         raise Refusal(
@@ -162,7 +170,6 @@ class Workers:
 
     def _free(self, worker: Worker) -> None:
         """A worker can take the next request."""
-        self._changed.set()
         if worker not in self._connected:
             return
         if self._turns:
