@@ -100,6 +100,10 @@ class Preparation:
         """End what is being installed for a model, and install nothing more for it."""
         self._requirements.cancel(identity)
 
+    def forget(self, identity: str) -> None:
+        """What was prepared is gone, and with it that it was cancelled."""
+        self._requirements.forget(identity)
+
     def _bring_model(self, source: ModelSource, model: Path) -> None:
         uri = source.container.get("ModelDataUrl")
         data = (source.container.get("ModelDataSource") or {}).get("S3DataSource")
