@@ -24,7 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from clary.endpoint.frames import Frame, FrameError, receive, send
 from clary.endpoint.handlers.model_cache import ModelCache
@@ -195,7 +195,7 @@ class _LabelledLines(io.RawIOBase):
     def fileno(self) -> int:
         return self._handle
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: Any, /) -> int:
         text = bytes(data)
         lines = text.splitlines(keepends=True) or [b""]
         labelled = [self._label + line for line in lines]
