@@ -61,8 +61,8 @@ class Service:
                 traffic,
                 region=self._credentials.region,
                 account=ACCOUNT,
-                want=lambda *names: self._supervisor.endpoints.want(*names),
-                fetch_model=lambda *names: self._supervisor.endpoints.fetch_model(*names),
+                want=self._supervisor.endpoints.want,
+                fetch_model=self._supervisor.endpoints.fetch_model,
             )
             parts.callback(self._invocations.close)
             office = Office(

@@ -62,7 +62,7 @@ class Stage:
             keys=KeyRing(self.credentials),
             traffic=self.traffic,
             invocations=self.invocations,
-            transforms=None,  # type: ignore[arg-type] - nothing here reaches for transforms
+            transforms=None,  # type: ignore[arg-type] - nothing here transforms
         )
         self._clients: dict[str, Any] = {}
 

@@ -57,8 +57,8 @@ class Bench:
             traffic,
             region=self.credentials.region,
             account=ACCOUNT,
-            want=lambda *names: self.supervisor.endpoints.want(*names),
-            fetch_model=lambda *names: self.supervisor.endpoints.fetch_model(*names),
+            want=self.supervisor.endpoints.want,
+            fetch_model=self.supervisor.endpoints.fetch_model,
         )
         self.transform_executor = MemoryTransforms()
         self.transforms = TransformSupervisor(

@@ -97,7 +97,7 @@ def wanted(config: Mapping[str, Any]) -> bool:
     """Whether this one is captured: all are, or as many in a hundred as were asked for."""
     if not config.get("EnableCapture", True):
         return False
-    return random.random() * 100 < config["InitialSamplingPercentage"]
+    return random.random() * 100 < float(config["InitialSamplingPercentage"])
 
 
 def event(config: Mapping[str, Any], captured: Captured, at_s: float) -> dict[str, Any]:

@@ -107,7 +107,9 @@ class Invocations:
         self.metrics = EndpointMetrics(state)
         self._asynchronous = AsyncInvoking(state, store, self._hosting, self._answer_async)
         self._closing = threading.Event()
-        self._storing = threading.Thread(target=self._store_often, name="clary-capture", daemon=True)
+        self._storing = threading.Thread(
+            target=self._store_often, name="clary-capture", daemon=True
+        )
 
     def start(self) -> None:
         """Take up the asynchronous invocations that are there.
