@@ -173,7 +173,7 @@ def describe_scaling_activities(office: Office, call: Call) -> Mapping[str, Any]
 
 def _is_ours(asked: Mapping[str, Any]) -> bool:
     dimension = asked.get("ScalableDimension", DIMENSION)
-    return asked["ServiceNamespace"] == "sagemaker" and dimension == DIMENSION
+    return (asked["ServiceNamespace"], dimension) == ("sagemaker", DIMENSION)
 
 
 def _policy_name(resource: str, name: str) -> str:

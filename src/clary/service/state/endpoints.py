@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ class Endpoints(NamedRecords[EndpointRecord]):
     """The stored endpoints. Any thread may call any method."""
 
     def __init__(self, database: Database) -> None:
-        structured = {
+        structured: Mapping[str, Callable[[Any], Any]] = {
             "config": dict,
             "variants": _variants,
             "pending": _pending,

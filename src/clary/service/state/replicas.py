@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement
+
 from clary.service.state.database import Database
 from clary.service.state.records import Records
 from clary.service.state.tables import replicas
@@ -86,7 +88,9 @@ class Replicas(Records[ReplicaRecord]):
         Raises:
             StorageError: the database cannot be read.
         """
-        where = [replicas.c.status.in_(statuses)] if statuses else []
+        where: list[ColumnElement[bool]] = []
+        if statuses:
+            where.append(replicas.c.status.in_(statuses))
         if endpoint is not None:
             where.append(replicas.c.endpoint == endpoint)
         with self._database.reading() as connection:
