@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 
 from clary.service.operations.patience import (
+    ENDPOINT_S,
     POLL_S,
     STOPPING_S,
     UPLOADING_S,
     WAITER_S,
     YOUNG_S,
+    endpoint_patience_s,
     patience_s,
     tuning_patience_s,
 )
+from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.tuning.transitions import COMPLETING, FAILED, SEARCHING
@@ -77,3 +80,34 @@ def tuning_job(state: tuple[str, str], trials: int) -> TuningJob:
 )
 def test_who_waits_for_a_tuning_job(asked: TuningJob, caller: str, expected: float) -> None:
     assert tuning_patience_s(asked, {"user-agent": caller}) == expected
+
+
+def endpoint(status: str) -> EndpointRecord:
+    return EndpointRecord(
+        name="any",
+        arn="arn",
+        status=status,
+        config_name="config",
+        config={},
+        created_ms=0,
+        modified_ms=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "caller", "age_s", "expected"),
+    [
+        (endpoint("Creating"), BOTO3, 5, 0),
+        (endpoint("Creating"), WAITER, 3600, WAITER_S),
+        (endpoint("Creating"), SDK_2, 5, ENDPOINT_S - 5),
+        (endpoint("Updating"), SDK_2, 3600, 0),
+        (endpoint("Updating"), SDK_3, 3600, POLL_S),
+        (endpoint("Deleting"), WAITER, 5, WAITER_S),
+        (endpoint("InService"), WAITER, 5, 0),
+        (endpoint("Failed"), SDK_2, 0, 0),
+    ],
+)
+def test_who_waits_for_an_endpoint(
+    asked: EndpointRecord, caller: str, age_s: int, expected: float
+) -> None:
+    assert endpoint_patience_s(asked, {"user-agent": caller}, age_s * 1000) == expected
