@@ -93,6 +93,8 @@ class Connection(asyncio.Protocol):
         # What came since the parser last gave out anything but parts of a head.
         self._unparsed_bytes = 0
         self._held = 0
+        # Of a body that the parser does not read, so many bytes.
+        self._unswitched = 0
 
     @property
     def began(self) -> float | None:
@@ -153,12 +155,15 @@ class Connection(asyncio.Protocol):
         """Take in what came."""
         if self._ends:
             return
+        if self._unswitched:
+            self._take_unswitched(data)
+            return
         self._unparsed_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Answered in plain HTTP, as an offer to switch allows; what follows is not.
-            self._ends = True
+        except httptools.HttpParserUpgrade as offer:
+            if self._unswitched:
+                self._take_unswitched(data[offer.args[0] :])
         except httptools.HttpParserError as error:
             if not self._ends:
                 self._refuse(
@@ -219,6 +224,22 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self._parser.should_upgrade() and not self._unswitched:
+            # An offer to switch to another protocol, which is declined by an answer in this one.
+            # The parser takes what follows for the other one, and stops.
+            if "transfer-encoding" in self._headers:
+                self._refuse(
+                    error_response(
+                        400,
+                        "an offer to switch protocols comes with a body of unknown length: send "
+                        "content-length, or no Upgrade",
+                    )
+                )
+                return
+            length = self._headers.get("content-length", "")
+            self._unswitched = int(length) if length.isascii() and length.isdigit() else 0
+            if self._unswitched:
+                return
         request = HttpRequest(
             method=self._parser.get_method().decode("latin-1"),
             path=_path(self._url),
@@ -226,10 +247,17 @@ class Connection(asyncio.Protocol):
             body=b"".join(self._parts),
             began=self._began or time.monotonic(),
         )
-        self._ends = self._ends or not self._parser.should_keep_alive()
+        self._ends = not self._parser.should_keep_alive() or self._parser.should_upgrade()
         self._answers.append((request, self._held))
         self._expect_request()
         self._answer_next()
+
+    def _take_unswitched(self, data: bytes) -> None:
+        missing = self._unswitched - self._body_bytes
+        if data:
+            self.on_body(data[:missing])
+        if len(data) >= missing:
+            self.on_message_complete()
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size

@@ -23,6 +23,9 @@ _TYPES = {
 # It was surely not given to the model: it may be sent again, to another replica too.
 NOT_ACCEPTED = "x-clary-not-accepted"
 TIMED_OUT = "x-clary-timed-out"
+# How many seconds the answer is of use, where that is less than the server's own bound.
+DEADLINE = "x-clary-deadline-s"
+# How long the model took, in microseconds.
 MODEL_US = "x-clary-model-us"
 _CONTROLS = dict.fromkeys([*range(9), *range(10, 32), 127])
 

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +27,8 @@ from clary.formats.replica import ReplicaSettings
 # A host that keeps a request from being answered takes a thread of these, not of the model.
 _FETCHERS = 16
 _FAILURES = 3
-_TRIAL_SECONDS = 60.0
+_TRIAL_S = 60.0
+_HEALING_S = 1.0
 
 Crops = npt.NDArray[np.uint8]
 CountBatch = Callable[[int], None]
@@ -66,6 +68,7 @@ class PictureBackend:
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch") if settings.allow_urls else None
         self._failures = 0
         self._failure = ""
+        self._healing: asyncio.Task[None] | None = None
 
     @property
     def capacity(self) -> int:
@@ -101,6 +104,7 @@ class PictureBackend:
                 await batcher.close()
                 raise
         self._batcher = batcher
+        self._healing = asyncio.get_running_loop().create_task(self._heal())
 
     async def answer(self, invocation: Invocation) -> Reply:
         """Answer an invocation, waiting for a turn.
@@ -120,19 +124,24 @@ class PictureBackend:
 
     async def close(self) -> None:
         """Answer what was accepted, then let the threads go."""
+        if self._healing is not None:
+            self._healing.cancel()
         if self._batcher is not None:
             await self._batcher.close()
         if self._fetchers is not None:
             self._fetchers.shutdown(wait=False, cancel_futures=True)
 
+    async def _heal(self) -> None:
+        """Try a model that fails now and then: nobody else asks it any more."""
+        while True:
+            await asyncio.sleep(_HEALING_S)
+            if self._failures >= _FAILURES and self._batcher is not None and self._only:
+                with suppress(Exception):  # it is told by `health`
+                    await self._batcher.ask(_Asked(_trial(), self._only))
+
     async def _try(self, model: LoadedModel, number: int) -> None:
         """Have a thread's network answer a picture, the whole way."""
-        picture = io.BytesIO()
-        Image.effect_noise((64, 48), 64).convert("RGB").save(picture, "JPEG")
-        invocation = Invocation(
-            picture.getvalue(), "image/jpeg", "", time.monotonic() + _TRIAL_SECONDS
-        )
-        work = partial(self._work, number, [_Asked(invocation, model)])
+        work = partial(self._work, number, [_Asked(_trial(), model)])
         (answer,) = await asyncio.to_thread(work)
         if isinstance(answer, Exception):
             raise ModelError(f"the model does not answer: {answer}") from answer
@@ -207,3 +216,10 @@ class PictureBackend:
         if not np.isfinite(probabilities).all():
             raise ModelError("it answers with numbers that are none (NaN)")
         return probabilities
+
+
+def _trial() -> Invocation:
+    """A picture of nothing."""
+    picture = io.BytesIO()
+    Image.effect_noise((64, 48), 64).convert("RGB").save(picture, "JPEG")
+    return Invocation(picture.getvalue(), "image/jpeg", "", time.monotonic() + _TRIAL_S)

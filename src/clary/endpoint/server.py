@@ -12,6 +12,7 @@ they were not accepted (`x-clary-not-accepted`), until the last connection is cl
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 import traceback
@@ -23,6 +24,7 @@ from clary.endpoint.admission import Admission
 from clary.endpoint.backend import Backend
 from clary.endpoint.connection import Bounds, Connection
 from clary.endpoint.http_messages import (
+    DEADLINE,
     MODEL_US,
     TIMED_OUT,
     HttpRequest,
@@ -39,7 +41,8 @@ _GRACE_S = 1.0
 _CHECK_S = 0.25
 # How long new requests are still told that they were not accepted, when all others are answered.
 _LINGER_S = 0.25
-_ROOM_BODIES = 4
+_BACKLOG = 4096
+_ROOM_BODIES = 2
 _LEAST_ROOM_BYTES = 512 << 20
 # What nginx writes down for a client that has left.
 _CLIENT_LEFT = 499
@@ -103,19 +106,29 @@ class Server:
         """Whether it has been told to end."""
         return self._closing_since is not None
 
-    async def start(self, listener: socket.socket) -> None:
-        """Accept connections, then start the backend; returns when the model has answered.
+    async def start(self, listener: socket.socket, *, patience_s: float = 0.0) -> None:
+        """Accept connections, and start the backend; returns when the model has answered.
 
         Args:
             listener: bound and listening.
+            patience_s: how long clients wait in the listener for the backend, rather than being
+                told that it is not ready.
 
         Raises:
             ClaryError: the backend will never answer.
         """
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(lambda: Connection(self), sock=listener)
-        self._checking = loop.create_task(self._check())
-        await self._backend.start()
+        starting = loop.create_task(self._backend.start())
+        try:
+            if patience_s:
+                await asyncio.wait((starting,), timeout=patience_s)
+            self._listening = await loop.create_server(
+                lambda: Connection(self), sock=listener, backlog=_BACKLOG
+            )
+            self._checking = loop.create_task(self._check())
+            await starting
+        finally:
+            starting.cancel()
 
     async def close(self) -> None:
         """Answer everything that was begun, refuse what comes meanwhile, and let go of all."""
@@ -124,9 +137,11 @@ class Server:
             self._closing_since = now
         while any(self._is_awaited(connection) for connection in self.connections):
             await asyncio.sleep(0.01)
-        await asyncio.sleep(_LINGER_S)
+        # Whoever comes now is refused by the system; who is there already has a moment left to
+        # send a request and be told.
         if self._listening is not None:
             self._listening.close()
+        await asyncio.sleep(_LINGER_S)
         for connection in list(self.connections):
             connection.close()
         until = time.monotonic() + self.bounds.stall_s
@@ -147,7 +162,7 @@ class Server:
         method, path = request.method, request.path
         known = {"/invocations": ("POST",), "/ping": _READING, "/metrics": _READING, "/": _READING}
         if path not in known:
-            return error_response(404, f"there is no {path}: {_OFFERED}")
+            return error_response(404, f"there is no {path[:200]}: {_OFFERED}")
         if method not in known[path]:
             allowed = ", ".join(known[path])
             return error_response(
@@ -204,14 +219,15 @@ class Server:
         if not health.ready:
             self.metrics.refused["not ready"] += 1
             return not_accepted(health.reason or "the model is being loaded")
+        patience_s = self._patience_s(request)
         try:
-            self._admission.enter(self._settings.deadline_s)
+            self._admission.enter(patience_s)
         except Refusal as refusal:
             self.metrics.refused["busy"] += 1
             return not_accepted(refusal.sentence, refusal.retry_after_s or 1)
         task = asyncio.current_task()
         assert task is not None
-        invocation = _invocation(request, request_id, now + self._settings.deadline_s)
+        invocation = _invocation(request, request_id, now + patience_s)
         self._limits[task] = invocation.deadline + _GRACE_S
         try:
             reply = await self._backend.answer(invocation)
@@ -221,7 +237,7 @@ class Server:
         except asyncio.CancelledError:
             if task not in self._overdue:
                 raise
-            return _refusal(Refusal(504, f"no answer within {self._settings.deadline_s:g} s"))
+            return _refusal(Refusal(504, f"no answer within {patience_s:g} s"))
         except Exception:  # noqa: BLE001 - it is a bug, and the client is to have an answer
             self._complain(f"request {request_id} failed:\n{traceback.format_exc()}")
             return error_response(500, "the server failed; its log says how")
@@ -229,6 +245,15 @@ class Server:
             del self._limits[task]
             self._overdue.discard(task)
             self._admission.leave(time.monotonic())
+
+    def _patience_s(self, request: HttpRequest) -> float:
+        """How long its answer is of use: what the request says, within the bound."""
+        try:
+            asked = float(request.headers.get(DEADLINE, "inf"))
+        except ValueError:
+            asked = math.inf
+        # No number is smaller than NaN, either.
+        return min(asked, self._settings.deadline_s) if asked > 0 else self._settings.deadline_s
 
     def _response(self, reply: Reply) -> HttpResponse:
         self.metrics.count_model(reply.model_us / 1e6)

@@ -24,6 +24,12 @@ class Listeners:
     workers: socket.socket | None = None
     workers_path: str = ""
 
+    def close(self) -> None:
+        """Let go of them, in a process that has no use for them."""
+        self.clients.close()
+        if self.workers is not None:
+            self.workers.close()
+
 
 @contextmanager
 def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:

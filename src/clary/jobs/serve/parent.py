@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from clary.endings import EXIT_INTERRUPTED
 from clary.endpoint import worker
 from clary.formats.replica import Listening, ReplicaSettings
 from clary.jobs.serve.children import SIGNALS, Child, command, signal_group
@@ -45,7 +46,7 @@ class Parent:
         self._served, self._tells_served = os.pipe()
         os.set_blocking(self._served, False)
         self._has_served = False
-        self._server = Child("server", partial(run_server, settings, listeners, self._tells_served))
+        self._server = Child("server", self._run_server)
         self._workers = [
             Child(f"worker {number}", self._worker_main())
             for number in range(1, self._worker_count() + 1)
@@ -54,6 +55,8 @@ class Parent:
 
     def run(self) -> int:
         """Serve until SIGTERM, SIGINT, or a server that cannot serve.
+
+        A second SIGINT does not wait for answers.
 
         Returns:
             What the process shall end with.
@@ -90,7 +93,9 @@ class Parent:
             due = [child.due for child in (self._server, *self._workers) if child.due is not None]
             wait = min([_PATIENCE_S, *(max(0.0, at - time.monotonic()) for at in due)])
             got = signal.sigtimedwait(SIGNALS, wait)
-            if got is not None and got.si_signo != signal.SIGCHLD and not self._stopping:
+            if got is not None and got.si_signo != signal.SIGCHLD:
+                if self._stopping and got.si_signo == signal.SIGINT:
+                    return EXIT_INTERRUPTED
                 self._stop()
             code = self._reap()
             if code is not None:
@@ -99,6 +104,8 @@ class Parent:
     def _stop(self) -> None:
         """Have the server answer what was begun; the workers are needed until it has."""
         self._stopping = True
+        # The server's own is the last one: when that is closed, the system refuses who comes.
+        self._listeners.clients.close()
         if self._server.pid is None:
             self._server.due = None
         else:
@@ -156,9 +163,14 @@ class Parent:
             return command([*words, str(self._folder)])
         return partial(self._run_worker, path)
 
+    def _run_server(self) -> int:
+        return run_server(
+            self._settings, self._listeners, self._tells_served, again=self._has_served
+        )
+
     def _run_worker(self, path: str) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._listeners.clients.close()
+        self._listeners.close()
         return worker.run_worker(path, self._settings, os.environ)
 
     @staticmethod

@@ -19,6 +19,8 @@ from clary.jobs.serve.listeners import Listeners
 _OPEN_FILES = 16_384
 # Lines wait for company for so long.
 _FLUSH_S = 0.05
+# Clients of a server that has died wait so long for the next one, before they are told to.
+_AGAIN_S = 5.0
 
 
 class LineWriter:
@@ -42,13 +44,14 @@ class LineWriter:
             self._lines.clear()
 
 
-def run_server(settings: ReplicaSettings, listeners: Listeners, served: int) -> int:
+def run_server(settings: ReplicaSettings, listeners: Listeners, served: int, *, again: bool) -> int:
     """Serve until SIGTERM.
 
     Args:
         settings: what is served.
         listeners: where clients and workers come in.
         served: a byte is written here once the model has answered.
+        again: another server has served before, whose clients are there.
 
     Raises:
         ClaryError: the model will never answer.
@@ -56,11 +59,13 @@ def run_server(settings: ReplicaSettings, listeners: Listeners, served: int) -> 
     import uvloop
 
     _allow_open_files()
-    uvloop.run(_serve(settings, listeners, served))
+    uvloop.run(_serve(settings, listeners, served, _AGAIN_S if again else 0.0))
     return 0
 
 
-async def _serve(settings: ReplicaSettings, listeners: Listeners, served: int) -> None:
+async def _serve(
+    settings: ReplicaSettings, listeners: Listeners, served: int, patience_s: float
+) -> None:
     begun = time.monotonic()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -69,7 +74,7 @@ async def _serve(settings: ReplicaSettings, listeners: Listeners, served: int) -
     metrics = server_metrics(settings)
     backend = _backend(settings, listeners, metrics, loop)
     server = Server(settings, backend, metrics, say=lines.say, complain=_complain)
-    starting = loop.create_task(server.start(listeners.clients))
+    starting = loop.create_task(server.start(listeners.clients, patience_s=patience_s))
     ending = loop.create_task(ended.wait())
     await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clary.endpoint.picture_backend import PictureBackend
+from clary.endpoint.runtimes import Runtime, open_runtime
+from clary.errors import FormatError, ModelError
+from clary.formats.converted_model import ConvertedModel
+from clary.formats.replica import ReplicaSettings
+from clary.settings import Settings
+from tests.endpoint.colours import (
+    COLOURS,
+    convert_colour_model,
+    make_colour_model,
+    picture_of,
+)
+from tests.endpoint.served import Serving, ask, get, replica_settings, serving, wait_for
+
+
+@pytest.fixture(scope="module")
+def colour_settings(tmp_path_factory: pytest.TempPathFactory) -> ReplicaSettings:
+    folder = tmp_path_factory.mktemp("colours")
+    model = make_colour_model(folder / "model")
+    converted = convert_colour_model(ConvertedModel.of(model, folder / "cache"))
+    return replica_settings(model=str(model), converted=str(converted), workers=2, max_batch=4)
+
+
+@pytest.fixture(scope="module")
+def running(colour_settings: ReplicaSettings) -> Any:
+    with serving(PictureBackend(colour_settings), colour_settings) as found:
+        yield found
+        assert found.complaints == []
+        assert get(found.port, "/ping").status == 200
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_picture_gets_its_probabilities(running: Serving, colour: str) -> None:
+    answer = ask(running.port, picture_of(colour), "content-type: image/png")
+    assert answer.status == 200
+    (probabilities,) = answer.json
+    assert COLOURS[int(np.argmax(probabilities))] == colour
+    assert sum(probabilities) == pytest.approx(1)
+    assert int(answer.headers["x-clary-model-us"]) > 0
+
+
+def test_several_pictures_in_one_request_and_many_requests_at_once(running: Serving) -> None:
+    levels = np.zeros((11, 20, 30, 3), np.uint8)
+    for number in range(11):
+        levels[number, ..., number % 3] = 255
+    file = io.BytesIO()
+    np.save(file, levels)
+    asked = [(picture_of(COLOURS[n % 3]), "image/png", [n % 3]) for n in range(60)]
+    asked += [(file.getvalue(), "application/x-npy", [n % 3 for n in range(11)])] * 6
+
+    def one(case: tuple[bytes, str, list[int]]) -> None:
+        answer = ask(running.port, case[0], f"content-type: {case[1]}")
+        assert answer.status == 200
+        assert [int(np.argmax(row)) for row in answer.json] == case[2]
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(one, asked))
+
+
+def test_one_bad_picture_spoils_no_others(running: Serving) -> None:
+    whole = picture_of("red", 300, "JPEG")
+
+    def one(number: int) -> int:
+        body = whole[: len(whole) // 2] if number % 3 == 0 else whole
+        return ask(running.port, body, "content-type: image/jpeg").status
+
+    with ThreadPoolExecutor(12) as pool:
+        assert Counter(pool.map(one, range(60))) == {400: 20, 200: 40}
+
+
+def test_what_a_request_can_be_wrong_about(running: Serving) -> None:
+    port, red = running.port, picture_of("red")
+    assert ask(port, b"").status == 400
+    assert ask(port, red, "content-type: text/csv").status == 415
+    assert ask(port, red, "accept: text/html").status == 406
+    for accept in ("application/json;verbose=true", "text/csv", "application/x-npy"):
+        answer = ask(port, red, f"accept: {accept}")
+        assert answer.status == 200
+        assert answer.headers["content-type"] == accept.partition(";")[0]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    body=st.binary(max_size=300)
+    | st.binary(max_size=60).map(lambda tail: picture_of("blue")[:40] + tail)
+    | st.recursive(st.none() | st.floats() | st.text(max_size=5), st.lists, max_leaves=9).map(
+        lambda value: json.dumps(value).encode()
+    ),
+    kind=st.sampled_from(["image/jpeg", "application/json", "application/x-npy", "text/csv", ""]),
+    accept=st.sampled_from(["", "*/*", "text/csv", "nonsense", "application/json;q=0"]),
+)
+def test_any_body_gets_one_right_answer(
+    running: Serving, body: bytes, kind: str, accept: str
+) -> None:
+    answer = ask(running.port, body, f"content-type: {kind}", f"accept: {accept}")
+    assert answer.status in {200, 400, 406, 413, 415}
+    if answer.status != 200:
+        assert answer.json["message"]
+
+
+class Failing:
+    """A runtime that fails as often as it is told to, and else answers by another one."""
+
+    def __init__(self, inner: Runtime, failures: list[Exception]) -> None:
+        self.inner = inner
+        self.failures = failures
+        self.name, self.classes = inner.name, inner.classes
+        self.preprocessing, self.streams_wanted = inner.preprocessing, inner.streams_wanted
+
+    def streams(self, count: int) -> list[Any]:
+        outer, streams = self, self.inner.streams(count)
+
+        class Stream:
+            def __init__(self, inner: Any) -> None:
+                self.inner = inner
+
+            def probabilities(self, crops: Any) -> Any:
+                if outer.failures:
+                    raise outer.failures.pop()
+                return self.inner.probabilities(crops)
+
+        return [Stream(stream) for stream in streams]
+
+
+def test_a_network_that_fails_is_a_500_and_not_ready_until_it_answers_again(
+    colour_settings: ReplicaSettings,
+) -> None:
+    failures: list[Exception] = []
+    backend = PictureBackend(
+        colour_settings, opens=lambda asked: Failing(open_runtime(asked), failures)
+    )
+    with serving(backend, colour_settings) as running:
+        failures += [RuntimeError("out of memory")] * 3
+        for _ in range(3):
+            failed = ask(running.port, picture_of("red"))
+            assert (failed.status, failed.json["message"]) == (
+                500,
+                "the network failed: out of memory",
+            )
+        wait_for(lambda: get(running.port, "/ping").status == 200)
+        assert ask(running.port, picture_of("red")).status == 200
+
+
+def test_a_model_that_cannot_be_loaded_or_does_not_answer(colour_settings: ReplicaSettings) -> None:
+    missing = colour_settings.model_copy(update={"converted": "/nowhere"})
+    with pytest.raises(FormatError), serving(PictureBackend(missing), missing):
+        pass
+    broken = PictureBackend(
+        colour_settings,
+        opens=lambda asked: Failing(open_runtime(asked), [RuntimeError("no weights")]),
+    )
+    with pytest.raises(ModelError, match="no weights"), serving(broken, colour_settings):
+        pass
+
+
+def test_several_models_are_loaded_when_asked_for_and_the_oldest_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLARY_HOME", str(tmp_path / "home"))
+    opened: list[str] = []
+    for name in ("a", "b", "c"):
+        model = make_colour_model(tmp_path / "models" / name)
+        convert_colour_model(ConvertedModel.of(model, Settings.from_environment().cache_dir))
+
+    def opens(asked: ReplicaSettings) -> Runtime:
+        opened.append(Path(asked.model).name)
+        return open_runtime(asked)
+
+    several = replica_settings(
+        model=str(tmp_path / "models"), multi_model=True, models_kept=2, workers=1
+    )
+    with serving(PictureBackend(several, opens=opens), several) as running:
+        for name in ("a", "b", "a", "c", "a", "b"):
+            answer = ask(running.port, picture_of("blue"), f"x-clary-model: {name}")
+            assert answer.status == 200
+        assert opened == ["a", "b", "c", "b"]
+        assert ask(running.port, picture_of("blue")).status == 400
+        for name in ("../a", ".a", "none"):
+            assert ask(running.port, picture_of("blue"), f"x-clary-model: {name}").status == 404
