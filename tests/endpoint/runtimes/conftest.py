@@ -30,7 +30,7 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "resnet18", CLASSES, weights="none", image_size=40
     )
     with torch.no_grad():
-        classifier.head[-1].weight.mul_(8)
+        classifier.head[-1].weight.mul_(60)
     description = ModelDescription(
         architecture=classifier.architecture,
         classes=CLASSES,

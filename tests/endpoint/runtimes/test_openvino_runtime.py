@@ -132,9 +132,12 @@ def test_bf16_is_refused_where_it_would_be_emulated(converted):
         OpenVINORuntime(converted.folder, "bf16")
 
 
-def test_a_model_that_is_served_is_not_evicted(converted):
-    lock = Path(f"{converted.folder}.lock")
-    runtime = OpenVINORuntime(converted.folder, "fp32")
+def test_a_model_that_is_served_is_not_evicted(converted, tmp_path):
+    folder = tmp_path / "served" / converted.folder.name
+    shutil.copytree(converted.folder, folder)
+    lock = Path(f"{folder}.lock")
+    lock.touch()
+    runtime = OpenVINORuntime(folder, "fp32")
     with lock.open("ab") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     del runtime

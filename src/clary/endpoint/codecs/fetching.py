@@ -79,7 +79,11 @@ def _ask(parts: SplitResult, max_bytes: int, until: float) -> tuple[str | None, 
                 return following, b""
             if response.status != 200:
                 raise HTTPException(f"its server answers {response.status} {response.reason}")
-            return None, _content(response, max_bytes)
+            content = _content(response, max_bytes)
+            if time.monotonic() >= until:
+                # Cut off, which looks like an end where the length was not announced.
+                raise TimeoutError
+            return None, content
     finally:
         connection.close()
 

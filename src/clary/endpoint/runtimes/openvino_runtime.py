@@ -79,7 +79,7 @@ class OpenVINOStream:
 
     def probabilities(self, crops: Crops) -> Probabilities:
         """Probabilities, float32 of shape (N, classes), for uint8 crops (N, S, S, 3)."""
-        pixels = np.ascontiguousarray(crops)
+        pixels = np.require(crops, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
         self._request.infer([openvino.Tensor(pixels, shared_memory=True)])
         return np.array(self._request.get_output_tensor().data, dtype=np.float32)
 
