@@ -20,7 +20,8 @@ from clary.endpoint.handlers.requests import Answer, Request
 _DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _TEXT = "text/plain; charset=utf-8"
-_OURS = str(Path(__file__).resolve().parent)
+# Frames that say nothing about the script.
+_NOT_SHOWN = (str(Path(__file__).resolve().parent), "<frozen importlib")
 # Errors of SageMaker's own toolkit, where a script's requirements bring it, and their statuses.
 _TOOLKIT_ERROR = "BaseInferenceToolkitError"
 _TOOLKIT_STATUSES = {"UnsupportedFormatError": 415}
@@ -143,8 +144,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
 
 
 def _below(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame on that is not ours; None where all are."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+    """The traceback from the first frame on that is the script's; None where there is none."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_NOT_SHOWN):
         trace = trace.tb_next
     return trace
 
