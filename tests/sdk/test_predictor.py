@@ -28,7 +28,7 @@ def test_numbers_become_a_ranking_that_adds_up_to_one(row: list[float]) -> None:
         assert values == sorted(values, reverse=True)
         assert math.isclose(sum(values), 1, abs_tol=0.03)
         assert {label for label, _ in found} == {str(k) for k in range(len(row))}
-        assert row[int(found[0][0])] == max(row)
+        assert math.isclose(row[int(found[0][0])], max(row), abs_tol=1e-9)
 
 
 def test_probabilities_stay_as_they_are_and_logarithms_become_them() -> None:

@@ -76,8 +76,8 @@ def deploy(
             raise UsageError("--calibrate needs the model on this machine: fetch the archive first")
     else:
         prepare(model, settings, precision, calibrate)
-    began = time.monotonic()
     session = Session.on_this_machine(settings)
+    began = time.monotonic()
     choice = ModelChoice(model, precision)
     endpoint = deploy_model(
         choice,

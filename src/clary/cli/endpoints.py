@@ -23,7 +23,7 @@ from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_en
 from clary.sdk.job_listing import has_had_jobs
 from clary.sdk.locations import nearest
 from clary.sdk.predictor import NPY, Predictor
-from clary.sdk.redeploying import only_variant, redeploy
+from clary.sdk.redeploying import redeploy
 from clary.sdk.session import Session
 from clary.settings import Settings
 
@@ -209,15 +209,15 @@ def update(
         )
     settings = Settings.from_environment()
     endpoint = _endpoint(name)
+    variant = variant or only_variant(endpoint.description())
+    if model is not None and not model.startswith("s3://"):
+        prepare(model, settings, precision, calibrate)
     began = time.monotonic()
     if model is None:
-        found = endpoint.description()
-        endpoint.scale(variant or only_variant(found), replicas=replicas, weight=weight)
+        endpoint.scale(variant, replicas=replicas, weight=weight)
         after = settled(endpoint)
         require_service(after)
     else:
-        if not model.startswith("s3://"):
-            prepare(model, settings, precision, calibrate)
         after = redeploy(
             endpoint,
             ModelChoice(model, precision),
@@ -265,16 +265,20 @@ def _endpoint(name: str) -> Endpoint:
 
 def _print_variant(variant: Variant, model: ServedModel | None, fared: Figures) -> None:
     served = model or ServedModel("")
-    print(f"variant   {_variant_name(variant)}, weight {variant.weight:g}")
-    print(f"  model     {word_for(served) or 'deleted meanwhile'}")
-    if served.data:
-        print(f"  archive   {served.data}")
-    print(f"  replicas  {_replicas(variant)}")
-    latency = "" if math.isnan(fared.p50_ms) else f", p50 {fared.p50_ms:.1f} ms"
-    if latency:
-        latency += f", p99 {fared.p99_ms:.1f} ms in the model"
+    latency = ""
+    if not math.isnan(fared.p50_ms):
+        latency = f", p50 {fared.p50_ms:.1f} ms, p99 {fared.p99_ms:.1f} ms in the model"
     errors = f", {fared.errors:,} errors" if fared.errors else ""
-    print(f"  last hour {fared.requests:,} requests{latency}{errors}")
+    rows = {
+        "model": word_for(served) or "deleted meanwhile",
+        "archive": served.data,
+        "replicas": _replicas(variant),
+        "last hour": f"{fared.requests:,} requests{latency}{errors}",
+    }
+    print(f"variant   {_variant_name(variant)}, weight {variant.weight:g}")
+    for key, value in rows.items():
+        if value:
+            print(f"  {key:<9} {value}")
 
 
 def _variant_name(variant: Variant) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clary.errors import ProgramFailed, ServiceError, UsageError
-from clary.formats.converted_model import ConvertedModel
+from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
 from clary.formats.model_archive import opened_model
+from clary.gpus import count_gpus
 from clary.sdk.model_sources import is_clarys
 from clary.sdk.processes import job_program_output
 from clary.settings import Settings
@@ -33,9 +34,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Conversion:
-    """Where a model's networks lie, ready to be served; `made` just now, in `seconds`."""
+    """Where a model's networks lie, ready to be served; `made` just now, in `seconds`. A GPU is
+    served from the model itself: `folder` is None.
+    """
 
-    folder: str
+    folder: str | None
     made: bool
     seconds: float
     calibration: Calibration | None = None
@@ -70,9 +73,14 @@ def convert(
                     "script: leave it out"
                 )
             return None
-        if precision == "int8" and pictures is None:
-            converted = ConvertedModel.of(folder, settings.cache_dir)
-            if not converted.has("int8"):
+        if precision != "int8" and count_gpus():
+            return Conversion(None, made=False, seconds=0.0)
+        converted = ConvertedModel.of(folder, settings.cache_dir)
+        if pictures is None:
+            wanted: ConvertedPrecision = "int8" if precision == "int8" else "fp32"
+            if converted.has(wanted):
+                return Conversion(str(converted.folder), made=False, seconds=0.0)
+            if wanted == "int8":
                 raise UsageError(
                     "--precision int8 needs pictures to be calibrated on: add --calibrate photos/, "
                     "a folder with one folder of pictures per class"

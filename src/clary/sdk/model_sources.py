@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from typing import NamedTuple
 
 from clary.errors import UsageError
 from clary.formats.builtin_algorithm import IMAGE, names_image
+from clary.formats.files import storage_errors
 from clary.formats.model_archive import DESCRIPTION_FILE, opened_model, pack_model
-from clary.sdk.estimator import made_up_name
 from clary.sdk.locations import resolve_model
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri, upload
@@ -23,6 +24,8 @@ from clary.settings import Settings
 SCRIPT_IMAGE = "clary/pytorch-inference"
 HANDLERS = Path("code") / "inference.py"
 _OWN_HANDLERS = Path(__file__).parents[1] / "vision/export/serving_template/inference.py"
+_BLOCK_BYTES = 1 << 20
+_FINGERPRINT_LENGTH = 8
 _TIME = re.compile(r"-\d{8}-\d{6}(-\d{3})?$")
 
 
@@ -99,13 +102,23 @@ def _of_job(job: TrainingJob) -> ModelSource:
 
 
 def _uploaded(session: Session, location: Path, stem: str) -> ModelSource:
-    key = f"{made_up_name(stem)}/model.tar.gz"
-    destination = f"s3://{session.default_bucket}/{key}"
     with _archive(location) as (archive, folder):
         image = IMAGE if is_clarys(folder) else SCRIPT_IMAGE
+        # The same model has the same place, however often it is deployed.
+        words = re.sub(r"[^a-zA-Z0-9]+", "-", stem).strip("-")
+        name = f"{words or 'model'}-{_fingerprint(archive)}"
+        destination = f"s3://{session.default_bucket}/{name}/model.tar.gz"
         with spoken_faults():
             uri, _ = upload(session, archive, destination)
     return ModelSource(uri, image, without_time(stem))
+
+
+def _fingerprint(archive: Path) -> str:
+    digest = hashlib.sha256()
+    with storage_errors(archive), archive.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()[:_FINGERPRINT_LENGTH]
 
 
 @contextmanager
