@@ -39,7 +39,7 @@ class MemoryPreparation:
         return PreparedModel(kind="script", model=folder)
 
     def bring_one(self, source: ModelSource, target: str, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        assert list(folder.iterdir()) == []
 
     def cancel(self, identity: str) -> None:
         pass

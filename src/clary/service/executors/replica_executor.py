@@ -77,7 +77,7 @@ class ModelPreparation(Protocol):
         """
 
     def bring_one(self, source: ModelSource, target: str, folder: Path) -> None:
-        """Fetch one of the models of a multi-model container into a folder that does not exist.
+        """Fetch one of the models of a multi-model container into an empty folder.
 
         Raises:
             ClaryError: there is no such archive, or it cannot be unpacked or served.

@@ -86,7 +86,7 @@ class Preparation:
         Args:
             source: the container.
             target: the archive's key under ModelDataUrl, as TargetModel says.
-            folder: where it goes; it must not exist.
+            folder: where it goes; it is empty.
 
         Raises:
             ClaryError: there is no such archive, or it cannot be unpacked or served.

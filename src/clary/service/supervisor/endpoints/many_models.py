@@ -91,6 +91,7 @@ class ManyModels:
                     half.mkdir(parents=True)
                 self._work.replicas.preparation.bring_one(source, target, half)
                 with storage_errors(folder):
+                    folder.parent.mkdir(parents=True, exist_ok=True)
                     half.rename(folder)
             finally:
                 shutil.rmtree(half, ignore_errors=True)
