@@ -23,7 +23,7 @@ from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_en
 from clary.sdk.job_listing import has_had_jobs
 from clary.sdk.locations import nearest
 from clary.sdk.predictor import NPY, Predictor
-from clary.sdk.redeploying import redeploy
+from clary.sdk.redeploying import only_variant, redeploy
 from clary.sdk.session import Session
 from clary.settings import Settings
 

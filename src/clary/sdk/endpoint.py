@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -136,7 +136,7 @@ class ServedModel:
     name: str
     image: str = ""
     data: str = ""
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -290,17 +290,17 @@ class Endpoint:
 
 
 def _described(client: Any, name: str) -> ServedModel:
+    found: dict[str, Any] = {}
     with _unless_gone():
         found = client.describe_model(ModelName=name)
-        container = found.get("PrimaryContainer") or (found.get("Containers") or [{}])[0]
-        source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
-        return ServedModel(
-            name,
-            str(container.get("Image", "")),
-            str(container.get("ModelDataUrl") or source.get("S3Uri") or ""),
-            dict(container.get("Environment") or {}),
-        )
-    return ServedModel(name)
+    container = found.get("PrimaryContainer") or (found.get("Containers") or [{}])[0]
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    return ServedModel(
+        name,
+        str(container.get("Image", "")),
+        str(container.get("ModelDataUrl") or source.get("S3Uri") or ""),
+        dict(container.get("Environment") or {}),
+    )
 
 
 @contextmanager
