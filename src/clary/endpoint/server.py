@@ -99,6 +99,8 @@ class Server:
         self._overdue: set[asyncio.Task[None]] = set()
         self._closing_since: float | None = None
         self._listening: asyncio.Server | None = None
+        # The same socket, of which the loop takes what it is given.
+        self._listener: socket.socket | None = None
         self._checking: asyncio.Task[None] | None = None
 
     @property
@@ -122,6 +124,7 @@ class Server:
         try:
             if patience_s:
                 await asyncio.wait((starting,), timeout=patience_s)
+            self._listener = listener.dup()
             self._listening = await loop.create_server(
                 lambda: Connection(self), sock=listener, backlog=_BACKLOG
             )
@@ -139,8 +142,7 @@ class Server:
             await asyncio.sleep(0.01)
         # Whoever comes now is refused by the system; who is there already has a moment left to
         # send a request and be told.
-        if self._listening is not None:
-            self._listening.close()
+        await self._stop_listening()
         await asyncio.sleep(_LINGER_S)
         for connection in list(self.connections):
             connection.close()
@@ -152,6 +154,17 @@ class Server:
             self._checking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._checking
+
+    async def _stop_listening(self) -> None:
+        """Close the listener, and take in who has connected by then."""
+        if self._listening is None or self._listener is None:
+            return
+        self._listening.close()
+        loop = asyncio.get_running_loop()
+        with self._listener, suppress(OSError):  # nobody else is there
+            while True:
+                client, _ = self._listener.accept()
+                await loop.connect_accepted_socket(lambda: Connection(self), client)
 
     def _is_awaited(self, connection: Connection) -> bool:
         began = connection.began
