@@ -99,6 +99,7 @@ def test_a_target_and_its_policy_from_their_creation_to_their_end(
         ({"MinCapacity": 3, "MaxCapacity": 2}, "the maximum must be at least the minimum"),
         ({"MinCapacity": 0}, "has 1 to"),
         ({"MaxCapacity": 1000}, "has 1 to"),
+        ({"Tags": {"team": "vision"}}, "Tags of scalable targets are not offered"),
     ],
     ids=lambda value: "-".join(value.split()[:4]) if isinstance(value, str) else "",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from clary.service.state.endpoints import (
     model_request,
     variant_request,
 )
+from clary.service.state.log_streams import LogStream
 from clary.service.state.models import EndpointConfigRecord, ModelRecord
 from clary.service.state.replicas import SERVING, ReplicaRecord
 from clary.service.state.scaling import KEPT_MS, ScalableTarget, ScalingActivity, ScalingPolicy
@@ -229,9 +231,13 @@ def test_an_endpoint_takes_with_it_what_belongs_to_it(state: State) -> None:
         state.scaling.policies.create(
             ScalingPolicy(f"policy-{number}", "p", "arn", resource, {}, 1), {}
         )
+    for group in ("/group/left", "/group/left2"):
+        state.logs.add_stream(LogStream(group, "v/i-left", Path("algo-1.log"), 1))
     seen = state.replicas.version, state.endpoints.version
-    assert state.forget_endpoint("left", "/group")
-    assert not state.forget_endpoint("left", "/group")
+    assert state.forget_endpoint("left", "/group/left")
+    assert not state.logs.has_group("/group/left")
+    assert len(state.logs.streams("/group/left2")) == 1
+    assert not state.forget_endpoint("left", "/group/left")
     assert state.replicas.get(replica.number) is None
     assert state.async_invocations.open() == []
     assert state.tags.of("arn:left") == {}

@@ -38,6 +38,8 @@ def register_scalable_target(office: Office, call: Call) -> Mapping[str, Any]:
     """Keep a variant's instances between two numbers."""
     asked = call.parameters
     check_resource(office.state, asked)
+    if asked.get("Tags"):
+        raise validation("Tags of scalable targets are not offered by Clary: leave Tags out.")
     resource, at_ms = asked["ResourceId"], now_ms()
 
     def registered(target: ScalableTarget) -> ScalableTarget:

@@ -173,6 +173,11 @@ def remove_prefix_within(connection: Connection, group: str, prefix: str) -> Non
     )
 
 
+def remove_group_within(connection: Connection, group: str) -> None:
+    """Remove a group and its streams, as a part of a transaction."""
+    connection.execute(delete(log_groups).where(log_groups.c.name == group))
+
+
 def _add_group(connection: Connection, name: str, created_ms: int) -> bool:
     statement = insert(log_groups).values(name=name, created_ms=created_ms)
     return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1

@@ -277,8 +277,8 @@ class State:
     def forget_endpoint(self, name: str, group: str) -> bool:
         """Remove an endpoint, and all that is remembered of it; whether there was one.
 
-        With it go its replicas, asynchronous invocations, tags, metrics, the streams of its log
-        and what scales it.
+        With it go its replicas, asynchronous invocations, tags, metrics, its log and what scales
+        it.
 
         Args:
             name: the endpoint's.
@@ -291,7 +291,7 @@ class State:
         def also(connection: Connection, endpoint: EndpointRecord) -> None:
             tags.remove_all_within(connection, endpoint.arn)
             metric_data.remove_within(connection, "EndpointName", [endpoint.name])
-            log_streams.remove_prefix_within(connection, group, "")
+            log_streams.remove_group_within(connection, group)
             scaling.remove_within(connection, f"endpoint/{endpoint.name}/variant/")
 
         gone = self.endpoints.remove(name, also=also) is not None
