@@ -30,6 +30,7 @@ class WorkerProcesses:
     path: Path
     listener: socket.socket
     environment: Mapping[str, str]
+    python: str
     ends: list[int] = field(default_factory=list)
     ending: bool = False
 
@@ -38,7 +39,7 @@ class WorkerProcesses:
             with (self.folder / "log").open("ab") as log:
                 command = ("-m", "clary.endpoint.worker", str(self.path), str(self.folder))
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable,
+                    self.python,
                     *command,
                     stdout=log,
                     stderr=log,
@@ -77,7 +78,10 @@ def write_script(folder: Path, script: str, **settings: Any) -> ReplicaSettings:
 
 @asynccontextmanager
 async def worker_processes(
-    folder: Path, count: int, environment: Mapping[str, str] | None = None
+    folder: Path,
+    count: int,
+    environment: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> AsyncIterator[WorkerProcesses]:
     """So many workers of the replica in a folder, without a server."""
     short = Path(tempfile.mkdtemp(prefix="clary-workers"))
@@ -85,7 +89,7 @@ async def worker_processes(
     listener.setblocking(False)
     listener.bind(str(short / "workers"))
     listener.listen(16)
-    processes = WorkerProcesses(folder, short / "workers", listener, environment or {})
+    processes = WorkerProcesses(folder, short / "workers", listener, environment or {}, python)
     tasks = [asyncio.create_task(processes.keep()) for _ in range(count)]
     try:
         yield processes
@@ -104,7 +108,8 @@ async def served(
 ) -> AsyncIterator[tuple[ScriptBackend, WorkerProcesses]]:
     """A backend that has started, and its workers."""
     told = write_script(folder, script, **settings)
-    async with worker_processes(folder, told.workers or 1, environment) as processes:
+    python = told.python or sys.executable
+    async with worker_processes(folder, told.workers or 1, environment, python) as processes:
         backend = ScriptBackend(told, processes.listener)
         await asyncio.wait_for(backend.start(), PATIENCE_S)
         yield backend, processes

@@ -263,6 +263,7 @@ def test_scripts_find_the_names_of_the_toolkits_and_log_as_in_the_container(
 ) -> None:
     script = """
 import logging
+import sys
 
 from sagemaker_inference import content_types, decoder, encoder, errors, utils
 from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
@@ -271,12 +272,15 @@ from sagemaker_pytorch_serving_container.default_pytorch_inference_handler impor
 )
 
 logger = logging.getLogger(__name__)
+other = logging.getLogger("other")
+other.addHandler(logging.StreamHandler(sys.stdout))
 
 assert issubclass(DefaultPytorchInferenceHandler, DefaultInferenceHandler)
 
 def model_fn(model_dir):
     logger.info("loading")
     logger.debug("too much")
+    other.info("once")
 
 def input_fn(body, content_type):
     if content_type == "image/x-odd":
@@ -301,6 +305,7 @@ def output_fn(prediction, accept):
             assert (odd.status, odd.body.splitlines()[0]) == (422, b"not dogs")
         assert "[worker 1] loading\n" in processes.log
         assert "too much" not in processes.log
+        assert processes.log.count("once") == 1
 
     asyncio.run(go())
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from clary.endpoint.backend import Health
 from clary.endpoint.invocation import Invocation, Refusal, Reply
-from clary.endpoint.worker import worker_count
+from clary.endpoint.worker import visible_gpus, worker_count
 from clary.endpoint.workers import Workers
 from clary.errors import ModelError
 from clary.formats.replica import ReplicaSettings
-from clary.gpus import count_gpus
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
@@ -33,7 +32,7 @@ class ScriptBackend:
             listener,
             worker_count(settings, os.environ),
             cores=len(os.sched_getaffinity(0)),
-            gpus=count_gpus(),
+            gpus=visible_gpus(os.environ),
         )
         self._started = False
 

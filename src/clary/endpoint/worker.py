@@ -66,9 +66,17 @@ def worker_count(settings: WorkerSettings, environment: Mapping[str, str]) -> in
     asked = environment.get(_VARIABLE, "").strip()
     if asked.isdigit() and int(asked):
         return int(asked)
+    return len(visible_gpus(environment)) or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs that a replica may use, by the names that CUDA_VISIBLE_DEVICES has for them."""
+    said = environment.get("CUDA_VISIBLE_DEVICES")
+    if said is not None:
+        return [name for name in map(str.strip, said.split(",")) if name and name != "-1"]
     from clary.gpus import count_gpus
 
-    return count_gpus() or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return [str(number) for number in range(count_gpus())]
 
 
 def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[str, str]) -> int:
@@ -97,8 +105,10 @@ def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[
                 raise FrameError(f"a server says {welcome.kind!r} before it says welcome")
             if models is None:
                 number = int(welcome.told["number"])
-                _settle(number, welcome.told["threads"], welcome.told["gpu"])
-                models = ModelCache(settings, os.environ, gpu=welcome.told["gpu"])
+                gpu = welcome.told["gpu"]
+                _settle(number, welcome.told["threads"], gpu)
+                # The only one that this process sees.
+                models = ModelCache(settings, os.environ, gpu=None if gpu is None else 0)
             send(connection, Frame("ready", {"failure": models.prepare()}))
             if not _answer_all(connection, models):
                 return 0
@@ -141,7 +151,7 @@ def _flush() -> None:
             stream.flush()
 
 
-def _settle(number: int, threads: int, gpu: int | None) -> None:
+def _settle(number: int, threads: int, gpu: str | None) -> None:
     """Be worker `number`: its lines in the log, its share of the machine."""
     for handle, name in ((1, "stdout"), (2, "stderr")):
         stream = io.TextIOWrapper(
@@ -156,9 +166,10 @@ def _settle(number: int, threads: int, gpu: int | None) -> None:
     logging.basicConfig(
         stream=sys.stdout, format="%(message)s", level=_log_level(os.environ), force=True
     )
+    logging.getLogger().handlers[0].addFilter(_is_printed_by_nobody_else)
     asked = os.environ.setdefault("OMP_NUM_THREADS", str(threads)).partition(",")[0]
     if gpu is not None:
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(gpu))
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
@@ -178,6 +189,18 @@ def _log_level(environment: Mapping[str, str]) -> int:
         return int(asked)
     known = logging.getLevelName(asked.upper())
     return known if isinstance(known, int) else logging.INFO
+
+
+def _is_printed_by_nobody_else(record: logging.LogRecord) -> bool:
+    """Whether no logger on the way to the root, which scripts give handlers to, prints it."""
+    logger = logging.getLogger(record.name)
+    while logger.parent is not None:
+        if any(isinstance(handler, logging.StreamHandler) for handler in logger.handlers):
+            return False
+        if not logger.propagate:
+            break
+        logger = logger.parent
+    return True
 
 
 class _LabelledLines(io.RawIOBase):

@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,9 @@ class Workers:
     where one has ended; this one only ends those that are over their deadline.
     """
 
-    def __init__(self, listener: socket.socket, count: int, *, cores: int, gpus: int) -> None:
+    def __init__(
+        self, listener: socket.socket, count: int, *, cores: int, gpus: Sequence[str]
+    ) -> None:
         self._listener = listener
         self._count = count
         self._cores = cores
@@ -279,11 +281,11 @@ class Workers:
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
     def _welcome(self, worker: Worker) -> dict[str, Any]:
-        gpu = (worker.number - 1) % self._gpus if self._gpus else None
+        gpus = self._gpus
         return {
             "number": worker.number,
             "threads": max(1, self._cores // self._count),
-            "gpu": gpu,
+            "gpu": gpus[(worker.number - 1) % len(gpus)] if gpus else None,
         }
 
 
