@@ -64,9 +64,7 @@ def _places(request: Mapping[str, Any]) -> Iterator[str]:
         "DestinationS3Uri": (request.get("DataCaptureConfig") or {}).get("DestinationS3Uri"),
     }
     for member, uri in places.items():
-        if uri is not None and not uri.removeprefix("s3://").partition("/")[0]:
-            yield f"{member} {uri!r} names no bucket: give s3://bucket/prefix."
-        elif uri is not None and not uri.startswith("s3://"):
+        if uri is not None and not uri.startswith("s3://"):
             yield f"{member} {uri!r} is not offered by Clary: give s3://bucket/prefix."
 
 
