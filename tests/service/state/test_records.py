@@ -22,7 +22,8 @@ from clary.service.state.endpoints import (
 )
 from clary.service.state.log_streams import LogStream
 from clary.service.state.models import EndpointConfigRecord, ModelRecord
-from clary.service.state.replicas import SERVING, ReplicaRecord
+from clary.service.state.replicas import ENDED as ENDED_REPLICA
+from clary.service.state.replicas import ENDED_KEPT, SERVING, ReplicaRecord
 from clary.service.state.scaling import KEPT_MS, ScalableTarget, ScalingActivity, ScalingPolicy
 from clary.service.state.state import State
 from clary.service.state.transform_jobs import TransformJobRecord
@@ -145,7 +146,7 @@ def nouns(state: State) -> dict[str, Any]:
     ],
     ids=["model", "config", "endpoint", "transform", "target", "policy"],
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_record_comes_back_as_it_was(
     state: State, noun: str, records: st.SearchStrategy[Any], data: st.DataObject
@@ -273,6 +274,17 @@ def test_replicas_are_found_by_status_endpoint_and_instance(state: State) -> Non
         "i-two-a",
         "i-two-b",
     ]
+
+
+def test_only_the_last_replicas_that_have_ended_are_kept(state: State) -> None:
+    state.endpoints.create(endpoint("dying"), {})
+    found = state.endpoints.find("dying")
+    assert found is not None
+    for number in range(ENDED_KEPT + 3):
+        status = SERVING if number == 0 else ENDED_REPLICA
+        state.replicas.add(ReplicaRecord(found.number, 1, "v", f"i-{number}", number, status))
+    kept = [one.instance for one in state.replicas.select(endpoint=found.number)]
+    assert kept == ["i-0", *(f"i-{number}" for number in range(3, ENDED_KEPT + 3))]
 
 
 def test_invocations_wait_in_order_until_they_have_ended(state: State) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, delete, select
 
 from clary.service.state.database import Database
 from clary.service.state.records import Records
@@ -14,6 +14,8 @@ from clary.service.state.tables import replicas
 STARTING, SERVING, DRAINING, ENDED = "Starting", "Serving", "Draining", "Ended"
 # The statuses of replicas that have a process, or are about to.
 LIVING = (STARTING, SERVING, DRAINING)
+# Of each endpoint; one that keeps dying has a new one every minute.
+ENDED_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,19 @@ class Replicas(Records[ReplicaRecord]):
         super().__init__(database, replicas, ReplicaRecord, {})
 
     def add(self, replica: ReplicaRecord) -> ReplicaRecord:
-        """Store a new replica; it with its number.
+        """Store a new replica; it with its number. Only the last that have ended are kept.
 
         Raises:
             StorageError: the database cannot be written.
         """
+        columns = replicas.c
+        ended = (columns.endpoint == replica.endpoint) & (columns.status == ENDED)
+        newest = select(columns.number).where(ended).order_by(columns.number.desc())
         with self._database.writing() as connection:
             stored = self.add_within(connection, replica)
+            last = connection.execute(newest.offset(ENDED_KEPT).limit(1)).scalar()
+            if last is not None:
+                connection.execute(delete(replicas).where(ended, columns.number <= last))
         self.touched()
         return stored
 
