@@ -122,10 +122,12 @@ def test_waiting_for_a_worker_counts_as_time_and_costs_none(tmp_path: Path) -> N
             go_on = tmp_path / "go on"
             first = asyncio.create_task(ask(backend, f"wait {go_on}".encode()))
             await asyncio.sleep(0)
-            late = await refused(backend, "later", seconds=0.2)
-            assert (late.status, "no worker was free" in late.sentence) == (504, True)
+            for seconds in (-1.0, 0.2):
+                late = await refused(backend, "later", seconds=seconds)
+                assert (late.status, "no worker was free" in late.sentence) == (504, True)
             go_on.touch()
             assert (await first).status == 200
+            assert (await refused(backend, "late", seconds=-1.0)).status == 504
             assert processes.ends == []
 
     asyncio.run(go())

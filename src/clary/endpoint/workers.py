@@ -21,6 +21,7 @@ _PEER = struct.Struct("3i")
 # Workers that die before one was ever ready: of a model that fells them, more will not do better.
 _DEATHS_AT_START = 3
 _TIMED_OUT = 504
+_NOT_BEGUN = "no worker was free before the request's time was over: try again"
 _DIED = 500
 
 
@@ -127,6 +128,9 @@ class Workers:
         worker = await self._turn(str(told["model"]), deadline)
         while worker not in self._connected:  # it died between being free and being asked
             worker = await self._turn(str(told["model"]), deadline)
+        if deadline <= time.monotonic():  # no reason to end a worker that has not begun
+            self._free(worker)
+            raise Refusal(_TIMED_OUT, _NOT_BEGUN)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Frame] = loop.create_future()
         # Nobody may be there to take it, once the client has left.
@@ -166,9 +170,7 @@ class Workers:
                 self._turns.remove(turn)
         if turn.worker.done():
             return turn.worker.result()
-        raise Refusal(
-            _TIMED_OUT, "no worker was free before the request's time was over: try again"
-        )
+        raise Refusal(_TIMED_OUT, _NOT_BEGUN)
 
     def _free(self, worker: Worker) -> None:
         """A worker can take the next request."""
