@@ -94,7 +94,7 @@ def test_errors_have_a_sentence_and_a_bug_has_its_traceback_in_the_log() -> None
     assert "a bug" not in broken.json["message"]
     assert any("RuntimeError: a bug" in complaint for complaint in running.complaints)
     assert split.status == 500
-    assert "control character" in split.json["message"]
+    assert "cannot be sent" in split.json["message"]
 
 
 def test_what_fits_no_more_is_refused_at_once() -> None:

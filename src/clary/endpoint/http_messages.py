@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 
 # What SageMaker's own model server calls them.
@@ -27,7 +29,8 @@ TIMED_OUT = "x-clary-timed-out"
 DEADLINE = "x-clary-deadline-s"
 # How long the model took, in microseconds.
 MODEL_US = "x-clary-model-us"
-_CONTROLS = dict.fromkeys([*range(9), *range(10, 32), 127])
+_NO_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 @dataclass(frozen=True)
@@ -59,23 +62,26 @@ class HttpResponse:
         Args:
             keep_alive: whether another request may follow.
             without_body: for HEAD, which gets the length alone.
-
-        Raises:
-            ValueError: a header cannot be sent: it holds a line break, or no Latin-1.
         """
-        lines = [
-            f"HTTP/1.1 {self.status} {_phrase(self.status)}",
-            f"content-type: {self.content_type}",
-            f"content-length: {len(self.body)}",
-        ]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        if not keep_alive:
-            lines.append("connection: close")
-        for line in lines:
-            if line != line.translate(_CONTROLS):
-                raise ValueError(f"a header holds a control character: {line!r}")
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        return head if without_body else head + self.body
+        head = (
+            f"{_first_line(self.status)}content-type: {self.content_type}\r\n"
+            f"content-length: {len(self.body)}\r\n"
+        )
+        for name, value in self.headers.items():
+            head += f"{name}: {value}\r\n"
+        head += "\r\n" if keep_alive else "connection: close\r\n\r\n"
+        encoded = head.encode("latin-1")
+        return encoded if without_body else encoded + self.body
+
+
+def check_header(name: str, value: str) -> None:
+    """Refuse what cannot be sent as a header.
+
+    Raises:
+        ValueError: it holds a line break or the like, or no Latin-1.
+    """
+    if _NO_NAME.search(name) or _NO_VALUE.search(value) or not name:
+        raise ValueError(f"the header {name!r} cannot be {value[:200]!r}")
 
 
 def error_response(
@@ -95,8 +101,10 @@ def not_accepted(sentence: str, retry_after_s: int = 1) -> HttpResponse:
     return error_response(503, sentence, {"retry-after": str(retry_after_s), NOT_ACCEPTED: "1"})
 
 
-def _phrase(status: int) -> str:
+@cache
+def _first_line(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        phrase = HTTPStatus(status).phrase
     except ValueError:
-        return ""
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n"

@@ -29,6 +29,7 @@ from clary.endpoint.http_messages import (
     TIMED_OUT,
     HttpRequest,
     HttpResponse,
+    check_header,
     error_response,
     not_accepted,
 )
@@ -46,6 +47,7 @@ _ROOM_BODIES = 2
 _LEAST_ROOM_BYTES = 512 << 20
 # What nginx writes down for a client that has left.
 _CLIENT_LEFT = 499
+_ID_LETTERS = 128
 
 Say = Callable[[str], None]
 
@@ -173,11 +175,10 @@ class Server:
     async def respond(self, request: HttpRequest) -> HttpResponse:
         """Answer a request, whatever happens. Cancelled when its client has left."""
         method, path = request.method, request.path
-        known = {"/invocations": ("POST",), "/ping": _READING, "/metrics": _READING, "/": _READING}
-        if path not in known:
+        if path not in _METHODS:
             return error_response(404, f"there is no {path[:200]}: {_OFFERED}")
-        if method not in known[path]:
-            allowed = ", ".join(known[path])
+        if method not in _METHODS[path]:
+            allowed = ", ".join(_METHODS[path])
             return error_response(
                 405, f"{path} takes {allowed}, and this is {method}", {"allow": allowed}
             )
@@ -270,13 +271,14 @@ class Server:
 
     def _response(self, reply: Reply) -> HttpResponse:
         self.metrics.count_model(reply.model_us / 1e6)
-        headers = {**reply.headers, MODEL_US: str(reply.model_us)}
-        response = HttpResponse(reply.status, reply.body, reply.content_type, headers)
         try:
-            response.encode(keep_alive=True, without_body=True)
+            check_header("content-type", reply.content_type)
+            for name, value in reply.headers.items():
+                check_header(name, value)
         except ValueError as error:
             return error_response(500, f"the answer of the model cannot be sent: {error}")
-        return response
+        headers = {**reply.headers, MODEL_US: str(reply.model_us)}
+        return HttpResponse(reply.status, reply.body, reply.content_type, headers)
 
     async def _check(self) -> None:
         """Give up what takes too long: clients and invocations."""
@@ -292,6 +294,7 @@ class Server:
 
 
 _READING = ("GET", "HEAD")
+_METHODS = {"/invocations": ("POST",), "/ping": _READING, "/metrics": _READING, "/": _READING}
 _OFFERED = "POST a body to /invocations; GET /ping tells whether it serves, GET /metrics how"
 
 
@@ -330,4 +333,6 @@ def _refusal(refusal: Refusal) -> HttpResponse:
 
 
 def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:128])
+    if text.isprintable():
+        return text[:_ID_LETTERS]
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_ID_LETTERS])
