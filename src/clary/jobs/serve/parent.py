@@ -82,8 +82,9 @@ class Parent:
     def _import_torch(self) -> None:
         """Load what nearly all handlers import, so that workers share it and are soon replaced."""
         if self._workers and self._settings.python is None:
-            with suppress(ImportError):
-                importlib.import_module("torch")
+            for name in ("torch", "torchvision"):
+                with suppress(ImportError):
+                    importlib.import_module(name)
 
     def _watch(self) -> int:
         while True:
