@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -52,7 +53,8 @@ class Call:
 
     `service` and the keys of `parameters` are botocore's names; timestamps are aware datetimes,
     blobs are bytes. `headers` are in lower case. `body` is there only when the operation's input
-    streams. `caller_arn` is who signed the request.
+    streams. `caller_arn` is who signed the request. `received_s` is when its head had come, by
+    `time.perf_counter()`.
     """
 
     service: str
@@ -62,6 +64,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: RequestBody | None = None
     caller_arn: str = ""
+    received_s: float = field(default_factory=time.perf_counter, compare=False)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def test_each_kind_of_endpoint_takes_only_its_own(stage: Stage, serve: Serve) ->
         {},
         {"InputLocation": "s3://later/in/picture.jpg", "Body": b"x"},
         {"InputLocation": "https://example.com/x"},
+        {"Body": b"x" * 128_001},
     ):
         with pytest.raises(ClientError) as raised:
             invoke_later(stage, later, **options)

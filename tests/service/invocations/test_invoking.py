@@ -86,6 +86,13 @@ def test_bodies_go_up_to_six_mebibytes(stage: Stage, serve: Serve) -> None:
     assert len(replica.asked) == 1
 
 
+def test_a_model_may_take_larger_bodies(stage: Stage, serve: Serve) -> None:
+    name, _ = serve(model={"Environment": {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "7"}})
+    body = b"b" * (7 << 20)
+    assert invoke(stage, name, body)["Body"].read() == body
+    assert "equal to 7340032" in refused(stage, name, body + b"b")["Error"]["Message"]
+
+
 def test_endpoints_that_do_not_answer(stage: Stage) -> None:
     unknown = refused(stage, "nobody")
     assert unknown["Error"] == {

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clary.service.invocations.faults import invalid
+from clary.service.invocations.faults import invalid, too_large
 from clary.service.state.async_invocations import AsyncRecord
 
 DEFAULT_TTL_S = 6 * 3600
 DEFAULT_TIMEOUT_S = 900
+# What a request may bring along instead of an object.
+BODY_LIMIT_BYTES = 128_000
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,13 @@ class AsyncRequest:
             config: the endpoint's AsyncInferenceConfig.
 
         Raises:
-            Fault: it has neither a body nor an input, or both, or the input is no S3 URI.
+            Fault: it has neither a body nor an input, or both, or too large a body, or the input is
+                no S3 URI.
         """
         location = parameters.get("InputLocation")
         body = parameters.get("Body") or None
+        if body is not None and len(body) > BODY_LIMIT_BYTES:
+            raise too_large(BODY_LIMIT_BYTES)
         if (location is None) == (body is None):
             raise invalid("Provide exactly one of InputLocation and Body.")
         identity = str(uuid.uuid4())

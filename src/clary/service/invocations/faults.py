@@ -72,11 +72,11 @@ def not_offered(member: str) -> Fault:
     return invalid(f"{member} is not offered by Clary.")
 
 
-def too_large(size: int, limit: int) -> Fault:
-    """A body over the bound of a serverless endpoint, which lies below the model's."""
+def too_large(limit: int) -> Fault:
+    """A body over the bound of its endpoint, in bytes."""
     return invalid(
         "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must "
-        f"have length less than or equal to {limit} (it is {size})"
+        f"have length less than or equal to {limit}"
     )
 
 

@@ -11,6 +11,11 @@ from clary.service.state.endpoints import EndpointRecord, model_request, variant
 from clary.service.state.replicas import SERVING, ReplicaRecord
 from clary.service.state.state import State
 
+# What SageMaker's service model allows, and what serverless endpoints take.
+LIMIT_BYTES = 6 << 20
+SERVERLESS_LIMIT_BYTES = 4 << 20
+# The container's variable that sets another limit, in MiB, where it is not serverless.
+_LIMIT_VARIABLE = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 # Those in which a fleet serves.
 _ANSWERING = frozenset(
     {"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"}
@@ -22,7 +27,7 @@ class HostedVariant:
     """A variant, and the replicas of it that serve.
 
     `weight` is its part of the traffic, beside the other variants' weights. `concurrency` bounds
-    what a serverless variant works on at once.
+    what a serverless variant works on at once, `limit_bytes` the body of an invocation.
     """
 
     name: str
@@ -31,6 +36,7 @@ class HostedVariant:
     serverless: bool
     concurrency: int | None
     multi_model: bool
+    limit_bytes: int
     replicas: tuple[ReplicaRecord, ...]
 
 
@@ -134,9 +140,15 @@ def _variant(
         serverless=serverless is not None,
         concurrency=serverless["MaxConcurrency"] if serverless else None,
         multi_model=container.get("Mode") == "MultiModel",
+        limit_bytes=SERVERLESS_LIMIT_BYTES if serverless else _limit(container),
         replicas=tuple(
             one
             for one in serving
             if one.variant == name and one.fleet == record.fleet and one.port is not None
         ),
     )
+
+
+def _limit(container: Mapping[str, Any]) -> int:
+    asked = (container.get("Environment") or {}).get(_LIMIT_VARIABLE, "")
+    return int(asked) << 20 if asked.isascii() and asked.isdigit() else LIMIT_BYTES

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # SageMaker's; the replica keeps it, too, and says so first.
 INVOCATION_S = 60.0
 _REPLICA_GRACE_S = 3.0
-SERVERLESS_LIMIT_BYTES = 4 << 20
 # Larger bodies, which only asynchronous invocations have, are not captured.
 _CAPTURED_LIMIT_BYTES = 6 << 20
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -41,7 +40,10 @@ DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of an endpoint. What the client left out is empty."""
+    """What is asked of an endpoint. What the client left out is empty.
+
+    `received_s` is when it came, by `time.perf_counter()`; `seconds` how long the model may take.
+    """
 
     endpoint: str
     body: Body
@@ -53,6 +55,7 @@ class Question:
     target_variant: str | None = None
     target_model: str | None = None
     seconds: float = INVOCATION_S
+    received_s: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True)
@@ -179,16 +182,14 @@ class Invocations:
         return hosted
 
     def _ask(self, hosted: Hosted, question: Question) -> Given:
-        begun = time.perf_counter()
         self._check(hosted, question)
         variant = self._router.variant(hosted, question.target_variant)
-        size = len(question.body)
-        if variant.serverless and size > SERVERLESS_LIMIT_BYTES:
-            raise faults.too_large(size, SERVERLESS_LIMIT_BYTES)
+        if hosted.asynchronous is None and len(question.body) > variant.limit_bytes:
+            raise faults.too_large(variant.limit_bytes)
         self._traffic.note(hosted.name, variant.name, int(time.time() * 1000))
         with self._router.admitted(hosted, variant):
             self._shadow(hosted, question)
-            forwarded = self._forward(hosted, variant, question, begun)
+            forwarded = self._forward(hosted, variant, question, question.received_s)
         self._judge(hosted, forwarded)
         reply = forwarded.reply
         given = Given(

@@ -81,6 +81,7 @@ def _ask(office: Office, call: Call) -> Given:
             inference_id=asked.get("InferenceId", ""),
             target_variant=asked.get("TargetVariant"),
             target_model=asked.get("TargetModel"),
+            received_s=call.received_s,
         )
     )
 

@@ -84,6 +84,7 @@ class Chain:
             headers=told.headers,
             body=_body(request, verified, source),
             caller_arn=verified.caller_arn,
+            received_s=request.received_s,
         )
         answer = handler(self._office, call)
         try:

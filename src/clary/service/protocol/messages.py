@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ class HttpRequest:
 
     `path` and `query_string` are as they were sent, percent-encoded. The names of `headers` are
     in lower case, their values one character a byte (latin-1), repeated ones joined by commas.
+    `received_s` is when the head had come, by `time.perf_counter()`.
     """
 
     method: str
@@ -24,6 +26,7 @@ class HttpRequest:
     query_string: str
     headers: Mapping[str, str]
     body: bytes = b""
+    received_s: float = field(default_factory=time.perf_counter, compare=False)
 
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> HttpRequest:
