@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +61,17 @@ def test_pictures_that_are_none_are_one_sentence(
     with pytest.raises(DataError, match="does not exist"):
         calibrate(converted, tmp_path / "nowhere", settings)
     assert not converted.has("int8")
+
+
+def test_nothing_reports_to_anybody() -> None:
+    script = (
+        "import clary.vision, nncf.telemetry.wrapper as wrapper\n"
+        "from openvino.tools.ovc import convert_impl, telemetry_utils\n"
+        "print(convert_impl.tm.__name__, telemetry_utils.tm.__name__)\n"
+        "print(isinstance(wrapper.telemetry, wrapper.NNCFTelemetryStub))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    stub = "openvino.tools.ovc.telemetry_stub"
+    assert ended.stdout.splitlines()[-2:] == [f"{stub} {stub}", "True"]

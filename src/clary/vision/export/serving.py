@@ -21,16 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 import torch
+from PIL import Image as PillowImage
 
 from clary.errors import ExportError, ParityError, StorageError
 from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
 from clary.formats.files import storage_errors
 from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
-from clary.formats.preprocessing import Preprocessing
 from clary.vision.caching import CacheStore, locked
-from clary.vision.export.exporting import PARITY_BOUND, made_up_pictures
+from clary.vision.export.exporting import PARITY_BOUND
 from clary.vision.export.graph import ServedNetwork
-from clary.vision.geometry import EvaluationTransform
 from clary.vision.models import load_model
 
 Crops = npt.NDArray[np.uint8]
@@ -74,7 +73,7 @@ def convert_model(model: Path, store: CacheStore) -> Conversion:
     with making(converted, store):
         if converted.has("fp32"):
             return Conversion(converted, made=False, seconds=time.perf_counter() - started)
-        _require_room(store, 2 * (model / WEIGHTS_FILE).stat().st_size)
+        require_room(store, 2 * (model / WEIGHTS_FILE).stat().st_size)
         network, difference = _converted(model)
         with storage_errors(converted.folder):
             shutil.copyfile(model / DESCRIPTION_FILE, converted.folder / DESCRIPTION_FILE)
@@ -82,6 +81,19 @@ def convert_model(model: Path, store: CacheStore) -> Conversion:
     return Conversion(
         converted, made=True, seconds=time.perf_counter() - started, difference=difference
     )
+
+
+def require_room(store: CacheStore, size_bytes: int) -> None:
+    """Make room for `size_bytes` more.
+
+    Raises:
+        StorageError: the cache's bound does not allow it, or it cannot be written.
+    """
+    if not store.make_room(size_bytes):
+        raise StorageError(
+            f"the cache {store.root} has no room for {size_bytes:,} bytes more: raise "
+            "CLARY_CACHE_GB"
+        )
 
 
 @contextmanager
@@ -136,7 +148,7 @@ def _converted(model: Path) -> tuple[Any, float]:
     preprocessing = description.preprocessing
     classifier.requires_grad_(False)
     served = ServedNetwork(classifier, preprocessing, description.temperature).eval()
-    crops = _crops(preprocessing)
+    crops = _made_up_crops(preprocessing.image_size)
     try:
         # Torch's about the tracer that OpenVINO uses; a person can do nothing about them.
         with torch.inference_mode(), warnings.catch_warnings():
@@ -174,14 +186,12 @@ def _difference(run: Runner, crops: Crops, expected: Probabilities) -> float:
     return difference
 
 
-def _crops(preprocessing: Preprocessing) -> Crops:
-    transform = EvaluationTransform(preprocessing)
-    return np.stack([transform(picture) for picture in made_up_pictures()[-_COMPARED:]])
-
-
-def _require_room(store: CacheStore, size_bytes: int) -> None:
-    if not store.make_room(size_bytes):
-        raise StorageError(
-            f"the cache {store.root} has no room for {size_bytes:,} bytes more: raise "
-            "CLARY_CACHE_GB"
-        )
+def _made_up_crops(size: int) -> Crops:
+    """Smooth colours with some grain, as in photos."""
+    rng = np.random.default_rng(0)
+    crops = np.empty((_COMPARED, size, size, 3), np.uint8)
+    for crop in crops:
+        colours = PillowImage.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        smooth = np.asarray(colours.resize((size, size), PillowImage.Resampling.BICUBIC))
+        crop[:] = np.clip(smooth + rng.integers(-8, 9, crop.shape), 0, 255)
+    return crops

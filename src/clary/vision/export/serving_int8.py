@@ -6,10 +6,11 @@ after, from pictures of the validation part, which the calibration has not seen.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from clary.formats.model_archive import ModelDescription
 from clary.settings import Settings
 from clary.vision.caching import CacheStore
 from clary.vision.datasets import PictureDataset, Split, Subset, open_dataset
-from clary.vision.export.serving import keep_network, making, run_network
+from clary.vision.export.serving import keep_network, making, require_room, run_network
 from clary.vision.geometry import EvaluationTransform
 from clary.vision.hardware import default_workers
 from clary.vision.loaders import BatchLoader
@@ -56,7 +57,8 @@ def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Setting
     description = ModelDescription.read(converted.folder)
     training, judged = _parts(dataset, pictures)
     transform = EvaluationTransform(description.preprocessing)
-    with making(converted, CacheStore.of(settings)):
+    store = CacheStore.of(settings)
+    with making(converted, store):
         exact = openvino.Core().read_model(converted.network("fp32"))
         quantised = _quantised(exact, _loader(training, transform))
         before, after, labels = _answers((exact, quantised), _loader(judged, transform))
@@ -74,6 +76,7 @@ def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Setting
             agreement=float((before == after).mean()),
             data=str(pictures),
         )
+        require_room(store, converted.network("fp32").with_suffix(".bin").stat().st_size)
         calibration.write(converted.folder)
         keep_network(quantised, converted, "int8")
     return calibration
@@ -158,13 +161,15 @@ def _answers(networks: tuple[Any, Any], pictures: BatchLoader) -> tuple[Labels, 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNCF's progress, which is meant for its developers."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without NNCF's progress bars and notes, which are meant for its developers."""
+    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
