@@ -57,7 +57,7 @@ transformer.transform(inputs, content_type="image/jpeg", wait=True, logs=True)
 result["seconds"] = time.monotonic() - began
 folders, right, count = sorted(Path(data).iterdir()), 0, 0
 classes = [folder.name for folder in folders]
-for name, folder in zip(classes, folders):
+for name, folder in zip(classes, folders, strict=True):
     for photo in folder.iterdir():
         (line,) = lines_of(f"{transformer.output_path}/{name}/{photo.name}.out")
         right += classes[int(np.argmax(json.loads(line)[0]))] == name
