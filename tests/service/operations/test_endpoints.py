@@ -469,3 +469,20 @@ def test_lists_come_newest_first_and_in_pages(bench: Bench) -> None:
     names = [[one["EndpointName"] for one in page["Endpoints"]] for page in pages]
     assert names == [["page-2", "page-1"], ["page-0"]]
     assert sagemaker.list_endpoints(NameContains="page-", StatusEquals="Failed")["Endpoints"] == []
+
+
+def test_search_finds_endpoints(bench: Bench) -> None:
+    sagemaker = bench.client("sagemaker")
+    create_endpoint(bench, "sought", AsyncInferenceConfig=ASYNC)
+    sagemaker.add_tags(
+        ResourceArn=ARN + "endpoint/sought", Tags=[{"Key": "team", "Value": "vision"}]
+    )
+    filters = [
+        {"Name": "EndpointStatus", "Operator": "Equals", "Value": "InService"},
+        {"Name": "Tags.team", "Operator": "Equals", "Value": "vision"},
+    ]
+    found = sagemaker.search(Resource="Endpoint", SearchExpression={"Filters": filters})["Results"]
+    (one,) = [result["Endpoint"] for result in found]
+    assert (one["EndpointName"], one["EndpointConfigName"]) == ("sought", "sought")
+    assert one["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert "AsyncInferenceConfig" not in one

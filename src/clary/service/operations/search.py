@@ -1,4 +1,4 @@
-"""Search: training and tuning jobs by any of their properties."""
+"""Search: training jobs, tuning jobs and endpoints by any of their properties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
-from clary.service.operations import tuning_describing
+from clary.service.operations import endpoint_describing, tuning_describing
 from clary.service.operations.describing import description
 from clary.service.operations.pages import page
 from clary.service.operations.times import milliseconds
@@ -57,6 +57,12 @@ def _know_tuning_jobs(state: State) -> Iterator[_Known]:
         )
 
 
+def _know_endpoints(state: State) -> Iterator[_Known]:
+    for endpoint in state.endpoints.select():
+        serving = state.replicas.select(("Serving",), endpoint.number)
+        yield _Known(endpoint_describing.description(endpoint, serving), dict)
+
+
 _KINDS: Mapping[str, _Kind] = {
     "TrainingJob": _Kind(
         "TrainingJobArn",
@@ -81,18 +87,30 @@ _KINDS: Mapping[str, _Kind] = {
         tuning_describing.OF_TRIALS,
         frozenset({"Autotune"}),
     ),
+    "Endpoint": _Kind(
+        "EndpointArn",
+        "EndpointName",
+        _know_endpoints,
+        frozenset(),
+        frozenset(
+            {
+                "AsyncInferenceConfig",
+                "LastDeploymentConfig",
+                "MetricsConfig",
+                "PendingDeploymentSummary",
+            }
+        ),
+    ),
 }
 
 
 def search(office: Office, call: Call) -> Mapping[str, Any]:
-    """Show the training or tuning jobs that a search expression chooses."""
+    """Show the training jobs, tuning jobs or endpoints that a search expression chooses."""
     asked = call.parameters
     resource = asked["Resource"]
     kind = _KINDS.get(resource)
     if kind is None:
-        raise validation(
-            f"Search for {resource} is not offered by Clary: {' and '.join(_KINDS)} are."
-        )
+        raise validation(f"Search for {resource} is not offered by Clary: {', '.join(_KINDS)} are.")
     expression = asked.get("SearchExpression") or {}
     sort_by = asked.get("SortBy", "LastModifiedTime")
     whole = any(name.partition(".")[0] in kind.late for name in (sort_by, *_names(expression)))
