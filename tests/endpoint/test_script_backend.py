@@ -98,6 +98,8 @@ def test_a_worker_that_dies_costs_one_request_and_is_replaced(tmp_path: Path) ->
         async with served(tmp_path, SCRIPT) as (backend, processes):
             died = await refused(backend, "die")
             assert (died.status, "died" in died.sentence) == (500, True)
+            health = backend.health
+            assert (health.ready, health.passing) == (False, True)
             assert (await ask(backend, b"again")).status == 200
             assert processes.ends == [-9]
             assert backend.health.ready

@@ -12,11 +12,13 @@ from clary.endpoint.invocation import Invocation, Reply
 class Health:
     """Whether invocations are answered, and where not, why.
 
-    `ready` only once a model has really answered, and while one does.
+    `ready` only once a model has really answered, and while one does. `passing` where it is not
+    ready for a moment only: invocations are taken, and wait.
     """
 
     ready: bool
     reason: str = ""
+    passing: bool = False
 
 
 class Backend(Protocol):

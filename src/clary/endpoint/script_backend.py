@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from clary.formats.replica import ReplicaSettings
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
+# By then a worker is there again, or the model fells each one.
+_REPLACED_WITHIN_S = 30.0
 
 
 class ScriptBackend:
@@ -43,12 +46,16 @@ class ScriptBackend:
 
     @property
     def health(self) -> Health:
-        """Ready while a worker is there that has loaded its model, or has tried to."""
+        """Ready while a worker is there that has loaded its model, or has tried to.
+
+        Where the last one has died, the next one is awaited for a while.
+        """
         if not self._started:
             return Health(ready=False, reason="no worker has loaded the model yet")
-        if not self._workers.ready:
-            return Health(ready=False, reason="no worker is there: one is being started")
-        return Health(ready=True)
+        if self._workers.ready:
+            return Health(ready=True)
+        passing = time.monotonic() - self._workers.last_ready < _REPLACED_WITHIN_S
+        return Health(ready=False, reason="the last worker has died", passing=passing)
 
     async def start(self) -> None:
         """Wait for the first worker.

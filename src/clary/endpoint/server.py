@@ -230,7 +230,7 @@ class Server:
             self.metrics.refused["shutting down"] += 1
             return not_accepted("the server is shutting down")
         health = self._backend.health
-        if not health.ready:
+        if not health.ready and not health.passing:
             self.metrics.refused["not ready"] += 1
             return not_accepted(health.reason or "the model is being loaded")
         patience_s = self._patience_s(request)

@@ -51,7 +51,8 @@ class _Turn:
 class Workers:
     """Hands requests to whoever is free, first come first served.
 
-    Lives on one event loop. The processes belong to the replica's parent, which starts another
+    Lives on one event loop. `last_ready` is when one that was ready was lost, by
+    `time.monotonic()`. The processes belong to the replica's parent, which starts another
     where one has ended; this one only ends those that are over their deadline.
     """
 
@@ -71,6 +72,7 @@ class Workers:
         self._started: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._closing = False
+        self.last_ready = time.monotonic()
 
     @property
     def count(self) -> int:
@@ -252,6 +254,8 @@ class Workers:
     def _lost(self, worker: Worker) -> None:
         """A worker is gone, and with it what it worked on."""
         self._connected.discard(worker)
+        if worker.ready:
+            self.last_ready = time.monotonic()
         if worker in self._idle:
             self._idle.remove(worker)
         answer = worker.answer
