@@ -7,7 +7,8 @@
     waiting           TS_JOB_QUEUE_SIZE
     multi_model       SAGEMAKER_MULTI_MODEL
 
-The first that is set counts. Those about ports say nothing here: a replica has its own.
+The first that is set counts. Those about ports and batches say nothing here: a replica has a port
+of its own, and a script gets one request at a time.
 """
 
 from __future__ import annotations

@@ -274,8 +274,8 @@ class Workers:
             if self._deaths >= _DEATHS_AT_START:
                 started.set_exception(
                     ChildProcessError(
-                        f"{self._deaths} workers died while they loaded the model: the lines "
-                        "before this one say what they printed"
+                        f"{self._deaths} workers died while they loaded the model: the log says "
+                        "how, and what they printed"
                     )
                 )
 
