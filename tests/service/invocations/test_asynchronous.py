@@ -26,7 +26,7 @@ CONFIG = {
 def bucket(stage: Stage) -> None:
     s3 = stage.client("s3")
     s3.create_bucket(Bucket="later")
-    s3.put_object(Bucket="later", Key="in/picture.jpg", Body=b"a picture")
+    s3.put_object(Bucket="later", Key="in/picture.jpg", Body=b"a picture", ContentType="image/jpeg")
     s3.put_object(Bucket="later", Key="in/large", Body=b"large" * 1_000_000)
 
 
@@ -87,6 +87,14 @@ def test_a_large_input_and_one_in_the_request(stage: Stage, serve: Serve) -> Non
     assert small["InferenceId"] == "mine"
     assert stored(stage, small["OutputLocation"])[0] == b"\x00small"
     assert len(replica.asked) == 2
+
+
+def test_an_input_is_what_its_object_is(stage: Stage, serve: Serve) -> None:
+    """The SDK's AsyncPredictor says the type to S3 alone."""
+    name, replica = serve(AsyncInferenceConfig=CONFIG)
+    answered = invoke_later(stage, name, InputLocation="s3://later/in/picture.jpg")
+    stored(stage, answered["OutputLocation"])
+    assert replica.asked[0].headers["content-type"] == "image/jpeg"
 
 
 def test_failures_have_their_own_place(stage: Stage, serve: Serve) -> None:

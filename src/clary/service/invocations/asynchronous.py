@@ -200,7 +200,7 @@ class AsyncInvoking:
         if begun is None:
             return  # its endpoint was deleted meanwhile
         try:
-            answer = self._answer(record, request, self._input(request))
+            answer = self._answer(record, *self._input(request))
         except Fault as fault:
             if self._closing:
                 return
@@ -219,14 +219,15 @@ class AsyncInvoking:
             return
         self._state.async_invocations.remove(record.id)
 
-    def _input(self, request: AsyncRequest) -> Body:
-        """The body to send; a large object is read as it is sent.
+    def _input(self, request: AsyncRequest) -> tuple[AsyncRequest, Body]:
+        """The body to send, which is of its object's type where the request does not say; a large
+        object is read as it is sent.
 
         Raises:
             ClaryError: there is no such object, or it is too large.
         """
         if request.body is not None:
-            return request.body
+            return request, request.body
         assert request.input is not None
         opened = self._store.open(request.input.bucket, request.input.key)
         with opened.file:
@@ -236,9 +237,11 @@ class AsyncInvoking:
                     f"{request.input} has {size:,} bytes: an asynchronous invocation takes "
                     f"{INPUT_LIMIT_BYTES:,}"
                 )
+            kind = request.content_type or opened.info.content_type
+            typed = dataclasses.replace(request, content_type=kind)
             if size < _MAPPED_BYTES:
-                return opened.file.read()
-            return memoryview(mmap.mmap(opened.file.fileno(), size, prot=mmap.PROT_READ))
+                return typed, opened.file.read()
+            return typed, memoryview(mmap.mmap(opened.file.fileno(), size, prot=mmap.PROT_READ))
 
     def _fail(self, record: AsyncRecord, request: AsyncRequest, reason: str) -> None:
         """Store the reason where failures go; the invocation is over either way."""
