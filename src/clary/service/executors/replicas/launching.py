@@ -66,9 +66,6 @@ def write_launch(
         or isolation == "bubblewrap"
         or wants_fresh_interpreter(prepared.environment)
     )
-    # What people bring besides their handlers is not to be hidden by what is loaded already.
-    own_code = prepared.kind == "script" and prepared.python is None
-    searched = (str(prepared.model / CODE),) if own_code else ()
     threads = len(os.sched_getaffinity(0))
     files = HostFiles(spec.folder)
     Launch(
@@ -83,7 +80,7 @@ def write_launch(
         environment=environment,
         token=token,
         mounts=() if isolation == "none" else (Mount(str(prepared.model), str(base / name)),),
-        in_process=None if fresh else InProcess(None, module, (str(base),), searched, threads),
+        in_process=None if fresh else InProcess(None, module, (str(base),), (), threads),
         notes=tuple(_notes(spec, isolation)),
     ).write(files)
     return files, not fresh
