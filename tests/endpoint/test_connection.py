@@ -91,7 +91,7 @@ def test_all_bodies_together_have_a_bound() -> None:
         wait_for(lambda: backend.begun == 5)
         refused = ask(running.port, b"x" * 1000)
         assert refused.status == 503
-        assert refused.headers["x-clary-not-accepted"] == "1"
+        assert refused.headers["x-clary-not-accepted"] == "full"
         backend.gate.set()
         assert [wire.answer().status for wire in wires] == [200] * 5
         for wire in wires:

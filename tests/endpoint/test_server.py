@@ -106,7 +106,7 @@ def test_what_fits_no_more_is_refused_at_once() -> None:
         wait_for(lambda: b"clary_invocations_in_flight 5" in get(running.port, "/metrics").body)
         refused = ask(running.port, b"x")
         assert refused.status == 503
-        assert refused.headers["x-clary-not-accepted"] == "1"
+        assert refused.headers["x-clary-not-accepted"] == "full"
         assert int(refused.headers["retry-after"]) >= 1
         assert "3 invocations wait" in refused.json["message"]
         backend.gate.set()
@@ -154,7 +154,7 @@ def test_a_backend_that_is_not_ready_is_told_by_ping_and_gets_nothing() -> None:
         ping = get(running.port, "/ping")
         assert (ping.status, ping.json["message"]) == (503, "its workers died")
         refused = ask(running.port, b"x")
-        assert (refused.status, refused.headers["x-clary-not-accepted"]) == (503, "1")
+        assert (refused.status, refused.headers["x-clary-not-accepted"]) == (503, "starting")
         assert backend.begun == 0
 
 
@@ -174,7 +174,7 @@ def test_shutting_down_answers_what_was_begun_and_refuses_the_rest() -> None:
             wire.post(b"after")
             refused = wire.answer()
             assert refused.status == 503
-            assert refused.headers["x-clary-not-accepted"] == "1"
+            assert refused.headers["x-clary-not-accepted"] == "stopping"
             assert wire.ends()
         assert get(running.port, "/ping").status == 503
         half.send(b"67890")

@@ -279,7 +279,9 @@ class Connection(asyncio.Protocol):
         if size <= self._held:
             return
         if self._edge.held_bytes + size - self._held > bounds.room_bytes:
-            self._refuse(not_accepted("the server is busy with other bodies; try again in 1 s"))
+            self._refuse(
+                not_accepted("full", "the server is busy with other bodies; try again in 1 s")
+            )
             raise _Refused
         self._edge.held_bytes += size - self._held
         self._held = size

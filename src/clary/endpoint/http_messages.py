@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
+from typing import Literal
 
 # What SageMaker's own model server calls them.
 _TYPES = {
@@ -24,6 +25,8 @@ _TYPES = {
 }
 # It was surely not given to the model: it may be sent again, to another replica too.
 NOT_ACCEPTED = "x-clary-not-accepted"
+# As many wait as may; the model is not there yet, or not any more; the server ends.
+WhyNot = Literal["full", "starting", "stopping"]
 TIMED_OUT = "x-clary-timed-out"
 # How many seconds the answer is of use, where that is less than the server's own bound.
 DEADLINE = "x-clary-deadline-s"
@@ -96,9 +99,9 @@ def error_response(
     return HttpResponse(status, json.dumps(content).encode() + b"\n", headers=headers or {})
 
 
-def not_accepted(sentence: str, retry_after_s: int = 1) -> HttpResponse:
+def not_accepted(why: WhyNot, sentence: str, retry_after_s: int = 1) -> HttpResponse:
     """A 503 for a request that was not given to the model."""
-    return error_response(503, sentence, {"retry-after": str(retry_after_s), NOT_ACCEPTED: "1"})
+    return error_response(503, sentence, {"retry-after": str(retry_after_s), NOT_ACCEPTED: why})
 
 
 @cache

@@ -197,10 +197,10 @@ class Server:
 
     def _ping(self) -> HttpResponse:
         if self.closing:
-            return not_accepted("the server is shutting down")
+            return not_accepted("stopping", "the server is shutting down")
         health = self._backend.health
         if not health.ready:
-            return not_accepted(health.reason or "the model is being loaded")
+            return not_accepted("starting", health.reason or "the model is being loaded")
         return HttpResponse(200, b'{"status": "Healthy"}\n')
 
     def _home(self) -> str:
@@ -228,17 +228,17 @@ class Server:
         now = time.monotonic()
         if self._closing_since is not None and request.began > self._closing_since:
             self.metrics.refused["shutting down"] += 1
-            return not_accepted("the server is shutting down")
+            return not_accepted("stopping", "the server is shutting down")
         health = self._backend.health
         if not health.ready and not health.passing:
             self.metrics.refused["not ready"] += 1
-            return not_accepted(health.reason or "the model is being loaded")
+            return not_accepted("starting", health.reason or "the model is being loaded")
         patience_s = self._patience_s(request)
         try:
             self._admission.enter(patience_s)
         except Refusal as refusal:
             self.metrics.refused["busy"] += 1
-            return not_accepted(refusal.sentence, refusal.retry_after_s or 1)
+            return not_accepted("full", refusal.sentence, refusal.retry_after_s or 1)
         task = asyncio.current_task()
         assert task is not None
         invocation = _invocation(request, request_id, now + patience_s)
