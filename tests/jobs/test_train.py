@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from clary.formats.converted_model import ConvertedModel
 from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
 
@@ -112,6 +113,23 @@ def test_two_processes_train_together_and_one_writes(job, tmp_path):
     assert (directory.model / "model.safetensors").exists()
     counts = json.loads((directory.output_data / "run.json").read_text())["counts"]
     assert sum(counts["train"]) == 42
+
+
+@pytest.mark.slow
+def test_the_model_is_made_ready_to_be_served_unless_it_is_a_trials(job, tmp_path):
+    directory, trial = job(epochs=1), job("trial", epochs=1, seed=3)
+    ended = run(directory, tmp_path, "--skip-check")
+    assert ended.returncode == 0, ended.stderr
+    assert "serving   made ready in" in ended.stdout
+    cache = tmp_path / "home" / "cache"
+    assert ConvertedModel.of(directory.model, cache).has("fp32")
+    file = trial.config / "hyperparameters.json"
+    asked = {**json.loads(file.read_text()), "_tuning_objective_metric": "valid_accuracy"}
+    file.write_text(json.dumps(asked))
+    ended = run(trial, tmp_path, "--skip-check")
+    assert ended.returncode == 0, ended.stderr
+    assert "serving" not in ended.stdout
+    assert not ConvertedModel.of(trial.model, cache).has("fp32")
 
 
 def test_one_class_fails_before_torch_is_loaded(job, tmp_path, picture_folder):

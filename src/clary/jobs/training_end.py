@@ -58,8 +58,9 @@ def make_servable(
 
     try:
         conversion = convert_model(result.model_folder, CacheStore.of(settings))
-    except ClaryError as error:
-        console.print(f"serving   not made ready: {error}", highlight=False)
+    except Exception as error:  # noqa: BLE001 - a training that has ended well fails no more
+        reason = error if isinstance(error, ClaryError) else f"{type(error).__name__}: {error}"
+        console.print(f"serving   not made ready: {reason}", highlight=False)
         return
     console.print(
         f"serving   made ready in {conversion.seconds:.1f} s, for `clary deploy`", highlight=False
