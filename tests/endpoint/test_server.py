@@ -209,5 +209,5 @@ def test_metrics_and_lines_tell_what_happened() -> None:
     assert values["clary_model_seconds_count"] == "8"
     assert values["clary_ready"] == "1"
     assert "POST /invocations 400" in lines[-1]
-    assert lines[-1].endswith("6 bytes my-own")
+    assert lines[-1].endswith("6 bytes my-own: this body is refused")
     assert len(lines) == 9

@@ -52,12 +52,16 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What is answered; length and connection are added when it is written."""
+    """What is answered; length and connection are added when it is written.
+
+    `sentence` is what an error says, for the log.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    sentence: str = ""
 
     def encode(self, *, keep_alive: bool, without_body: bool = False) -> bytes:
         """The bytes on the wire.
@@ -96,7 +100,9 @@ def error_response(
         "type": _TYPES.get(status) or ("InternalServerException" if status >= 500 else _TYPES[400]),
         "message": sentence,
     }
-    return HttpResponse(status, json.dumps(content).encode() + b"\n", headers=headers or {})
+    return HttpResponse(
+        status, json.dumps(content).encode() + b"\n", headers=headers or {}, sentence=sentence
+    )
 
 
 def not_accepted(why: WhyNot, sentence: str, retry_after_s: int = 1) -> HttpResponse:

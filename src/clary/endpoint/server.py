@@ -47,7 +47,7 @@ _ROOM_BODIES = 2
 _LEAST_ROOM_BYTES = 512 << 20
 # What nginx writes down for a client that has left.
 _CLIENT_LEFT = 499
-_ID_LETTERS = 128
+_LINE_LETTERS = 400
 
 Say = Callable[[str], None]
 
@@ -193,7 +193,7 @@ class Server:
     def refused(self, response: HttpResponse) -> None:
         """A request was answered before it was whole."""
         self.metrics.refused[str(response.status)] += 1
-        self._say(f"refused {response.status} before the request was whole")
+        self._say(f"refused {response.status}: {_printable(response.sentence)}")
 
     def _ping(self) -> HttpResponse:
         if self.closing:
@@ -217,10 +217,11 @@ class Server:
             response = await self._answer(request, request_id)
         finally:
             seconds = time.monotonic() - request.began
+            why = f": {_printable(response.sentence)}" if response.sentence else ""
             self.metrics.count(response.status, seconds, len(request.body), len(response.body))
             self._say(
                 f"POST /invocations {response.status} {seconds * 1000:.1f} ms "
-                f"{len(request.body)} bytes {_printable(request_id)}"
+                f"{len(request.body)} bytes {_printable(request_id)}{why}"
             )
         return response
 
@@ -334,5 +335,5 @@ def _refusal(refusal: Refusal) -> HttpResponse:
 
 def _printable(text: str) -> str:
     if text.isprintable():
-        return text[:_ID_LETTERS]
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_ID_LETTERS])
+        return text[:_LINE_LETTERS]
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LINE_LETTERS])
