@@ -20,6 +20,7 @@ from clary.endpoint.script_backend import ScriptBackend
 from clary.formats.replica import ReplicaSettings
 
 PATIENCE_S = 60.0
+COMMAND = (sys.executable, "-m", "clary.endpoint.worker")
 
 
 @dataclass
@@ -30,17 +31,17 @@ class WorkerProcesses:
     path: Path
     listener: socket.socket
     environment: Mapping[str, str]
-    python: str
+    command: tuple[str, ...]
     ends: list[int] = field(default_factory=list)
     ending: bool = False
 
     async def keep(self) -> None:
         while not self.ending:
             with (self.folder / "log").open("ab") as log:
-                command = ("-m", "clary.endpoint.worker", str(self.path), str(self.folder))
                 process = await asyncio.create_subprocess_exec(
-                    self.python,
-                    *command,
+                    *self.command,
+                    str(self.path),
+                    str(self.folder),
                     stdout=log,
                     stderr=log,
                     env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
@@ -81,7 +82,7 @@ async def worker_processes(
     folder: Path,
     count: int,
     environment: Mapping[str, str] | None = None,
-    python: str = sys.executable,
+    command: tuple[str, ...] = COMMAND,
 ) -> AsyncIterator[WorkerProcesses]:
     """So many workers of the replica in a folder, without a server."""
     short = Path(tempfile.mkdtemp(prefix="clary-workers"))
@@ -89,7 +90,7 @@ async def worker_processes(
     listener.setblocking(False)
     listener.bind(str(short / "workers"))
     listener.listen(16)
-    processes = WorkerProcesses(folder, short / "workers", listener, environment or {}, python)
+    processes = WorkerProcesses(folder, short / "workers", listener, environment or {}, command)
     tasks = [asyncio.create_task(processes.keep()) for _ in range(count)]
     try:
         yield processes
@@ -108,8 +109,8 @@ async def served(
 ) -> AsyncIterator[tuple[ScriptBackend, WorkerProcesses]]:
     """A backend that has started, and its workers."""
     told = write_script(folder, script, **settings)
-    python = told.python or sys.executable
-    async with worker_processes(folder, told.workers or 1, environment, python) as processes:
+    command = (told.python or sys.executable, *COMMAND[1:])
+    async with worker_processes(folder, told.workers or 1, environment, command) as processes:
         backend = ScriptBackend(told, processes.listener)
         await asyncio.wait_for(backend.start(), PATIENCE_S)
         yield backend, processes

@@ -11,10 +11,17 @@ from typing import Any
 
 import pytest
 
+from clary.endpoint.script_backend import ScriptBackend
 from clary.endpoint.worker import visible_gpus, worker_count
 from clary.formats.replica import ReplicaSettings
 from clary.jobs.layer import make_layer
-from tests.endpoint.script_workers import ask, served
+from tests.endpoint.script_workers import (
+    PATIENCE_S,
+    ask,
+    served,
+    worker_processes,
+    write_script,
+)
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -104,5 +111,45 @@ def transform_fn(model, body, content_type, accept):
         async with served(tmp_path, script, python=python) as (backend, _):
             reply = await ask(backend)
             assert (reply.status, reply.body) == (200, b"poodle")
+
+    asyncio.run(go())
+
+
+# As in a fork whose parent has loaded what most scripts import.
+WARM = """
+import os
+import sys
+from pathlib import Path
+
+import numpy
+
+from clary.endpoint.script_backend import ScriptBackend
+from clary.endpoint.worker import run_worker
+from clary.formats.replica import ReplicaSettings
+
+sys.exit(run_worker(sys.argv[1], ReplicaSettings.read(Path(sys.argv[2])), os.environ))
+"""
+
+
+def test_what_a_script_brings_goes_before_what_is_loaded(tmp_path: Path) -> None:
+    script = """
+import numpy
+
+def model_fn(model_dir):
+    return numpy.MINE
+
+def transform_fn(model, body, content_type, accept):
+    return model
+"""
+
+    async def go() -> None:
+        settings = write_script(tmp_path, script)
+        (tmp_path / "model" / "code" / "numpy.py").write_text("MINE = 'mine'\n")
+        command = (sys.executable, "-c", WARM)
+        async with worker_processes(tmp_path, 1, command=command) as processes:
+            backend = ScriptBackend(settings, processes.listener)
+            await asyncio.wait_for(backend.start(), PATIENCE_S)
+            assert (await ask(backend)).body == b"mine"
+            await backend.close()
 
     asyncio.run(go())

@@ -23,10 +23,12 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from clary.endpoint.frames import Frame, FrameError, receive, send
+from clary.endpoint.handlers.code_folder import CodeFolder
 from clary.endpoint.handlers.model_cache import ModelCache
 from clary.endpoint.handlers.requests import Request
 
@@ -93,6 +95,12 @@ def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[
     wanted = dict(environment)
     os.environ.clear()
     os.environ.update(wanted)
+    if not settings.multi_model and CodeFolder.of(settings.model, wanted).hidden():
+        _begin_anew(socket_path, settings)
+    return _work(socket_path, settings)
+
+
+def _work(socket_path: str, settings: WorkerSettings) -> int:
     models: ModelCache | None = None
     number: int | None = None
     while (connection := _connect(socket_path)) is not None:
@@ -113,6 +121,13 @@ def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[
             if not _answer_all(connection, models):
                 return 0
     return 0
+
+
+def _begin_anew(socket_path: str, settings: WorkerSettings) -> NoReturn:
+    """Go on in a fresh interpreter: the script brings modules that are loaded here already."""
+    told = {name: getattr(settings, name) for name in _TOLD}
+    module = "clary.endpoint.worker"
+    os.execv(sys.executable, [sys.executable, "-m", module, socket_path, json.dumps(told)])
 
 
 def _connect(path: str) -> socket.socket | None:
@@ -231,23 +246,32 @@ class _LabelledLines(io.RawIOBase):
         return len(text)
 
 
-class _FromFile:
-    """The settings as `replica.json` has them; reading it as Clary does needs pydantic."""
+@dataclass(frozen=True)
+class _Settings:
+    """The settings without pydantic, which people's requirements may have another one of."""
 
-    def __init__(self, folder: Path) -> None:
-        content = json.loads((folder / "replica.json").read_text(encoding="utf-8"))
-        self.model: str = content["model"]
-        self.multi_model: bool = content.get("multi_model", False)
-        self.models_kept: int = content.get("models_kept", 4)
-        self.workers: int | None = content.get("workers")
+    model: str
+    multi_model: bool = False
+    models_kept: int = 4
+    workers: int | None = None
+
+
+_TOLD = tuple(field.name for field in fields(_Settings))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be a worker of the replica in a folder; its settings are read there."""
+    """Be a worker.
+
+    Args:
+        arguments: where the server listens; the replica's folder, which holds `replica.json`, or
+            what of that a worker wants to know.
+    """
     # `python -m` looks in the current folder first; people's code must not be found there.
     sys.path[:] = [path for path in sys.path if path not in {"", str(Path.cwd())}]
-    socket_path, folder = arguments
-    return run_worker(socket_path, _FromFile(Path(folder)), os.environ)
+    socket_path, said = arguments
+    text = said if said.startswith("{") else Path(said, "replica.json").read_text("utf-8")
+    told = {name: value for name, value in json.loads(text).items() if name in _TOLD}
+    return _work(socket_path, _Settings(**told))
 
 
 if __name__ == "__main__":

@@ -89,21 +89,26 @@ class CodeFolder:
         inside = f"{self.folder}{os.sep}"
         return any(isinstance(place, str) and place.startswith(inside) for place in places)
 
-    def _make_way(self) -> None:
-        """Forget modules that a fork has loaded and that this folder brings itself."""
+    def hidden(self) -> set[str]:
+        """Names of loaded modules that this folder brings, too: those of a fork's parent."""
         brought = {
             entry.name.partition(".")[0]
             for folder in map(Path, self._path)
             if folder.is_dir()
             for entry in folder.iterdir()
             if entry.suffix == ".py" or (entry.is_dir() and (entry / "__init__.py").exists())
-        } - {"__init__", "clary", "sitecustomize"}
-        for name in brought - set(sys.stdlib_module_names) - set(sys.builtin_module_names):
-            module = sys.modules.get(name)
-            if module is not None and not self._holds(module):
-                for loaded in list(sys.modules):
-                    if loaded == name or loaded.startswith(f"{name}."):
-                        del sys.modules[loaded]
+        }
+        foreign = brought - {"clary", "sitecustomize"} - set(sys.stdlib_module_names)
+        return {
+            name for name in foreign if name in sys.modules and not self._holds(sys.modules[name])
+        }
+
+    def _make_way(self) -> None:
+        """Forget the modules that this folder hides, so that its own are imported."""
+        hidden = self.hidden()
+        for name in list(sys.modules):
+            if name.partition(".")[0] in hidden:
+                del sys.modules[name]
 
 
 def _code_folder(model_dir: Path, environment: Mapping[str, str]) -> Path:
