@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -50,15 +51,18 @@ class MemoryTransforms:
     def launch(self, job: TransformSpec) -> None:
         self._fail("launch", job)
         hosts = self.of(job.name)
-        if hosts.launches == 0:
+        if hosts.launches == 0:  # as the real one, which finds what it has launched
             hosts.observation = Running(datetime.now(timezone.utc))
-        hosts.launches += isinstance(hosts.observation, Running)
+            hosts.launches += 1
 
     def look(self, job: TransformSpec) -> Observation:
         return self.of(job.name).observation
 
     def logs(self, job: TransformSpec) -> tuple[HostLog, ...]:
         return ()
+
+    def processes(self, job: TransformSpec) -> Mapping[str, int]:
+        return {}
 
     def terminate(self, job: TransformSpec) -> None:
         hosts = self.of(job.name)

@@ -43,6 +43,10 @@ def test_lines_of_csv_in_order_with_what_they_were_asked_of(bench: Bench) -> Non
     log = bench.log("csv")
     assert any("BatchStrategy=SINGLE_RECORD" in line for line in log)
     assert any(line.endswith("batch True SINGLE_RECORD") for line in log)
+    metrics = bench.service.client("cloudwatch").list_metrics(
+        Namespace="/aws/sagemaker/TransformJobs", MetricName="CPUUtilization"
+    )["Metrics"]
+    assert [one["Dimensions"][0]["Value"].split("/")[0] for one in metrics] == ["csv"]
     # What was brought for the job is gone; its log stays.
     folder = bench.service.settings.transforms_dir / "csv"
     assert {path.name for path in folder.glob("hosts/*/*")} == {"logs"}

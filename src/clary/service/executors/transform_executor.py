@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostFiles
+from clary.gpus import count_gpus
 from clary.service.executors.executor import HostLog, Observation
+from clary.service.executors.gpus import is_gpu_type
 from clary.service.executors.served_models import ModelSource
 
 DEFAULT_PAYLOAD_MB = 6
@@ -70,6 +72,12 @@ class TransformSpec:
         return DEFAULT_PAYLOAD_MB if given is None else int(given)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether its instances have GPUs, and this machine has, too."""
+        instance_type = str(self.request["TransformResources"]["InstanceType"])
+        return is_gpu_type(instance_type) and count_gpus() > 0
+
+    @property
     def source(self) -> ModelSource:
         """The model, with the environment that the job gives its container."""
         account = self.arn.rpartition(":")[0]
@@ -78,6 +86,7 @@ class TransformSpec:
             arn=f"{account}:model/{self.request['ModelName']}",
             request=self.model,
             environment={**self._told(), **(self.request.get("Environment") or {})},
+            on_gpu=self.on_gpu,
         )
 
     @property
@@ -130,6 +139,9 @@ class TransformExecutor(Protocol):
 
     def logs(self, job: TransformSpec) -> tuple[HostLog, ...]:
         """The logs that exist so far, a host each."""
+
+    def processes(self, job: TransformSpec) -> Mapping[str, int]:
+        """Of each instance that runs, the id of the process above all its processes."""
 
     def terminate(self, job: TransformSpec) -> None:
         """Ask all processes of the job to end (SIGTERM)."""

@@ -24,8 +24,9 @@ WINDOW_MS = 60_000
 class HostMetrics:
     """Samples the hosts of one job and gives a mean per minute. One thread at a time."""
 
-    def __init__(self, job: str, directory: Path) -> None:
+    def __init__(self, job: str, directory: Path, namespace: str = METRIC_NAMESPACE) -> None:
         self._job = job
+        self._namespace = namespace
         self._directory = directory
         self._window_ms = 0
         self._samples: dict[tuple[str, str], list[float]] = {}
@@ -50,7 +51,7 @@ class HostMetrics:
         """The means of the samples since the last ones."""
         means = [
             Datum.of(
-                Metric(METRIC_NAMESPACE, name, {"Host": f"{self._job}/{host}"}),
+                Metric(self._namespace, name, {"Host": f"{self._job}/{host}"}),
                 self._window_ms,
                 fmean(values),
                 "Percent",

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.job_directory import FAILURE_LIMIT, JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, launched_marker
+from clary.gpus import count_gpus
 from clary.service.executors.executor import Ended, Gone, HostLog, Observation, Running, Waiting
 from clary.service.executors.ownership import owns_folder, take_folder
 from clary.service.executors.replica_executor import ReplicaSpec
@@ -82,9 +82,9 @@ class TransformProcesses:
                 f"{job.directory.root} does not hold what {job.name} needs: it was deleted or "
                 "replaced after the job was prepared; create the job again"
             )
-        for instance, folder in zip(job.instances, job.hosts, strict=True):
+        for number, folder in enumerate(job.hosts):
             if not launched_marker(folder).exists():
-                self._replicas.start(_replica(job, prepared, instance, folder), module=_PROGRAM)
+                self._replicas.start(_replica(job, prepared, number), module=_PROGRAM)
 
     def look(self, job: TransformSpec) -> Observation:
         """How the job stands; it has ended when all its hosts have."""
@@ -115,6 +115,16 @@ class TransformProcesses:
     def logs(self, job: TransformSpec) -> tuple[HostLog, ...]:
         """The logs that exist so far, a host each."""
         return tuple(self._logs(job)) if owns_folder(job) else ()
+
+    def processes(self, job: TransformSpec) -> Mapping[str, int]:
+        """Of each instance that runs, the id of the process above all its processes."""
+        if not owns_folder(job):
+            return {}
+        holders = {
+            instance: self._replicas.process(folder)
+            for instance, folder in zip(job.instances, job.hosts, strict=True)
+        }
+        return {instance: pid for instance, pid in holders.items() if pid is not None}
 
     def terminate(self, job: TransformSpec) -> None:
         """Ask all processes of the job to end, an installation of requirements too.
@@ -166,19 +176,18 @@ class TransformProcesses:
                 yield HostLog(f"{job.name}/{instance}-{marker.read_text()}", log)
 
 
-def _replica(
-    job: TransformSpec, prepared: PreparedModel, instance: str, folder: Path
-) -> ReplicaSpec:
+def _replica(job: TransformSpec, prepared: PreparedModel, number: int) -> ReplicaSpec:
     plan = transform_plan(job)
     return ReplicaSpec(
         endpoint=job.name,
         variant="transform",
-        instance=instance,
-        folder=folder,
+        instance=job.instances[number],
+        folder=job.hosts[number],
         prepared=prepared,
         environment=job.environment,
         deadline_s=plan.timeout_s,
         max_body_bytes=plan.max_payload_bytes or _ANY_SIZE,
+        gpu=number % count_gpus() if job.on_gpu else None,
     )
 
 

@@ -13,6 +13,7 @@ from clary.service.executors.transform_executor import TransformExecutor, Transf
 from clary.service.state.log_streams import LogStream
 from clary.service.state.state import State
 from clary.service.state.transform_jobs import TransformJobRecord
+from clary.service.supervisor.host_metrics import HostMetrics
 from clary.service.supervisor.reasons import failure_reason, may_pass
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transforms import transitions
@@ -57,6 +58,9 @@ class TransformConductor:
         self._working_on = ""
         self._launched = False
         self._known: set[str] = set()
+        self._usage = HostMetrics(spec.name, spec.directory.root, LOG_GROUP)
+        self._sampling: Future[None] | None = None
+        self._sampled_at = float("-inf")
         self._stopping_since: float | None = None
         self._terminated = self._killed = False
         self._unseen_since: float | None = None
@@ -107,8 +111,13 @@ class TransformConductor:
             self._launch()
             return
         observation = self._look()
+        if isinstance(observation, Running):
+            self._sample()
         if observation is None or isinstance(observation, Waiting | Running):
             return
+        if not self._may_sample():
+            return
+        self._pool.submit(self._store_metrics, running=False)
         failure = observation.failure if isinstance(observation, Ended) else observation.reason
         self._change(lambda now: transitions.transformed(now, failure, _now_ms()))
 
@@ -150,6 +159,28 @@ class TransformConductor:
             return Gone(reason)
         self._unseen_since = None
         return observation
+
+    def _sample(self) -> None:
+        """Take a sample of what the instances use, beside the conductor, when it is time to."""
+        now = time.monotonic()
+        if self._may_sample() and now - self._sampled_at >= self._timing.sample_s:
+            self._sampled_at = now
+            self._sampling = self._pool.submit(self._store_metrics, running=True)
+
+    def _may_sample(self) -> bool:
+        return self._sampling is None or self._sampling.done()
+
+    def _store_metrics(self, *, running: bool) -> None:
+        """Sample, and store the means of a minute that is over, or of a job that is."""
+        try:
+            if running:
+                hosts = self._executor.processes(self._spec)
+                means = self._usage.sample(hosts, _now_ms())
+            else:
+                means = self._usage.means()
+            self._state.metrics.add(means)
+        except Exception:
+            logger.exception("What %s uses is not in its metrics", self._spec.name)
 
     def _register_logs(self) -> None:
         for log in self._executor.logs(self._spec):
