@@ -21,6 +21,9 @@ WITHOUT_TORCH = [
     "clary.vision.datasets",
     "clary.vision.checks",
     "clary.vision.decoding",
+    "clary.vision.geometry",
+    "clary.endpoint.codecs",
+    "clary.endpoint.runtimes",
     "clary.jobs.check",
     "clary.jobs.train",
 ]
