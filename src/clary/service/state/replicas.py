@@ -88,6 +88,16 @@ class Replicas(Records[ReplicaRecord]):
         with self._database.reading() as connection:
             return self.find_within(connection, replicas.c.instance == instance)
 
+    def remove(self, number: int) -> None:
+        """Forget a replica, by its number.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            connection.execute(delete(replicas).where(replicas.c.number == number))
+        self.touched()
+
     def select(
         self, statuses: Sequence[str] = (), endpoint: int | None = None
     ) -> list[ReplicaRecord]:

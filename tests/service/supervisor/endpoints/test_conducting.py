@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from clary.errors import ClaryError
+from clary.service.supervisor.endpoints import leavings
 from tests.service.supervisor.endpoints.conftest import Stage, configuration, now_ms, variant
 
 
@@ -219,6 +222,23 @@ def test_deleting_one_that_is_created_ends_it_at_once(stage: Stage) -> None:
     stage.eventually(lambda: bool(stage.living("e")))
     stage.change("e", lambda one: replace(one, status="Deleting"))
     stage.gone("e")
+
+
+def test_of_replicas_that_keep_dying_the_last_are_remembered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leavings, "KEPT", 3)
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    stage.replicas.dies["AllTraffic"] = "out of memory"
+    stage.replicas.die(stage.serving("e")[0].instance)
+    stage.eventually(lambda: len(stage.replicas.specs) >= 8)
+    del stage.replicas.dies["AllTraffic"]
+    stage.eventually(lambda: len(stage.serving("e")) == 1)
+    stage.eventually(lambda: len(stage.state.replicas.select()) == 4)
+    streams = stage.state.logs.streams("/aws/sagemaker/Endpoints/e")
+    known = {f"AllTraffic/{one.instance}" for one in stage.state.replicas.select()}
+    assert {stream.name for stream in streams} == known
 
 
 def test_what_died_before_is_started_again_later_and_later(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from clary.service.executors.served_models import PreparedModel
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.log_streams import LogStream
 from clary.service.state.replicas import DRAINING, SERVING, STARTING, ReplicaRecord
+from clary.service.supervisor.endpoints.leavings import discard
 from clary.service.supervisor.endpoints.members import Member
 from clary.service.supervisor.endpoints.services import STARTUP_S, Service
 from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
@@ -123,7 +124,7 @@ class Crew:
     def ended(self, folder: Path) -> None:
         """A replica has ended: all but its log goes."""
         going = [one for one in self._discarding if not one.done()]
-        self._discarding = [*going, self._begin(self._work.replicas.discard, folder)]
+        self._discarding = [*going, self._begin(discard, self._work, self._endpoint, folder)]
 
     def _member(self, replica: ReplicaRecord) -> Member:
         member = self._members.get(replica.number)
