@@ -33,7 +33,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 # The largest body that is read before its operation begins: what InvokeEndpoint may carry.
 BODY_LIMIT_BYTES = 32 << 20
-# As many are answered or wait for a thread; half of them have one.
 INVOKING_LIMIT = 512
 # An upload up to this size is read first, too: one trip to a thread, no bridge.
 SMALL_UPLOAD_BYTES = 1 << 20
@@ -52,6 +51,7 @@ class App:
         patient: frozenset[tuple[str, str]],
         copying: frozenset[tuple[str, str]],
         invoking: frozenset[tuple[str, str]],
+        invoking_limit: int = INVOKING_LIMIT,
     ) -> None:
         """Serve what `chain` answers.
 
@@ -61,6 +61,7 @@ class App:
             patient: operations that may wait long.
             copying: operations that copy data from disk to disk.
             invoking: operations that wait for a model's answer.
+            invoking_limit: as many of them are answered or wait for a thread; half have one.
         """
         self._log = log
         self._chain = chain
@@ -70,11 +71,12 @@ class App:
         self._download_pool = ThreadPoolExecutor(16, "download")
         patient_pool = ThreadPoolExecutor(256, "patient")
         copy_pool = ThreadPoolExecutor(4, "copy")
-        invoking_pool = ThreadPoolExecutor(INVOKING_LIMIT // 2, "invoke")
+        invoking_pool = ThreadPoolExecutor(max(1, invoking_limit // 2), "invoke")
         self._own_pools = dict.fromkeys(patient, patient_pool)
         self._own_pools.update(dict.fromkeys(copying, copy_pool))
         self._own_pools.update(dict.fromkeys(invoking, invoking_pool))
         self._invoking = invoking
+        self._invoking_limit = invoking_limit
         self._invoked = 0
         self._pools = (
             self._quick_pool,
@@ -128,9 +130,9 @@ class App:
             return route, write_fault(route, request, internal_failure(request_id), request_id)
         if (route.service, route.operation) not in self._invoking:
             return await self._answer(route, request, body, request_id)
-        if self._invoked >= INVOKING_LIMIT:
+        if self._invoked >= self._invoking_limit:
             fault = overloaded(
-                f"The service waits for the answers of {INVOKING_LIMIT} invocations."
+                f"The service waits for the answers of {self._invoking_limit} invocations."
             )
             return route, write_fault(route, request, fault, request_id)
         self._invoked += 1

@@ -89,9 +89,10 @@ class Service:
         self._invocations.start()
 
     def wake(self) -> None:
-        """Let calls that wait for a job answer now: the service is about to end."""
+        """Let calls that wait for a job or a model answer now: the service is about to end."""
         self._supervisor.release()
         self._transforms.release()
+        self._invocations.release()
 
     def close(self) -> None:
         """Let go of everything; running jobs go on."""

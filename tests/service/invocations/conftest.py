@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Stage:
             keys=KeyRing(self.credentials),
             traffic=self.traffic,
             invocations=self.invocations,
-            transforms=None,  # type: ignore[arg-type] - nothing here transforms
+            transforms=None,  # type: ignore[arg-type]
         )
         self._clients: dict[str, Any] = {}
 
@@ -86,16 +87,19 @@ class Stage:
     def client(self, name: str) -> Any:
         """A client that tries once; one for all tests: making them takes long."""
         if name not in self._clients:
-            self._clients[name] = boto3.session.Session(
-                aws_access_key_id=self.credentials.access_key,
-                aws_secret_access_key=self.credentials.secret_key,
-                region_name=self.credentials.region,
-            ).client(
-                name,
-                endpoint_url=f"http://127.0.0.1:{self.port}",
-                config=Config(retries={"total_max_attempts": 1}, max_pool_connections=50),
-            )
+            self._clients[name] = self.new_client(name, self.port)
         return self._clients[name]
+
+    def new_client(self, name: str, port: int) -> Any:
+        return boto3.session.Session(
+            aws_access_key_id=self.credentials.access_key,
+            aws_secret_access_key=self.credentials.secret_key,
+            region_name=self.credentials.region,
+        ).client(
+            name,
+            endpoint_url=f"http://127.0.0.1:{port}",
+            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=50),
+        )
 
     def endpoint(
         self,
@@ -176,24 +180,29 @@ def one_variant(name: str = "AllTraffic", weight: float = 1.0, *, shadow: bool =
 @pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One service for all tests here."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         stage = Stage(tmp_path_factory.mktemp("stage"), listener.getsockname()[1])
-        log = ServiceLog(stage.settings.service_log)
-        chain = Chain(stage.office, OPERATIONS, stage.office.keys)
-        app = App(chain, log, patient=PATIENT, copying=COPYING, invoking=INVOKING)
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
         stage.invocations.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield stage
-        server.should_exit = True
-        thread.join()
-        app.close()
+        with answering(stage, listener):
+            yield stage
         stage.close()
+
+
+@contextmanager
+def answering(stage: Stage, listener: socket.socket, **options: Any) -> Iterator[None]:
+    """The application on a port; `options` are those of `App`."""
+    log = ServiceLog(stage.settings.service_log)
+    chain = Chain(stage.office, OPERATIONS, stage.office.keys)
+    app = App(chain, log, patient=PATIENT, copying=COPYING, invoking=INVOKING, **options)
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield
+    server.should_exit = True
+    thread.join()
+    app.close()
 
 
 @pytest.fixture

@@ -85,6 +85,11 @@ def overloaded(message: str, retry_after_s: str = "1") -> Fault:
     return Fault("ServiceUnavailable", message, 503, headers={"retry-after": retry_after_s})
 
 
+def stopped() -> Fault:
+    """The service ends before the model has answered."""
+    return Fault("InternalFailure", "The service was stopped while the model worked on this.", 500)
+
+
 def throttled(variant: str, concurrency: int) -> Fault:
     """A serverless variant works on as much as it may."""
     return Fault(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # SageMaker's; the replica keeps it, too, and says so first.
 INVOCATION_S = 60.0
 _REPLICA_GRACE_S = 3.0
+# Below the time that the HTTP server gives to what is under way when it ends.
+GIVEN_UP_S = 4.0
 # Larger bodies, which only asynchronous invocations have, are not captured.
 _CAPTURED_LIMIT_BYTES = 6 << 20
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -122,6 +124,18 @@ class Invocations:
         """
         self._asynchronous.start()
         self._storing.start()
+
+    def release(self) -> None:
+        """Wait for nothing that is not there: the service is about to end.
+
+        What a model works on is given up a little later, while there is time to tell the client.
+        """
+        self._closing.set()
+        self._router.close()
+        self._asynchronous.close()
+        timer = threading.Timer(GIVEN_UP_S, self._connections.close)
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """Begin nothing more, cut off what waits for an answer, and store what was gathered."""
@@ -224,6 +238,8 @@ class Invocations:
         except TimedOut as error:
             raise self._errors.timed_out(hosted.name) from error
         except NotAnswered as error:
+            if self._closing.is_set():
+                raise faults.stopped() from error
             raise self._errors.exited(hosted.name) from error
         except Fault as fault:
             status = fault.status
