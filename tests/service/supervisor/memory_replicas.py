@@ -53,6 +53,7 @@ class MemoryReplicas:
         self.dies: dict[str, str] = {}
         self.silent: set[str] = set()
         self.folders: dict[Path, Replica] = {}
+        self.pid: int | None = None
         self.specs: list[ReplicaSpec] = []
         self.discarded: list[Path] = []
         self._lock = threading.RLock()
@@ -85,7 +86,7 @@ class MemoryReplicas:
             return any(one.sight == Alive(port) and one.answers for one in self.folders.values())
 
     def process(self, folder: Path) -> int | None:
-        return None
+        return self.pid
 
     def log(self, folder: Path) -> Path:
         return folder / "logs" / "algo-1.log"

@@ -8,7 +8,7 @@ job, GPUUtilization and GPUMemoryUtilization the sum over GPUs.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -22,11 +22,24 @@ WINDOW_MS = 60_000
 
 
 class HostMetrics:
-    """Samples the hosts of one job and gives a mean per minute. One thread at a time."""
+    """Samples the hosts of one job and gives a mean per minute. One thread at a time.
 
-    def __init__(self, job: str, directory: Path, namespace: str = METRIC_NAMESPACE) -> None:
-        self._job = job
+    Args:
+        job: the job, or what else has hosts.
+        directory: on the disk that they use.
+        namespace: of the metrics.
+        dimensions: of a host's metrics; its name within the job when None.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        directory: Path,
+        namespace: str = METRIC_NAMESPACE,
+        dimensions: Callable[[str], Mapping[str, str]] | None = None,
+    ) -> None:
         self._namespace = namespace
+        self._dimensions = dimensions or (lambda host: {"Host": f"{job}/{host}"})
         self._directory = directory
         self._window_ms = 0
         self._samples: dict[tuple[str, str], list[float]] = {}
@@ -42,6 +55,8 @@ class HostMetrics:
         window_ms = now_ms // WINDOW_MS * WINDOW_MS
         means = self.means() if window_ms != self._window_ms else []
         self._window_ms = window_ms
+        here = set(hosts.values())
+        self._processes = {pid: tree for pid, tree in self._processes.items() if pid in here}
         for host, pid in hosts.items():
             for name, value in self._measured(pid).items():
                 self._samples.setdefault((host, name), []).append(value)
@@ -51,7 +66,7 @@ class HostMetrics:
         """The means of the samples since the last ones."""
         means = [
             Datum.of(
-                Metric(self._namespace, name, {"Host": f"{self._job}/{host}"}),
+                Metric(self._namespace, name, self._dimensions(host)),
                 self._window_ms,
                 fmean(values),
                 "Percent",

@@ -31,6 +31,7 @@ QUICK = EndpointTiming(
     proven_s=30.0,
     idle_s=0.4,
     scaling_s=0.05,
+    sample_s=0.05,
     retry_s=0.05,
 )
 SECONDS = 30.0

@@ -7,6 +7,7 @@
     services      what a configuration asks of the replicas of a variant
     crews         the replicas of one variant: as many as wanted, replaced when they die
     members       one replica: it comes up, serves, drains, ends
+    measuring     what the processes of replicas use
     leavings      what replicas leave behind
     many_models   fetches the models of multi-model endpoints
     autoscaling   how many instances a policy asks for

@@ -13,6 +13,7 @@ from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
 from clary.service.state.replicas import SERVING, ReplicaRecord
 from clary.service.supervisor.endpoints.crews import Crew
+from clary.service.supervisor.endpoints.measuring import EndpointMeter
 from clary.service.supervisor.endpoints.transitions import (
     CREATING,
     DELETING,
@@ -41,6 +42,7 @@ class EndpointConductor:
         self._work = work
         self._name = endpoint.name
         self._crews: dict[tuple[int, str], Crew] = {}
+        self._meter = EndpointMeter(work, endpoint.name)
         self._removing: Future[None] | None = None
         self._wishes: dict[str, int] = {}
         self._untidy: set[int] = set(range(1, endpoint.fleets + 1))
@@ -75,6 +77,7 @@ class EndpointConductor:
         for (fleet, variant), (crew, wanted) in crews.items():
             own = [one for one in replicas if (one.fleet, one.variant) == (fleet, variant)]
             crew.step(own, wanted)
+        self._meter.measure(replicas)
         if self._work.state.replicas.version != version:
             return  # the next round sees what has become of them
         if endpoint.status in {CREATING, UPDATING}:
