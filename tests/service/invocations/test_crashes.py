@@ -5,6 +5,8 @@ import tarfile
 import time
 from typing import Any
 
+import pytest
+
 from tests.service.conftest import RunningService
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
@@ -70,6 +72,7 @@ def delete(service: RunningService) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_asynchronous_invocations_survive_a_kill(own_service: RunningService) -> None:
     config = {
         "OutputConfig": {"S3OutputPath": "s3://models/out", "S3FailurePath": "s3://models/failed"},
