@@ -111,6 +111,8 @@ class Feeder:
         self._processing = Processing(plan)
         self._concurrent = concurrent
         self._pending: deque[_Pending] = deque()
+        # Putting an output on the disk takes as long as a quick model does.
+        self._closing: deque[Future[None]] = deque()
         self._outcome = Outcome()
         self._told_at = time.monotonic()
 
@@ -126,7 +128,8 @@ class Feeder:
             for number, one in enumerate(objects):
                 self._feed(pool, _Output(output_file(self._folder, number), one))
             while self._pending:
-                self._settle(self._pending.popleft())
+                self._settle(pool, self._pending.popleft())
+            self._close(at_most=0)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return self._outcome
@@ -135,25 +138,31 @@ class Feeder:
         try:
             with opened(output.object.path, self._plan) as file:
                 for payload in payloads(file, self._plan, self._processing):
-                    self._wait(_Pending(output, pool.submit(self._transform, payload)))
+                    self._wait(pool, _Pending(output, pool.submit(self._transform, payload)))
                     if output.failure is not None:
                         break
         except ObjectFailure as failure:
             self._fail(output, failure)
-        self._wait(_Pending(output, None))
+        self._wait(pool, _Pending(output, None))
 
     def _transform(self, payload: Payload) -> bytes:
         return self._processing.stored(payload.sources, self._invoke(payload.body))
 
-    def _wait(self, pending: _Pending) -> None:
+    def _wait(self, pool: ThreadPoolExecutor, pending: _Pending) -> None:
         self._pending.append(pending)
         while len(self._pending) > _AHEAD * self._concurrent:
-            self._settle(self._pending.popleft())
+            self._settle(pool, self._pending.popleft())
 
-    def _settle(self, pending: _Pending) -> None:
+    def _close(self, at_most: int) -> None:
+        """Wait until at most so many outputs are still to be put on the disk."""
+        while len(self._closing) > at_most:
+            self._closing.popleft().result()
+
+    def _settle(self, pool: ThreadPoolExecutor, pending: _Pending) -> None:
         output, answer = pending
         if answer is None:
-            output.close()
+            self._closing.append(pool.submit(output.close))
+            self._close(at_most=_AHEAD * self._concurrent)
             if output.failure is None:
                 self._outcome.done += 1
             self._tell()

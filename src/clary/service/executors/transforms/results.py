@@ -13,6 +13,8 @@ import io
 import json
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
 SUFFIX = ".out"
+_AT_ONCE = 8
+_HANDED_OVER = 64
 
 
 def store_outputs(job: TransformSpec, store: ObjectStore) -> None:
@@ -34,11 +38,20 @@ def store_outputs(job: TransformSpec, store: ObjectStore) -> None:
     """
     prefix = _folder(job.request["TransformOutput"]["S3OutputPath"])
     accept = job.request["TransformOutput"].get("Accept")
-    done = []
-    for one, path in _transformed(job):
+
+    def place(transformed: tuple[InputObject, Path]) -> InputObject:
+        one, path = transformed
         bucket, key = split_uri(prefix + one.name + SUFFIX)
         store.adopt(bucket, key, path, content_type=accept)
-        done.append(one)
+        return one
+
+    done: list[InputObject] = []
+    transformed = _transformed(job)
+    # Each waits for the disk, and several can do so at once. Not all are handed over at once: the
+    # service does not end before what was.
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="outputs") as pool:
+        while some := list(islice(transformed, _HANDED_OVER)):
+            done += pool.map(place, some)
     capture = job.request.get("DataCaptureConfig")
     if capture and done:
         begin = _common_prefix(done)
