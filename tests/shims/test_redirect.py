@@ -25,6 +25,11 @@ def s3fs() -> ClientEnvironment:
     return client_environment("s3fs")
 
 
+@pytest.fixture(scope="module")
+def sagemaker2() -> ClientEnvironment:
+    return client_environment("sagemaker2")
+
+
 @pytest.fixture
 def endpoint() -> Iterator[tuple[str, list[str]]]:
     """A server in Clary's place, and the requests that reach it."""
@@ -194,3 +199,17 @@ def test_the_hosts_of_every_partition_are_aws_s(name: str) -> None:
 )
 def test_hosts_of_aws_are_known(url: str, aws: bool) -> None:
     assert is_aws(url) is aws
+
+
+def test_the_sagemaker_sdk_does_not_sleep_for_half_a_minute(sagemaker2: ClientEnvironment) -> None:
+    script = (
+        "import os, time, sagemaker.session as module\n"
+        "slept = []; time.sleep = slept.append\n"
+        "answers = iter([None, None, 'InService'])\n"
+        "found = module._wait_until(lambda: next(answers), 30)\n"
+        "del os.environ['CLARY_ENDPOINT']\n"
+        "module._wait_until(lambda: 'on AWS', 30)\n"
+        "print(found, slept)"
+    )
+    ended = run(script, "http://127.0.0.1:1", sagemaker2.python)
+    assert ended.stdout.splitlines()[-1] == "InService [1, 1, 1, 30]"

@@ -6,6 +6,7 @@ this folder ahead on `PYTHONPATH`. Then, with `CLARY_ENDPOINT`,
 - a client whose endpoint is AWS's, given explicitly or found by botocore, gets `CLARY_ENDPOINT`;
 - an endpoint that is neither, such as somebody's MinIO, is left alone;
 - a request that would nevertheless reach AWS is refused before anything is sent;
+- SageMaker's SDK asks every second whether what it waits for is there;
 
 and with `CLARY_PROFILER_FOLDER` the profiler watches what torch does, from when it is imported.
 
@@ -49,6 +50,7 @@ _AWS_DOMAINS = (
 )
 # When modules that are changed were imported, of `time.perf_counter_ns`: began, ended.
 _imports: dict[str, tuple[int, int]] = {}
+_SDK_POLL_S = 1
 _CREATE_CLIENT_ENDPOINT = 5  # its place in `create_client(service_name, …)` after self
 
 
@@ -166,12 +168,28 @@ def _refuse_aws(url: str) -> None:
         raise RefusedByClary(host=_host(url))
 
 
+def _change_sagemaker_sdk(module: ModuleType) -> None:
+    """Have version 2 of SageMaker's SDK ask every second: it sleeps half a minute before it asks
+    for an endpoint at all, and Clary's are there by then.
+    """
+    wait_until = getattr(module, "_wait_until", None)
+    if wait_until is None:
+        return
+
+    def soon(callable_fn: Callable[[], Any], poll: float = 5) -> Any:
+        here = os.environ.get("CLARY_ENDPOINT")
+        return wait_until(callable_fn, min(poll, _SDK_POLL_S) if here else poll)
+
+    module._wait_until = soon
+
+
 _CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "botocore.session": _change_sync_session,
     "botocore.httpsession": _change_sync_transport,
     "aiobotocore.session": _change_async_session,
     "aiobotocore.httpsession": _change_async_transport,
     "aiobotocore.httpxsession": _change_async_transport,
+    "sagemaker.session": _change_sagemaker_sdk,
 }
 
 
