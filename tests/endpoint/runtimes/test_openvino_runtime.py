@@ -63,6 +63,17 @@ def test_auto_is_near_fp32(asked, saved_model):
     assert np.abs(answers.sum(axis=1) - 1).max() < 1e-3
 
 
+@pytest.mark.parametrize("together", [1, 2, 3, 50])
+def test_pieces_of_any_length_answer_alike(asked, together):
+    runtime = OpenVINORuntime(Path(asked().converted), "fp32")
+    crops = cropped(photos(7), runtime.preprocessing)
+    expected = runtime.streams(1)[0].probabilities(crops)
+    runtime.batch_wanted = together
+    answers = runtime.streams(1)[0].probabilities(crops)
+    assert answers.shape == (7, 3)
+    assert np.abs(answers - expected).max() < 1e-5
+
+
 def test_an_answer_does_not_change_with_the_next_one(asked):
     runtime = open_runtime(asked(precision="fp32"))
     (stream,) = runtime.streams(1)

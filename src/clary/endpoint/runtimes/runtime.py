@@ -43,5 +43,9 @@ class Runtime(Protocol):
     def streams_wanted(self) -> int:
         """How many streams keep the machine busy."""
 
+    @property
+    def batch_wanted(self) -> int:
+        """How many pictures at once cost the least each; more of them gain nothing."""
+
     def streams(self, count: int) -> list[Stream]:
         """Streams for `count` threads, that share the weights. Called once."""

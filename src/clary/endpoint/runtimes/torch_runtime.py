@@ -58,6 +58,7 @@ class TorchRuntime:
         self.classes: tuple[str, ...] = description.classes
         self.preprocessing: Preprocessing = description.preprocessing
         self.streams_wanted = _GPU_STREAMS
+        self.batch_wanted = max_batch
         self._sizes = [1 << power for power in range((max_batch - 1).bit_length() + 1)]
 
     def streams(self, count: int) -> list[Stream]:
