@@ -120,6 +120,7 @@ class Failing:
         self.failures = failures
         self.name, self.classes = inner.name, inner.classes
         self.preprocessing, self.streams_wanted = inner.preprocessing, inner.streams_wanted
+        self.batch_wanted = inner.batch_wanted
 
     def streams(self, count: int) -> list[Any]:
         outer, streams = self, self.inner.streams(count)

@@ -61,6 +61,7 @@ class PictureBackend:
         """
         self._settings = settings
         self._count_batch = count_batch or (lambda _: None)
+        self._largest = settings.max_batch
         self._limits = Limits(allow_urls=settings.allow_urls)
         self._models = PictureModels(settings, opens)
         self._only: LoadedModel | None = None
@@ -73,7 +74,7 @@ class PictureBackend:
     @property
     def capacity(self) -> int:
         """How many invocations are worked on at once."""
-        return self._models.threads * self._settings.max_batch
+        return self._models.threads * self._largest
 
     @property
     def health(self) -> Health:
@@ -92,9 +93,10 @@ class PictureBackend:
         """
         if not self._settings.multi_model:
             self._only = await self._models.load_only()
+            self._largest = min(self._settings.max_batch, self._only.runtime.batch_wanted)
         threads = self._models.threads
         batcher: Batcher[_Asked, Reply] = Batcher(
-            [partial(self._work, number) for number in range(threads)], self._settings.max_batch
+            [partial(self._work, number) for number in range(threads)], self._largest
         )
         if self._only is not None:
             try:

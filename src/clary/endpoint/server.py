@@ -132,8 +132,12 @@ class Server:
             )
             self._checking = loop.create_task(self._check())
             await starting
-        finally:
+        except BaseException:
             starting.cancel()
+            await self._stop_listening()
+            if self._checking is not None:
+                self._checking.cancel()
+            raise
 
     async def close(self) -> None:
         """Answer everything that was begun, refuse what comes meanwhile, and let go of all."""
