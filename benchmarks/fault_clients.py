@@ -142,7 +142,7 @@ class Question:
             if answer.status == 424:
                 kind = f"424/{json.loads(answer.body).get('OriginalStatusCode')}"
             if self.statuses:
-                return "right 4xx" if kind in self.statuses and _says(answer) else f"{kind} wrong"
+                return "right error" if kind in self.statuses and answer.body else f"{kind} wrong"
             return kind
         if not self.probabilities:
             return "200 wrong" if self.statuses else "200"
@@ -223,11 +223,3 @@ class Clients:
         for wire in self._free:
             with suppress(OSError):
                 wire.close()
-
-
-def _says(answer: Answer) -> bool:
-    """Whether an error has a sentence."""
-    with suppress(ValueError):
-        content = json.loads(answer.body)
-        return bool(content.get("message") or content.get("Message"))
-    return False

@@ -49,10 +49,10 @@ class Target(Protocol):
 class ReplicaTarget:
     """`python -m clary.jobs.serve` on a folder of its own."""
 
-    no_picture = NO_PICTURE
-
     def __init__(self, folder: Path, settings: ReplicaSettings) -> None:
         settings.write(folder)
+        # Handlers raise, and what they raise is the answer.
+        self.no_picture = NO_PICTURE | ({"500"} if settings.kind == "script" else set())
         self.name = f"a replica of {settings.kind}"
         self.host = settings.address
         self.folder = folder

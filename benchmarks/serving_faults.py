@@ -34,7 +34,7 @@ from measuring import conditions
 from photographs import SHARED_DATA, photographs
 
 STALL_S = 30.0
-RIGHT = frozenset({"200", "503 refused", "right 4xx"})
+RIGHT = frozenset({"200", "503 refused", "right error"})
 
 
 @dataclass
