@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 
 from clary.errors import ClaryError
 from clary.formats.launch import HostFiles
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
+
+_POLL_S = 0.05
 
 
 class HostProcesses:
@@ -26,19 +29,26 @@ class HostProcesses:
         self._lock = threading.Lock()
         self._started_here: list[subprocess.Popen[bytes]] = []
 
-    def start(self, files: HostFiles, lock: int, *, warm: bool = True) -> None:
+    def start(
+        self, files: HostFiles, lock: int, *, warm: bool = True, patience_s: float = 0.0
+    ) -> None:
         """Start the host whose launch file is written.
 
         Args:
             files: the host's.
             lock: the host's lock, held; the caller closes its own descriptor.
             warm: torch is of use to it.
+            patience_s: how long to wait for a warm parent that is still loading.
 
         Raises:
             ClaryError: no process can be started.
         """
-        if warm and self._warm is not None and self._warm.fork(files.launch, lock):
-            return
+        if warm and self._warm is not None:
+            deadline = time.monotonic() + patience_s
+            while not self._warm.is_warm and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+            if self._warm.fork(files.launch, lock):
+                return
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "clary.jobs.host", str(files.launch), str(lock)],

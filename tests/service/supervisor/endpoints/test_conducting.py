@@ -174,6 +174,24 @@ def test_more_replicas_that_do_not_come_up_leave_it_as_it_was(stage: Stage) -> N
     assert len(stage.serving("e")) == 1
 
 
+def test_what_failed_in_service_is_no_reason_later(stage: Stage) -> None:
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    stage.replicas.dies["AllTraffic"] = "out of memory"
+    stage.replicas.die(stage.serving("e")[0].instance)
+    stage.eventually(lambda: len(stage.replicas.specs) >= 3)
+    del stage.replicas.dies["AllTraffic"]
+    stage.eventually(lambda: len(stage.serving("e")) == 1)
+    stage.change(
+        "e",
+        lambda one: replace(
+            one, status="Updating", variants=(replace(one.variants[0], desired_count=2),)
+        ),
+    )
+    record = stage.reach("e", "InService")
+    assert (record.failure, record.variants[0].count) == (None, 2)
+
+
 def test_what_is_under_way_is_answered_before_a_replica_goes(stage: Stage) -> None:
     stage.create("e", configuration(variant(count=2)))
     stage.reach("e", "InService")

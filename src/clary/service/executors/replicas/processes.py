@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
 PING_S = 2.0
+# One that loads torch itself takes as long as the warm parent, and slows it down.
+WARM_S = 15.0
 _LOGS = "logs"
 # As jobs' failures begin and end, which is said otherwise of endpoints.
 _JOBS_WORDS = re.compile(r"AlgorithmError: (.*), exit code: (\d+)", re.DOTALL)
@@ -105,7 +107,7 @@ class ReplicaProcesses:
                 return
         lock = files.hold()
         try:
-            self._hosts.start(files, lock, warm=warm)
+            self._hosts.start(files, lock, warm=warm, patience_s=WARM_S)
         finally:
             os.close(lock)
 

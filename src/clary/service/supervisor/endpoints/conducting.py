@@ -82,6 +82,9 @@ class EndpointConductor:
             return  # the next round sees what has become of them
         if endpoint.status in {CREATING, UPDATING}:
             self._conclude(endpoint, replicas)
+        else:
+            for crew, _ in crews.values():
+                crew.failure = None  # of replicas that nobody waits for
         if endpoint.status != DELETING:
             self._tidy(crews.keys())
         elif not crews:

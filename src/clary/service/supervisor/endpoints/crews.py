@@ -13,14 +13,14 @@ from typing import Any
 
 from clary.errors import ClaryError
 from clary.gpus import count_gpus
-from clary.service.executors.replica_executor import ReplicaSpec
+from clary.service.executors.replica_executor import DEADLINE_S, ReplicaSpec
 from clary.service.executors.served_models import PreparedModel
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.log_streams import LogStream
 from clary.service.state.replicas import DRAINING, SERVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.leavings import discard
 from clary.service.supervisor.endpoints.members import Member
-from clary.service.supervisor.endpoints.services import STARTUP_S, Service
+from clary.service.supervisor.endpoints.services import STARTUP_S, Patience, Service
 from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,11 @@ class Crew:
         self._fleet, self._variant = key
         self._folder = work.model_folder(endpoint.name, *key)
         self._service = None if config is None else Service.of(endpoint, key[0], config, key[1])
+        deadline_s = DEADLINE_S if self._service is None else self._service.deadline_s
+        self._patience = Patience(
+            STARTUP_S if self._service is None else self._service.startup_s,
+            deadline_s + work.timing.drain_s,
+        )
         self._preparing: Future[PreparedModel] | None = None
         self._prepare_at = 0.0
         self._discarding: list[Future[None]] = []
@@ -135,7 +140,7 @@ class Crew:
                 self,
                 name,
                 self._work.replica_folder(name, self._fleet, replica.instance),
-                STARTUP_S if self._service is None else self._service.startup_s,
+                self._patience,
             )
         return member
 
@@ -164,6 +169,7 @@ class Crew:
             self._preparing = None
             self._prepare_at = now + self._work.timing.backoff_limit_s
             self.failure = self._reason(error)
+            logger.warning("%s of %s: %s", self._variant, self._endpoint.name, self.failure)
             return
         for _ in range(number):
             replica = self._work.state.replicas.add(

@@ -13,6 +13,7 @@ from typing import Protocol
 from clary.errors import ClaryError
 from clary.service.executors.replica_executor import Alive, Unlaunched
 from clary.service.state.replicas import DRAINING, ENDED, SERVING, STARTING, ReplicaRecord
+from clary.service.supervisor.endpoints.services import Patience
 from clary.service.supervisor.endpoints.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Member:
     """
 
     def __init__(
-        self, work: Workplace, crew: Listener, endpoint: str, folder: Path, startup_s: float
+        self, work: Workplace, crew: Listener, endpoint: str, folder: Path, patience: Patience
     ) -> None:
         """Take over a replica, whatever status it is in.
 
@@ -48,13 +49,13 @@ class Member:
             crew: hears of what becomes of it.
             endpoint: its endpoint's name.
             folder: its own.
-            startup_s: how long it may take until it serves.
+            patience: how long it may take for what.
         """
         self._work = work
         self._crew = crew
         self._endpoint = endpoint
         self._folder = folder
-        self._startup_s = startup_s
+        self._patience = patience
         self._asking: Future[bool] | None = None
         self._asked_at = 0.0
         self._answered_at = time.monotonic()
@@ -100,9 +101,9 @@ class Member:
                     else None
                 ),
             )
-        if _now_ms() - replica.created_ms > self._startup_s * 1000:
+        if _now_ms() - replica.created_ms > self._patience.startup_s * 1000:
             self._work.replicas.kill(self._folder)
-            reason = f"it did not answer /ping within {self._startup_s:g} s"
+            reason = f"it did not answer /ping within {self._patience.startup_s:g} s"
             return self._end(replica, reason, told=True)
         if port is not None:
             self._ask(port, self._work.timing.tick_s)
@@ -130,10 +131,10 @@ class Member:
         since = now - self._draining_since
         if self._told_at is None:
             idle = self._work.traffic.outstanding(replica.instance) == 0
-            if (idle and since >= timing.settle_s) or since >= timing.drain_s:
+            if (idle and since >= timing.settle_s) or since >= self._patience.drain_s:
                 self._work.replicas.terminate(self._folder)
                 self._told_at = now
-        elif not self._killed and now - self._told_at >= timing.grace_s:
+        elif not self._killed and now - self._told_at >= self._patience.drain_s:
             self._work.replicas.kill(self._folder)
             self._killed = True
         return replica

@@ -20,8 +20,9 @@ class EndpointTiming:
     """Durations in seconds.
 
     Endpoints are looked at every `tick_s` while something moves, every `calm_tick_s` otherwise. A
-    replica that drains is told to end once nothing has been under way for `settle_s`, or after
-    `drain_s`; `grace_s` later it is killed. Replicas are asked for their health every `health_s`
+    replica that drains is told to end once nothing is under way, after `settle_s` at the earliest
+    and `drain_s` beyond a request's deadline at the latest; as long again, and it is killed.
+    Replicas are asked for their health every `health_s`
     and are replaced when they have not answered for `unhealthy_s`. One that fails is replaced at
     once, and the next ones after waits that double from `backoff_s` to `backoff_limit_s`, until
     one has served for `proven_s`. A serverless variant ends its replica when nobody has asked
@@ -33,8 +34,7 @@ class EndpointTiming:
     tick_s: float = 0.02
     calm_tick_s: float = 0.25
     settle_s: float = 0.3
-    drain_s: float = 70.0
-    grace_s: float = 70.0
+    drain_s: float = 10.0
     health_s: float = 5.0
     unhealthy_s: float = 60.0
     backoff_s: float = 0.5
