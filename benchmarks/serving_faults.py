@@ -140,7 +140,7 @@ class Faults:
             return "3 times; "
 
         # What the process had in its hands ends with it, and is told so.
-        allowed = RIGHT | {"no answer", "500", "424/500", "424"}
+        allowed = RIGHT | {"no answer", "500", "424/0", "424/500"}
         await self.under_load("a process killed", act, allowed)
 
     async def stall(self) -> None:
