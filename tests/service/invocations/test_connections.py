@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -86,21 +85,41 @@ def test_an_idle_connection_that_was_closed_is_not_used(connections: Connections
     listener = socket.create_server(("127.0.0.1", 0))
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
+    closed = threading.Event()
+
     def serve() -> None:
         for _ in range(2):
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
                 connection.sendall(answer)
+            closed.set()
 
     thread = threading.Thread(target=serve)
     thread.start()
     port = listener.getsockname()[1]
     assert post(connections, port).body == b"ok"
-    time.sleep(0.2)  # the other side closes after its answer
+    assert closed.wait(60)
     assert post(connections, port).body == b"ok"
     thread.join()
     listener.close()
+
+
+def test_what_was_idle_for_long_is_closed(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = TinyReplica()
+    try:
+        post(connections, replica.port)
+        connections.sweep()
+        post(connections, replica.port)
+        assert replica.connections == 1
+        monkeypatch.setattr("clary.service.invocations.connections._IDLE_S", 0.0)
+        connections.sweep()
+        post(connections, replica.port)
+        assert replica.connections == 2
+    finally:
+        replica.close()
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,17 @@ def test_an_answer_as_a_stream(stage: Stage, serve: Serve, size: int) -> None:
     assert b"".join(parts) == b"s" * size
 
 
+def test_an_id_need_not_be_ascii(stage: Stage, serve: Serve) -> None:
+    name, replica = serve()
+    try:
+        invoke(stage, name, InferenceId="猫-7")
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ValidationError"
+        assert not replica.asked
+    else:
+        assert replica.asked
+
+
 def test_unsigned_requests_are_not_let_in(stage: Stage, serve: Serve) -> None:
     name, replica = serve()
     url = f"http://127.0.0.1:{stage.port}/endpoints/{name}/invocations"

@@ -66,7 +66,7 @@ class Connections:
         Args:
             port: of the replica.
             path: begins with a slash.
-            headers: besides the length; their values are one character a byte.
+            headers: besides the length; in UTF-8.
             body: what is sent.
             seconds: how long all of it may take.
 
@@ -84,6 +84,19 @@ class Connections:
         finally:
             self._end(port, connection, reusable)
         return reply
+
+    def sweep(self) -> None:
+        """Close what has been idle for long: its replica may be gone, and is asked no more."""
+        oldest = time.monotonic() - _IDLE_S
+        old = []
+        with self._lock:
+            for port, kept in list(self._idle.items()):
+                while kept and kept[0][0] < oldest:
+                    old.append(kept.popleft()[1])
+                if not kept:
+                    del self._idle[port]
+        for connection in old:
+            connection.close()
 
     def close(self) -> None:
         """Close all of them; who waits for an answer gets none."""
@@ -280,4 +293,4 @@ def _length(text: str) -> int:
 def _head(path: str, headers: Mapping[str, str], length: int) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "host: replica", f"content-length: {length}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -341,6 +341,7 @@ class Invocations:
         stored = time.monotonic()
         while not self._closing.wait(CAPTURED_EVERY_S):
             self._capture.store()
+            self._connections.sweep()
             if time.monotonic() - stored >= STORED_EVERY_S:
                 self.metrics.store()
                 stored = time.monotonic()
