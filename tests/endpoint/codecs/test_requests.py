@@ -159,6 +159,12 @@ def test_too_many_pictures_are_refused():
     assert "5 pictures, over the bound of 4" in sentence
 
 
+def test_too_much_json_is_refused_before_it_is_read():
+    status, sentence = refused(b"[[[1, 2, 3]]]", "application/json", Limits(json_bytes=12))
+    assert status == 413
+    assert "13 bytes of JSON, over the bound of 12" in sentence
+
+
 @pytest.mark.parametrize("content_type", ["text/csv", "text/plain", "image/svg+xml", "é" * 500])
 def test_a_type_that_is_not_served_is_415(content_type):
     status, sentence = refused(b"1,2,3", content_type)

@@ -39,12 +39,14 @@ class Limits:
     """What one request may ask for.
 
     pictures:      at most; each takes the network's time
+    json_bytes:    of a body in JSON, whose lists take many times its size in memory
     allow_urls:    whether the server fetches pictures that requests name
     url_bytes:     of one fetched picture
     url_seconds:   for one fetched picture
     """
 
-    pictures: int = 64
+    pictures: int = 512
+    json_bytes: int = 64 << 20
     allow_urls: bool = False
     url_bytes: int = 20 << 20
     url_seconds: float = 10.0
@@ -66,6 +68,12 @@ def decode_request(invocation: Invocation, limits: Limits) -> list[Picture]:
             raise Refusal(400, "the body is empty: send the bytes of a picture file")
         return [invocation.body]
     if kind == "application/json":
+        if len(invocation.body) > limits.json_bytes:
+            raise Refusal(
+                413,
+                f"the body holds {len(invocation.body):,} bytes of JSON, over the bound of "
+                f"{limits.json_bytes:,}: send application/x-npy or picture files",
+            )
         pictures = [
             _picture(item, invocation, limits)
             for item in _few(pictures_of_json(invocation.body), limits)
