@@ -57,19 +57,25 @@ def print_next(endpoint: Endpoint, found: EndpointDescription, *, asynchronous: 
         print("it takes requests by InvokeEndpointAsync alone: docs/endpoints.md shows how")
     else:
         accept = NAMED_JSON if found.is_builtin else "application/json"
-        address = f"{endpoint.session.endpoint}/endpoints/{name}/invocations"
         print(
             f"""
 predict   clary predict {name} picture.jpg
 python    from clary.sdk.predictor import Predictor
           print(Predictor("{name}").predict("picture.jpg").label)
-shell     eval "$(clary env)"          # this machine becomes the AWS of the shell, for both:
-boto3     boto3.client("sagemaker-runtime").invoke_endpoint(EndpointName="{name}",
-              ContentType="image/jpeg", Body=open("picture.jpg", "rb"))["Body"].read()
+
+In a shell whose AWS is this machine, after `eval "$(clary env)"`:
+
+boto3     runtime = boto3.client("sagemaker-runtime")
+          body = open("picture.jpg", "rb").read()
+          runtime.invoke_endpoint(
+              EndpointName="{name}", Body=body, ContentType="image/jpeg"
+          )["Body"].read()
 curl      curl --aws-sigv4 aws:amz:{endpoint.session.region}:sagemaker \\
               --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
-              -H 'Content-Type: image/jpeg' -H 'Accept: {accept}' \\
-              --data-binary @picture.jpg {address}
+              -H 'Content-Type: image/jpeg' \\
+              -H 'Accept: {accept}' \\
+              --data-binary @picture.jpg \\
+              "$AWS_ENDPOINT_URL/endpoints/{name}/invocations"
 """
         )
     print(f"see       clary endpoints show {name}, clary endpoints logs -f {name}")

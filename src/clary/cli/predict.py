@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from clary.cli.parser import refuse_options
-from clary.errors import UsageError
+from clary.errors import ClaryError, FormatError, UsageError
+from clary.formats.model_archive import locate_model
 from clary.formats.picture_inputs import find_pictures
 from clary.formats.prediction import Format, write_predictions
 from clary.sdk.endpoint_listing import endpoint_names
@@ -59,7 +60,9 @@ def predict(
     endpoints = endpoint_names(settings)
     try:
         location = resolve_model(model, settings)
-    except UsageError as error:
+        if model in endpoints:
+            locate_model(str(location), settings.jobs_dir)
+    except (UsageError, FormatError) as error:
         if model not in endpoints:
             raise UsageError(_unknown(model, error, endpoints)) from error
         _refuse_own(model, own)
@@ -102,7 +105,7 @@ def _refuse_own(name: str, own: dict[str, Any]) -> None:
             )
 
 
-def _unknown(text: str, error: UsageError, endpoints: Sequence[str]) -> str:
+def _unknown(text: str, error: ClaryError, endpoints: Sequence[str]) -> str:
     """The sentence about the model that is not there, unless an endpoint is nearer."""
     near = nearest(text, endpoints, "")
     if "did you mean" in str(error) or not near:

@@ -77,6 +77,7 @@ def say_what_next(job: str, console: Console) -> None:
     console.print(
         f"\nnext      clary predict {job} PICTURE…      what is on a picture\n"
         f"          clary explain {job} PICTURE       where it looks\n"
+        f"          clary deploy {job}                an endpoint that answers requests\n"
         f"          clary export {job} --format onnx  for other programs",
         highlight=False,
     )

@@ -45,7 +45,7 @@ def write_card(material: Material) -> Card:
             ("what is on a picture", f"clary predict {material.name} photo.jpg"),
             ("where it looks", f"clary explain {material.name} photo.jpg"),
             ("for other programs", f"clary export {material.name} --format onnx"),
-            ("for fast serving on CPUs", f"clary export {material.name} --format openvino"),
+            ("as an endpoint that answers requests", f"clary deploy {material.name}"),
             ("on SageMaker, as model_data", str(material.directory.archive)),
         ),
     )
