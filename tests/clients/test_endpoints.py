@@ -22,7 +22,7 @@ def test_a_notebook_deploys_asks_and_deletes(
 ) -> None:
     data = write_pictures(tmp_path / "data", per_class=4)
     found = result_of(run_script(sagemaker2, "sdk2_deploy.py", SCRIPTS / "colours", data))
-    assert found["array"] == ["float32", [3, 3]]
+    assert found["array"] == ["float64", [3, 3]]
     assert found["numbers"] == [3]
     assert found["right"] == 1.0
     assert found["json_alike"]
