@@ -30,7 +30,7 @@ from clary.formats.launch import LANE
 from clary.jobs.host.life import live
 from clary.vision.before_torch import prepare_process
 
-# What scripts that fine-tune a classifier import, the slowest first.
+# What scripts that fine-tune a classifier import, the slowest first; then what replicas do.
 _LIBRARIES = (
     "torch",
     "torch.utils.data",
@@ -48,6 +48,9 @@ _LIBRARIES = (
     "clary.jobs.lane.life",
     "clary.profiler.scripts.script_watch",
     "clary.profiler.sampling.system_sampler",
+    "clary.jobs.serve.parent",
+    "clary.endpoint.picture_backend",
+    "openvino",
 )
 _MESSAGE_BYTES = 4096
 _REAP_S = 1.0

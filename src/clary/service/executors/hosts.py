@@ -37,7 +37,7 @@ class HostProcesses:
         Args:
             files: the host's.
             lock: the host's lock, held; the caller closes its own descriptor.
-            warm: torch is of use to it.
+            warm: it may be a fork.
             patience_s: how long to wait for a warm parent that is still loading.
 
         Raises:

@@ -40,7 +40,8 @@ def write_launch(
         module: the program, which gets the folder as its argument.
 
     Returns:
-        Its files, and whether torch is of use to it.
+        Its files, and whether it may be a fork of the warm parent: up in a fifth of the time, and
+        with less memory of its own.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -61,11 +62,7 @@ def write_launch(
     token = uuid.uuid4().hex
     environment = _environment(spec, isolation, base, token)
     command = (sys.executable, "-m", module, str(base))
-    fresh = (
-        (prepared.kind == "pictures" and spec.gpu is None)
-        or isolation == "bubblewrap"
-        or wants_fresh_interpreter(prepared.environment)
-    )
+    fresh = isolation == "bubblewrap" or wants_fresh_interpreter(prepared.environment)
     threads = len(os.sched_getaffinity(0))
     files = HostFiles(spec.folder)
     Launch(

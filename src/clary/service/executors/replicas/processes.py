@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from clary.object_store.store import ObjectStore
 
 PING_S = 2.0
-# One that loads torch itself takes as long as the warm parent, and slows it down.
+# Handlers that load torch themselves take as long as the warm parent, and slow it down.
 WARM_S = 15.0
 _LOGS = "logs"
 # As jobs' failures begin and end, which is said otherwise of endpoints.
@@ -107,7 +107,8 @@ class ReplicaProcesses:
                 return
         lock = files.hold()
         try:
-            self._hosts.start(files, lock, warm=warm, patience_s=WARM_S)
+            patience_s = WARM_S if spec.prepared.kind == "script" else 0.0
+            self._hosts.start(files, lock, warm=warm, patience_s=patience_s)
         finally:
             os.close(lock)
 

@@ -32,7 +32,7 @@ class EndpointTiming:
     """
 
     tick_s: float = 0.02
-    calm_tick_s: float = 0.25
+    calm_tick_s: float = 0.1
     settle_s: float = 0.3
     drain_s: float = 10.0
     health_s: float = 5.0
