@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -148,9 +149,11 @@ def test_a_model_that_is_served_is_not_evicted(converted, tmp_path):
     shutil.copytree(converted.folder, folder)
     lock = Path(f"{folder}.lock")
     lock.touch()
+    os.utime(lock, (0, 0))
     runtime = OpenVINORuntime(folder, "fp32")
     with lock.open("ab") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert lock.stat().st_mtime > 0
     del runtime
     with lock.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

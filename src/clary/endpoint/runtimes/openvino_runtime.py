@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from contextlib import ExitStack
+import os
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,14 @@ def _in_bf16(core: Any, precision: Precision) -> bool:
 
 
 def _hold(folder: Path, held: ExitStack) -> None:
-    """Keep the cache from evicting the folder, where it lies in one."""
+    """Keep the cache from evicting the folder, where it lies in one, and mark it as used now."""
+    path = folder.with_name(folder.name + ".lock")
     try:
-        lock = folder.with_name(folder.name + ".lock").open("rb")
+        lock = path.open("rb")
     except OSError:
         return
+    with suppress(OSError):
+        os.utime(path)
     held.enter_context(lock)
     fcntl.flock(lock, fcntl.LOCK_SH)
 
