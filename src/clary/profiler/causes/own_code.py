@@ -60,9 +60,12 @@ def unrecorded(situation: Situation) -> Diagnosis | None:
     """No step, evaluation, checkpoint or else was recorded for 15 % of the loop or more.
 
     The gain is the loop's time over what it is without those times; none where the machine was not
-    sampled in the longest of them: it slept then, or its clock was set.
+    sampled in the longest of them: it slept then, or its clock was set. Of Clary's own trainings it
+    is not told: there is nothing in them that their user could do less often.
     """
     if not situation.is_enough or situation.clock_was_set_back or situation.is_mixed:
+        return None
+    if situation.is_clary:
         return None
     holes = _holes(situation)
     spent, count = holes.total_s, len(holes.begins)
