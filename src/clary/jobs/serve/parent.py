@@ -90,7 +90,7 @@ class Parent:
         while True:
             for child in (self._server, *self._workers):
                 if child.due is not None and child.due <= time.monotonic():
-                    child.start()
+                    self._start(child)
             due = [child.due for child in (self._server, *self._workers) if child.due is not None]
             wait = min([_PATIENCE_S, *(max(0.0, at - time.monotonic()) for at in due)])
             got = signal.sigtimedwait(SIGNALS, wait)
@@ -101,6 +101,14 @@ class Parent:
             code = self._reap()
             if code is not None:
                 return code
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as error:
+            child.deaths += 1
+            wait = child.start_again()
+            self._say(f"{child.name} cannot be started ({error}); once more in {wait:.1f} s")
 
     def _stop(self) -> None:
         """Have the server answer what was begun; the workers are needed until it has."""
@@ -139,7 +147,7 @@ class Parent:
                 return 0 if code == 0 else abs(code)
             if not self._has_served and (code > 0 or child.deaths >= _ATTEMPTS):
                 return code if code > 0 else _EXIT_GAVE_UP
-        elif self._stopping or code == 0:
+        elif self._stopping:
             return None
         wait = child.start_again()
         self._say(f"{child.name} {pid} {how}; it is started again in {wait:.1f} s")
