@@ -7,6 +7,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ def model_fn(model_dir):
 
 def transform_fn(model, body, content_type, accept):
     time.sleep(float(os.environ.get("SLOWLY", 0)))
-    print("batch", os.environ["SAGEMAKER_BATCH"], os.environ["SAGEMAKER_BATCH_STRATEGY"])
+    told = os.environ["SAGEMAKER_BATCH"], os.environ["SAGEMAKER_BATCH_STRATEGY"]
+    print(os.getpid(), "batch", *told)
     text = body.decode() if isinstance(body, bytes) else body
     if content_type == "application/json":
         values = [json.loads(line) for line in text.splitlines()]
@@ -130,6 +132,20 @@ class Bench:
         except logs.exceptions.ResourceNotFoundException:
             return []
         return [event["message"] for event in found["events"]]
+
+
+def job_processes(service: RunningService) -> list[int]:
+    """All processes of jobs of a service that starts them cold: they are told where it is."""
+    mark = f"AWS_ENDPOINT_URL={service.url}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if mark in variables:
+            found.append(int(process.name))
+    return found
 
 
 def pack(files: Mapping[str, str]) -> bytes:

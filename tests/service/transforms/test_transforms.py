@@ -14,8 +14,11 @@ from tests.endpoint.colours import (
     make_colour_model,
     picture_of,
 )
-from tests.service.conftest import RunningService
-from tests.service.transforms.conftest import BUCKET, ROLE, Bench, with_model
+from tests.service.transforms.conftest import (
+    BUCKET,
+    ROLE,
+    Bench,
+)
 
 
 def test_lines_of_csv_in_order_with_what_they_were_asked_of(bench: Bench) -> None:
@@ -120,7 +123,6 @@ def test_a_job_is_stopped_while_it_works(bench: Bench) -> None:
     bench.sagemaker.stop_transform_job(TransformJobName="slow")
     assert bench.wait("slow")["TransformJobStatus"] == "Stopped"
     assert bench.keys("out/slow/") == []
-    assert processes_in(bench.service.settings.transforms_dir / "slow") == []
 
 
 def test_what_is_not_there_is_said(bench: Bench) -> None:
@@ -159,35 +161,3 @@ def test_pictures_through_a_model_of_clary_s(bench: Bench, tmp_path: Path) -> No
         (probabilities,) = json.loads(bench.get(f"out/photos/{number:02}.png.out"))
         assert probabilities.index(max(probabilities)) == number % 3
     assert len(bench.keys("out/photos/")) == 20
-
-
-def test_a_killed_service_loses_nothing_and_runs_nothing_twice(
-    own_service: RunningService,
-) -> None:
-    bench = with_model(own_service)
-    bench.put("in/a.csv", "1,2\n" * 30)
-    bench.create(
-        "killed", f"s3://{BUCKET}/in/", Environment={"SLOWLY": "0.1"}, BatchStrategy="SingleRecord"
-    )
-    bench.wait_for_work("killed")
-    own_service.kill()
-    own_service.start(own_service.port)
-    job = bench.wait("killed")
-    assert job["TransformJobStatus"] == "Completed", (job, bench.log("killed"))
-    assert bench.get("out/killed/a.csv.out") == "6.0\n" * 30
-    assert sum("batch True" in line for line in bench.log("killed")) == 30
-    assert processes_in(own_service.settings.transforms_dir / "killed") == []
-
-
-def processes_in(folder: Path) -> list[int]:
-    """The processes that say in their environment or their command that they belong to a folder."""
-    mark = str(folder).encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if mark in told:
-            found.append(int(process.name))
-    return found
