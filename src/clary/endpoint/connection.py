@@ -162,8 +162,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            if self._unswitched:
-                self._take_unswitched(data[offer.args[0] :])
+            self._take_unswitched(data[offer.args[0] :])
         except httptools.HttpParserError as error:
             if not self._ends:
                 self._refuse(
@@ -254,6 +253,8 @@ class Connection(asyncio.Protocol):
 
     def _take_unswitched(self, data: bytes) -> None:
         missing = self._unswitched - self._body_bytes
+        if missing <= 0:
+            return
         if data:
             self.on_body(data[:missing])
         if len(data) >= missing:
