@@ -7,6 +7,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,17 @@ class Bench:
 
     service: RunningService
 
-    @property
+    @cached_property
     def sagemaker(self) -> Any:
         return self.service.client("sagemaker")
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         return self.service.client("s3")
+
+    @cached_property
+    def logs(self) -> Any:
+        return self.service.client("logs")
 
     def put(self, key: str, content: bytes | str) -> str:
         data = content.encode() if isinstance(content, str) else content
@@ -125,7 +130,7 @@ class Bench:
         return self.wait(name)
 
     def log(self, name: str) -> list[str]:
-        logs = self.service.client("logs")
+        logs = self.logs
         group = "/aws/sagemaker/TransformJobs"
         try:
             found = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=f"{name}/")
