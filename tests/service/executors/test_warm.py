@@ -16,8 +16,10 @@ from clary.formats.client_environment import SHIMS
 from clary.object_store.store import ObjectStore
 from clary.service.executors.executor import Ended
 from clary.service.executors.local_processes import LocalProcesses
+from clary.service.executors.replica_executor import Alive, ReplicaSpec
 from clary.settings import Settings
 from tests.service.executors.conftest import BUCKET, Bench
+from tests.service.executors.replicas.conftest import colour_model
 
 WARM_SECONDS = 90.0
 FACTS = """
@@ -246,3 +248,25 @@ def test_the_parent_ends_with_the_service_and_its_hosts_do_not(tmp_path: Path) -
     assert isinstance(ended, Ended) and ended.exit_code == 0
     assert bench.lines(executor, job)[-1] == "done"
     store.close()
+
+
+def test_a_replica_is_a_fork_too(warm_bench: tuple[Bench, LocalProcesses], tmp_path: Path) -> None:
+    bench, executor = warm_bench
+    replicas = executor.replicas
+    folder = bench.settings.endpoints_dir / "e" / "1"
+    prepared = replicas.preparation.prepare(colour_model(bench, tmp_path / "m"), folder / "models")
+    home = {"CLARY_HOME": str(bench.settings.home)}
+    replicas.start(ReplicaSpec("e", "v", "i-1", folder / "i-1", prepared, home))
+    try:
+        deadline = time.monotonic() + WARM_SECONDS
+        port = None
+        while port is None or not replicas.answers(port):
+            seen = replicas.look(folder / "i-1")
+            assert isinstance(seen, Alive), seen
+            assert time.monotonic() < deadline
+            port = seen.port
+            time.sleep(0.02)
+        process = replicas.process(folder / "i-1")
+        assert "warm_parent" in Path(f"/proc/{process}/cmdline").read_text()
+    finally:
+        replicas.kill(folder / "i-1")
