@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clary.endpoint.connection import Bounds
 from tests.endpoint.served import Lengths, Wire, ask, get, serving, wait_for
 
-QUICK = Bounds(body_bytes=1000, stall_s=0.3, idle_s=0.3, room_bytes=5000)
+QUICK = Bounds(body_bytes=1000, stall_s=1.0, idle_s=1.0, room_bytes=5000)
 BOUNDED = Bounds(body_bytes=1000)
 
 
@@ -74,7 +74,7 @@ def test_a_client_that_waits_for_a_slow_answer_is_not_let_go() -> None:
     with serving(backend, bounds=QUICK) as running, Wire(running.port) as wire:
         wire.post(b"x")
         wait_for(lambda: backend.begun == 1)
-        wire.socket.settimeout(1.0)
+        wire.socket.settimeout(2.5)
         with pytest.raises(TimeoutError):
             wire.answer()
         wire.socket.settimeout(60)

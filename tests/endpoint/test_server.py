@@ -118,7 +118,7 @@ def test_what_fits_no_more_is_refused_at_once() -> None:
 
 def test_an_answer_that_is_late_is_a_504() -> None:
     backend = Lengths(opened=False)
-    with serving(backend, replica_settings(deadline_s=0.2)) as running:
+    with serving(backend, replica_settings(deadline_s=1.0)) as running:
         late = ask(running.port, b"x")
         assert late.status == 504
         assert late.headers["x-clary-timed-out"] == "1"

@@ -51,7 +51,8 @@ class Batcher(Generic[Asked, Answer]):
         self._loop = asyncio.get_running_loop()
         self._largest = largest
         self._queue: queue.SimpleQueue[Waiting[Asked, Answer] | None] = queue.SimpleQueue()
-        self._free = 0
+        # A thread that is only starting is free, too.
+        self._free = len(works)
         self._counting = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=f"model-{number}", daemon=True)
@@ -84,8 +85,6 @@ class Batcher(Generic[Asked, Answer]):
 
     def _run(self, work: Work[Asked, Answer]) -> None:
         while True:
-            with self._counting:
-                self._free += 1
             first = self._queue.get()
             with self._counting:
                 free, self._free = self._free, self._free - 1
@@ -97,6 +96,8 @@ class Batcher(Generic[Asked, Answer]):
                 answers = work([waiting.asked for waiting in batch]) if batch else ()
             except Exception as error:  # noqa: BLE001 - it is the answer to all of them
                 answers = [error] * len(batch)
+            with self._counting:
+                self._free += 1
             self._loop.call_soon_threadsafe(_give, batch, answers)
 
     def _take(self, first: Waiting[Asked, Answer], free: int) -> list[Waiting[Asked, Answer]]:
