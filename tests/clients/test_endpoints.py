@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,14 +48,11 @@ def test_real_photos_are_answered_with_the_right_breed_first(
 ) -> None:
     hub = tmp_path / "hub"
     subprocess.run([sys.executable, str(weights_dir / "hub_cache.py"), str(hub)], check=True)
-    hyperparameters = json.dumps({"lr": 0.003, "batch_size": 30, "steps": 4, "epochs": 8})
     output = run_script(
         sagemaker2,
         "sdk2_deploy_dogs.py",
-        SCRIPTS / "train_dogs.py",
         SCRIPTS / "dogs",
         few_of(dogs, tmp_path / "dogs"),
-        hyperparameters,
         TORCH_HOME=str(hub),
     )
     found = result_of(output)

@@ -133,12 +133,14 @@ def require_service(found: EndpointDescription, config_name: str | None = None) 
     """
     if found.status == "InService" and config_name in {None, found.config_name}:
         return
-    kept = "; the earlier model answers as before" if found.status == "InService" else ""
-    raise ServiceError(
-        f"the endpoint {found.name} is {found.status}: "
-        f"{(found.failure_reason or 'the service does not say why').rstrip('.')}{kept} "
-        f"(`clary endpoints logs {found.name}` shows what its replicas said)"
-    )
+    name = found.name
+    reason = (found.failure_reason or "the service does not say why").rstrip(".")
+    hint = f"`clary endpoints logs {name}` shows what its replicas said"
+    if found.status == "InService":
+        raise ServiceError(f"{reason}; {name} answers as before ({hint})")
+    if found.status == "Failed":
+        hint += f", `clary endpoints delete {name}` removes it"
+    raise ServiceError(f"the endpoint {name} is {found.status}: {reason} ({hint})")
 
 
 def require_names(name: str | None, variant: str, replicas: int) -> None:

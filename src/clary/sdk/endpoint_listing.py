@@ -91,11 +91,6 @@ def word_for(model: ServedModel) -> str:
     return named[-1] if named else model.name
 
 
-def may_have_endpoint(settings: Settings, name: str) -> bool:
-    """Whether an endpoint of that name has ever stood in this home; asks the disk only."""
-    return name in endpoint_names(settings)
-
-
 def endpoint_names(settings: Settings) -> list[str]:
     """The endpoints that have left a folder in this home; asks the disk only."""
     try:

@@ -6,6 +6,7 @@ It takes `POST /invocations` with the body and the types that an endpoint takes,
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast, get_args
@@ -19,6 +20,7 @@ from clary.sdk.processes import run_job_program
 from clary.settings import Settings
 
 HOST = "127.0.0.1"
+_REQUIREMENTS = Path("code") / "requirements.txt"
 DEFAULT_PORT = 8080  # SageMaker's containers'
 
 
@@ -61,6 +63,13 @@ def serve(
             address=HOST,
             port=port,
         ).write(Path(place))
+        if conversion is None and (folder / _REQUIREMENTS).exists():
+            print(
+                f"clary: {_REQUIREMENTS} is not installed for a server of this terminal's: what it "
+                "lists must be in this Python already",
+                file=sys.stderr,
+                flush=True,
+            )
         if port:
             print(
                 f"curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg "

@@ -12,20 +12,20 @@ from sagemaker.predictor import Predictor
 from sagemaker.pytorch import PyTorch, PyTorchModel
 from sagemaker.serializers import IdentitySerializer
 
-script, source, data, hyperparameters = sys.argv[1:4] + [json.loads(sys.argv[4])]
+source, data = sys.argv[1], sys.argv[2]
 
 session = sagemaker.Session()
 role = sagemaker.get_execution_role()
 inputs = session.upload_data(path=data, bucket=session.default_bucket(), key_prefix="dogs")
 framework = {"framework_version": "1.12", "py_version": "py38"}
 estimator = PyTorch(
-    entry_point=os.path.basename(script),
-    source_dir=os.path.dirname(script),
+    entry_point="train_model.py",
+    source_dir=source,
     base_job_name="dogs",
     role=role,
     instance_count=1,
     instance_type="ml.m5.xlarge",
-    hyperparameters=hyperparameters,
+    hyperparameters={"epochs": 100, "lr": 0.003},
     **framework,
 )
 estimator.fit({"training": inputs}, wait=True)

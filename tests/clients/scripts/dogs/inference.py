@@ -40,6 +40,12 @@ def input_fn(request_body, content_type="image/jpeg"):
 
 
 def predict_fn(input_object, model):
-    transform = transforms.Compose([transforms.Resize((96, 96)), transforms.ToTensor()])
+    transform = transforms.Compose(
+        [
+            transforms.Resize((224, 224)),
+            transforms.ToTensor(),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
     with torch.no_grad():
         return model(transform(input_object).unsqueeze(0))
