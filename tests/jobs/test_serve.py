@@ -297,11 +297,12 @@ def test_a_replica_whose_server_never_comes_up_gives_up(tmp_path: Path) -> None:
         time.sleep(0.02)
     assert replica.process.returncode == 1
     replica.end()
-    assert len(killed) == 3
+    assert len(killed) >= 3
+    assert replica.log.count("clary: server") == 2
 
 
 def _is_fork(pid: int) -> bool:
-    """The server is a fork of the parent, the workers here are other programs."""
+    """The server is a fork of the parent, the workers here soon become other programs."""
     try:
         return b"clary.jobs.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
