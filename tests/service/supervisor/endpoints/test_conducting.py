@@ -242,6 +242,20 @@ def test_deleting_one_that_is_created_ends_it_at_once(stage: Stage) -> None:
     stage.gone("e")
 
 
+def test_one_that_lives_does_not_hurry_those_that_keep_dying(stage: Stage) -> None:
+    stage.create("e", configuration(variant(count=2)))
+    stage.reach("e", "InService")
+    lives, dies = stage.serving("e")
+    # For longer than it takes to be proven.
+    stage.state.replicas.change(lives.number, lambda one: replace(one, ready_ms=1))
+    stage.replicas.dies["AllTraffic"] = "out of memory"
+    before = len(stage.replicas.specs)
+    stage.replicas.die(dies.instance)
+    stage.supervisor.wait_until("e", lambda one: False, 1.0)
+    # After 0, 0.02, 0.04 and 0.08 s, and then every 0.1 s, where each took no time at all.
+    assert 2 <= len(stage.replicas.specs) - before <= 14
+
+
 def test_of_replicas_that_keep_dying_the_last_are_remembered(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

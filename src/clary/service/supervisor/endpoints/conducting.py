@@ -44,12 +44,7 @@ class EndpointConductor:
         self._crews: dict[tuple[int, str], Crew] = {}
         self._meter = EndpointMeter(work, endpoint.name)
         self._removing: Future[None] | None = None
-        self._wishes: dict[str, int] = {}
         self._untidy: set[int] = set(range(1, endpoint.fleets + 1))
-
-    def wish(self, variant: str) -> None:
-        """A serverless variant is asked for. Any thread may call."""
-        self._wishes[variant] = _now_ms()
 
     def step(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:
         """Do what the endpoint's status asks for.
@@ -112,7 +107,9 @@ class EndpointConductor:
         if serverless.get("ProvisionedConcurrency"):
             return 1
         last_ms = self._work.traffic.last_ms(endpoint.name, one.name) or 0
-        last_ms = max(last_ms, self._wishes.get(one.name, 0), endpoint.modified_ms)
+        last_ms = max(
+            last_ms, self._work.wishes.get((endpoint.name, one.name), 0), endpoint.modified_ms
+        )
         return int(_now_ms() - last_ms < self._work.timing.idle_s * 1000)
 
     def _crew(self, endpoint: EndpointRecord, fleet: int, variant: str) -> Crew:

@@ -68,6 +68,7 @@ class Crew:
         self._discarding: list[Future[None]] = []
         self._members: dict[int, Member] = {}
         self._failures = 0
+        self._last_failed = 0
         self._start_at = 0.0
         self.failure: str | None = None
 
@@ -108,12 +109,14 @@ class Crew:
             self._work.replicas.preparation.cancel(self._service.source.identity)
             self._service = None
 
-    def proven(self) -> None:
-        """A replica has served for a while: what failed before is past."""
-        self._failures = 0
+    def proven(self, replica: ReplicaRecord) -> None:
+        """A replica has served for a while: what failed before it came is past."""
+        if replica.number > self._last_failed:
+            self._failures = 0
 
-    def failed(self, reason: str, *, told: bool) -> None:
+    def failed(self, replica: ReplicaRecord, reason: str, *, told: bool) -> None:
         """A replica has ended that nobody had asked to; `told` where it said why itself."""
+        self._last_failed = max(self._last_failed, replica.number)
         self._failures += 1
         if self._failures > 1:
             wait_s = self._work.timing.backoff_s * 2 ** min(self._failures - 2, 30)

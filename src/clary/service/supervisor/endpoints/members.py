@@ -22,10 +22,10 @@ logger = logging.getLogger(__name__)
 class Listener(Protocol):
     """Hears of what becomes of replicas."""
 
-    def proven(self) -> None:
+    def proven(self, replica: ReplicaRecord) -> None:
         """A replica has served for a while."""
 
-    def failed(self, reason: str, *, told: bool) -> None:
+    def failed(self, replica: ReplicaRecord, reason: str, *, told: bool) -> None:
         """A replica has ended that nobody had asked to; `told` where it said why itself."""
 
     def ended(self, folder: Path) -> None:
@@ -114,7 +114,7 @@ class Member:
         if self._has_answered():
             self._answered_at = now
         if replica.ready_ms and _now_ms() - replica.ready_ms > timing.proven_s * 1000:
-            self._crew.proven()
+            self._crew.proven(replica)
         if now - self._answered_at > timing.unhealthy_s:
             self._work.replicas.kill(self._folder)
             reason = f"it has not answered /ping for {timing.unhealthy_s:g} s"
@@ -165,7 +165,7 @@ class Member:
         )
         if reason:
             logger.warning("Replica %s of %s: %s", replica.instance, self._endpoint, reason)
-            self._crew.failed(reason, told=told)
+            self._crew.failed(replica, reason, told=told)
         self._crew.ended(self._folder)
         return ended
 

@@ -41,10 +41,6 @@ class EndpointRounds:
         self._replicas: dict[int, list[ReplicaRecord]] = {}
         self._swept = False
 
-    def conductor(self, number: int) -> EndpointConductor | None:
-        """What takes care of an endpoint, if anything does yet. Any thread may call."""
-        return self._conductors.get(number)
-
     def next(self) -> float | None:
         """Take every endpoint a step further; how long the next round may wait, None for ever.
 

@@ -97,16 +97,9 @@ class EndpointSupervisor:
             self._condition.notify_all()
 
     def want(self, endpoint: str, variant: str) -> None:
-        """Have a serverless variant started, or kept; returns at once.
-
-        Raises:
-            StorageError: the database cannot be read.
-        """
-        record = self._state.endpoints.find(endpoint)
-        conductor = None if record is None else self._rounds.conductor(record.number)
-        if conductor is not None:
-            conductor.wish(variant)
-            self.wake()
+        """Have a serverless variant started, or kept; returns at once."""
+        self._work.wishes[endpoint, variant] = int(time.time() * 1000)
+        self.wake()
 
     def fetch_model(self, endpoint: str, variant: str, target: str) -> str:
         """Have one model of a multi-model variant where its replicas see it; its folder's name.

@@ -51,7 +51,8 @@ class Workplace:
     """The parts that all conductors share; any thread may use any of them.
 
     `environment` is what Clary adds to the environment of replicas. `changed` is called after
-    every change and when a step may have become possible.
+    every change and when a step may have become possible. `wishes` holds when serverless variants
+    were last asked for, by endpoint and variant, in milliseconds since 1970.
     """
 
     state: State
@@ -62,6 +63,7 @@ class Workplace:
     traffic: Traffic
     changed: Callable[[], None]
     timing: EndpointTiming = field(default_factory=EndpointTiming)
+    wishes: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def endpoint_folder(self, endpoint: str) -> Path:
         """Everything of an endpoint."""
