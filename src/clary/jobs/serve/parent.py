@@ -46,6 +46,7 @@ class Parent:
         self._served, self._tells_served = os.pipe()
         os.set_blocking(self._served, False)
         self._has_served = False
+        self._attempts = 0
         self._server = Child("server", self._run_server)
         self._workers = [
             Child(f"worker {number}", self._worker_main())
@@ -145,7 +146,8 @@ class Parent:
             self._has_served = self._has_served or _has_byte(self._served)
             if self._stopping:
                 return 0 if code == 0 else abs(code)
-            if not self._has_served and (code > 0 or child.deaths >= _ATTEMPTS):
+            self._attempts += 1
+            if not self._has_served and (code > 0 or self._attempts >= _ATTEMPTS):
                 return code if code > 0 else _EXIT_GAVE_UP
         elif self._stopping:
             return None
