@@ -58,12 +58,12 @@ class EndpointConductor:
         """
         version = self._work.state.replicas.version
         crews = self._wanted_crews(endpoint)
+        kept = _KEPT if _keeps_earlier_fleets(endpoint) else 0
         for key in self._crews.keys() - crews.keys():
             crew = self._crews[key]
             crew.let_go()
             if crew.busy:
-                crews[key] = crew, 0
-        kept = _KEPT if _keeps_earlier_fleets(endpoint) else 0
+                crews[key] = crew, kept
         for replica in replicas:
             key = replica.fleet, replica.variant
             if key not in crews:
@@ -173,6 +173,8 @@ class EndpointConductor:
             if error is not None:
                 logger.warning("The folder of %s is left behind: %s", self._name, error)
             self._work.traffic.forget(self._name)
+            for key in [key for key in list(self._work.wishes) if key[0] == self._name]:
+                self._work.wishes.pop(key, None)
             self._work.state.forget_endpoint(self._name, LOG_GROUP + self._name)
             self._work.changed()
 
