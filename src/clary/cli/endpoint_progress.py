@@ -54,7 +54,15 @@ def print_next(endpoint: Endpoint, found: EndpointDescription, *, asynchronous: 
     """
     name = endpoint.name
     if asynchronous:
-        print("it takes requests by InvokeEndpointAsync alone: docs/endpoints.md shows how")
+        print(
+            f"""
+It takes its requests from S3, in a shell whose AWS is this machine, after `eval "$(clary env)"`:
+
+boto3     boto3.client("sagemaker-runtime").invoke_endpoint_async(
+              EndpointName="{name}", InputLocation="s3://BUCKET/picture.jpg"
+          )["OutputLocation"]
+"""
+        )
     else:
         accept = NAMED_JSON if found.is_builtin else "application/json"
         print(

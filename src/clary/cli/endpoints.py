@@ -49,24 +49,21 @@ def list_() -> int:
         print("No endpoints yet: `clary deploy latest` makes one of the latest training's model.")
         return 0
     known = figures(session, found)
-    named = any(one.name != DEFAULT_VARIANT for endpoint in found for one in endpoint.variants)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("endpoint", overflow="fold")
-    table.add_column("status")
-    if named:
-        table.add_column("variant", overflow="fold")
+    table.add_column("status", no_wrap=True)
     table.add_column("model", overflow="fold")
     for name in ("replicas", "requests", "p50 ms", "p99 ms", "errors"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for endpoint in found:
         models = Endpoint(session, endpoint.name).models(endpoint.config_name)
-        first = (endpoint.name, endpoint.status)
-        for variant in endpoint.variants or (Variant({"VariantName": ""}),):
+        status = endpoint.status
+        for variant in endpoint.variants or (Variant({"VariantName": DEFAULT_VARIANT}),):
             word = word_for(models.get(variant.name, ServedModel("")))
-            cells = (_variant_name(variant),) if named else ()
             fared = known.get((endpoint.name, variant.name), Figures())
-            table.add_row(*first, *cells, word, *_figure_cells(variant, fared))
-            first = ("", "")
+            cells = _figure_cells(variant, fared)
+            table.add_row(_row_name(endpoint.name, variant), status, word, *cells)
+            status = ""
     Console(highlight=False).print(table)
     return 0
 
@@ -279,6 +276,11 @@ def _print_variant(variant: Variant, model: ServedModel | None, fared: Figures) 
     for key, value in rows.items():
         if value:
             print(f"  {key:<9} {value}")
+
+
+def _row_name(endpoint: str, variant: Variant) -> str:
+    usual = variant.name == DEFAULT_VARIANT
+    return endpoint if usual else f"{endpoint}/{_variant_name(variant)}"
 
 
 def _variant_name(variant: Variant) -> str:

@@ -16,10 +16,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from clary.errors import ServiceError, UsageError
+from clary.formats.builtin_algorithm import IMAGE
 from clary.gpus import count_gpus
 from clary.sdk.endpoint import DEFAULT_VARIANT, MADE_FOR, Endpoint, EndpointDescription
 from clary.sdk.estimator import NAME_LIMIT, made_up_name
-from clary.sdk.model_sources import ModelSource, bring
+from clary.sdk.model_sources import SCRIPT_IMAGE, ModelSource, bring
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.training_job import TrainingJob
 
@@ -196,13 +197,20 @@ def create_model(endpoint: Endpoint, choice: ModelChoice, source: ModelSource) -
     """Make a Model for an endpoint; returns its name.
 
     Raises:
+        UsageError: the session is with AWS, and no image of AWS's is chosen.
         ServiceError: the service refuses it.
     """
+    image = choice.image or source.image
+    if endpoint.session.settings is None and image in {IMAGE, SCRIPT_IMAGE}:
+        raise UsageError(
+            "on AWS a model needs an image of AWS's: give ModelChoice(…, image=…), such as that of "
+            "PyTorch inference in your region; a model of Clary's brings what it needs there"
+        )
     environment = dict(choice.environment)
     if choice.precision != "auto":
         environment[PRECISION_VARIABLE] = choice.precision
     container = {
-        "Image": choice.image or source.image,
+        "Image": image,
         "ModelDataUrl": source.uri,
         "Environment": environment,
     }
