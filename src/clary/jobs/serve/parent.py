@@ -141,11 +141,11 @@ class Parent:
     def _ended(self, child: Child, code: int) -> int | None:
         pid = child.pid
         child.died()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
         if child is self._server:
             self._has_served = self._has_served or _has_byte(self._served)
             if self._stopping:
-                return 0 if code == 0 else abs(code)
+                return code if code >= 0 else 128 - code
             self._attempts += 1
             if not self._has_served and (code > 0 or self._attempts >= _ATTEMPTS):
                 return code if code > 0 else _EXIT_GAVE_UP
@@ -187,6 +187,13 @@ class Parent:
     @staticmethod
     def _say(sentence: str) -> None:
         print(f"clary: {sentence}", file=sys.stderr, flush=True)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _has_byte(handle: int) -> bool:
