@@ -113,10 +113,10 @@ class TransformSpec:
 class TransformExecutor(Protocol):
     """Runs the hosts of transform jobs.
 
-    Owned by the executor, asked by the supervisor. `prepare`, `collect` and `tidy` may take long
-    and are called on worker threads, at most one call per job at a time; the others return at
-    once. Every method may be called again after a crash at any point: what was done is found and
-    not done twice.
+    Owned by the executor, asked by the supervisor. `prepare`, `launch`, `collect` and `tidy` may
+    take long and are called on worker threads, at most one call per job at a time; the others
+    return at once. Every method may be called again after a crash at any point: what was done is
+    found and not done twice.
     """
 
     def prepare(self, job: TransformSpec) -> None:

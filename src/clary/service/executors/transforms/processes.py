@@ -44,8 +44,8 @@ _ANY_SIZE = 1 << 40
 class TransformProcesses:
     """Runs the hosts of transform jobs. Thread-safe for different jobs.
 
-    `prepare` and `collect` may take long. Every method may be called again after a crash at any
-    point: what was done is found and not done twice.
+    `prepare`, `launch` and `collect` may take long. Every method may be called again after a crash
+    at any point: what was done is found and not done twice.
 
     Args:
         store: the buckets.

@@ -96,15 +96,12 @@ class TransformConductor:
             self._launch()
 
     def _launch(self) -> None:
-        try:
-            self._executor.launch(self._spec)
-        except Exception as error:  # noqa: BLE001 - the job fails with it
-            reason = self._reason(error)
+        done, failure = self._done(TRANSFORMING, self._executor.launch)
+        if done and failure is not None:
             # Of several hosts, the first ones may run already.
             self._executor.kill(self._spec)
-            self._change(lambda now: transitions.over(now, reason, _now_ms()))
-        else:
-            self._launched = True
+            self._change(lambda now: transitions.over(now, failure, _now_ms()))
+        self._launched = done and failure is None
 
     def _run(self) -> None:
         if not self._launched:
@@ -125,6 +122,8 @@ class TransformConductor:
         now = time.monotonic()
         if self._stopping_since is None:
             self._stopping_since = now
+        if self._working_on == TRANSFORMING and self._work is not None and not self._work.done():
+            return  # what is being launched cannot be told yet
         if not self._terminated:
             self._executor.terminate(self._spec)
             self._terminated = True
