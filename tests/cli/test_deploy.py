@@ -52,6 +52,7 @@ def test_deploy_ask_change_and_delete(
     assert table.returncode == 1
     assert table.stdout.splitlines()[0].split() == ["picture", "class", "probability", "runner-up"]
     assert "1 picture could not be read" in table.stderr
+    assert "class_0/cut.jpg is refused: the body cannot be read as a picture" in table.stderr
 
     picture = next((folder / "class_1").iterdir())
     raw = clary("endpoints", "invoke", "photos", picture)
@@ -88,6 +89,8 @@ def test_deploy_ask_change_and_delete(
     assert re.search(r"replicas +2$", described, flags=re.MULTILINE)
     assert "POST /invocations 200" in clary("endpoints", "logs", "photos").stdout
 
+    int8 = clary("endpoints", "update", "photos", "better", "--precision", "int8")
+    assert int8.stderr.startswith("clary: --precision int8 needs pictures to be calibrated on")
     near = clary("endpoints", "show", "photo")
     assert near.stderr == "clary: there is no endpoint photo: did you mean photos?\n"
     taken = clary("deploy", "better", "--name", "photos")

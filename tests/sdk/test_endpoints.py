@@ -60,6 +60,8 @@ def test_deploy_ask_redeploy_scale_and_delete(
     assert predictor.predict(pictures[0].read_bytes(), top=1).ranked == answers[0].ranked[:1]
     with pytest.raises(DataError, match="picture"):
         predictor.predict(b"no picture")
+    with pytest.raises(DataError, match=r"7,000,000 bytes are sent, but model-1 takes 6,291,456"):
+        predictor.predict(b"\xff" * 7_000_000)
     [unread, read] = predictor.predict_many([tmp_path / "none.jpg", pictures[0]])
     assert "cannot be read" in (unread.error or "")
     assert read.label == answers[0].label

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,8 @@ NPY = "application/x-npy"
 AT_ONCE = 8
 # How far a sum of probabilities may be from 1: those of bf16 networks are rounded.
 _SUM_TOLERANCE = 0.02
+# AWS's words, and so the service's.
+_TOO_LARGE = re.compile(r"'body' failed to satisfy.*less than or equal to (\d+)")
 
 # A path, the bytes of a picture file, a uint8 array of shape (height, width, 3), or a PIL image.
 Picture: TypeAlias = Any
@@ -175,7 +178,7 @@ class Predictor:
                 )
                 content = answer["Body"].read()
             except ClientError as error:
-                failure = _failure(error, self.endpoint.name)
+                failure = _failure(error, self.endpoint.name, len(body))
                 if failure is None:
                     raise
                 raise failure from error
@@ -189,6 +192,8 @@ class Predictor:
     def _tried(self, name: str, content: Picture, top: int | None) -> Prediction:
         try:
             return self.predict(Named(name, content), top)
+        except PictureRefused as error:
+            return Prediction(name, error=f"{name} is refused: {error}")
         except DataError as error:
             return Prediction(name, error=str(error))
 
@@ -277,11 +282,17 @@ def _encoded(picture: Picture, name: str) -> tuple[bytes, str]:
     return written.getvalue(), NPY
 
 
-def _failure(error: ClientError, endpoint: str) -> PictureRefused | ServiceError | None:
-    """Whose fault a ModelError is: the picture's, or the model's; None for any other error."""
+def _failure(error: ClientError, endpoint: str, size: int) -> PictureRefused | ServiceError | None:
+    """Whose fault an error is: the picture's, or the model's; None for any other error."""
     status = error.response.get("OriginalStatusCode")
     if status is None:
-        return None
+        bound = _TOO_LARGE.search(str(error.response["Error"].get("Message", "")))
+        if bound is None:
+            return None
+        return PictureRefused(
+            f"{size:,} bytes are sent, but {endpoint} takes {int(bound[1]):,}: make the picture "
+            "smaller"
+        )
     reason = _reason(str(error.response.get("OriginalMessage") or ""))
     if 400 <= status < 500:
         return PictureRefused(reason or f"the model refuses it with status {status}")
