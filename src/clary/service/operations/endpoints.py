@@ -23,7 +23,7 @@ from clary.service.operations.models import NEWEST_FIRST, ORDERS
 from clary.service.operations.pages import listed
 from clary.service.operations.patience import endpoint_patience_s
 from clary.service.operations.times import now_ms
-from clary.service.operations.training_job_checks import duplicate_tags
+from clary.service.operations.training_job_checks import check_tags
 from clary.service.state.endpoints import EndpointRecord
 
 PAGE_SIZE = 10
@@ -35,8 +35,7 @@ def create_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     """Store an endpoint as its configuration is now, and tell the supervisor."""
     request = call.parameters
     tags = request.get("Tags", ())
-    for problem in duplicate_tags(tags):
-        raise validation(problem)
+    check_tags(tags)
     check_deployment(request.get("DeploymentConfig"))
     name, created_ms = request["EndpointName"], now_ms()
     config = existing_config(office, request["EndpointConfigName"])

@@ -141,6 +141,17 @@ def _channels(request: Mapping[str, Any]) -> Iterator[str]:
             yield f"CompressionType is not supported in FastFile mode; see channel {name!r}."
 
 
+def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
+    """Check the tags of what has nothing else to be checked.
+
+    Raises:
+        Fault: keys are given twice.
+    """
+    problems = list(duplicate_tags(tags))
+    if problems:
+        raise validation(" ".join(problems))
+
+
 def duplicate_tags(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """A sentence for each key that is given twice."""
     keys = [tag["Key"] for tag in tags]

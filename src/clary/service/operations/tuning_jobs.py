@@ -10,7 +10,7 @@ from clary.service.faults import Fault, resource_in_use, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.patience import tuning_patience_s
 from clary.service.operations.times import now_ms
-from clary.service.operations.training_job_checks import duplicate_tags
+from clary.service.operations.training_job_checks import check_tags
 from clary.service.operations.tuning_completing import completed_request
 from clary.service.operations.tuning_describing import description
 from clary.service.operations.tuning_job_checks import check_tuning_request
@@ -24,8 +24,7 @@ def create_tuning_job(office: Office, call: Call) -> Mapping[str, Any]:
     request = completed_request(call.parameters)
     definitions = check_tuning_request(request)
     tags = request.pop("Tags", ())
-    for problem in duplicate_tags(tags):
-        raise validation(problem)
+    check_tags(tags)
     parents = check_parents(office, request, definitions)
     name, created_ms = request["HyperParameterTuningJobName"], now_ms()
     status, phase = SEARCHING
