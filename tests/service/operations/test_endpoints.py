@@ -58,6 +58,19 @@ def test_an_endpoint_from_its_creation_to_its_end(bench: Bench) -> None:
     assert fault(sagemaker.list_tags, ResourceArn=arn)[0] == "ValidationException"
 
 
+def test_all_tags_that_are_given_twice_are_told_at_once(bench: Bench) -> None:
+    tags = [{"Key": key, "Value": str(number)} for number, key in enumerate("abcab")]
+    assert fault(
+        bench.client("sagemaker").create_endpoint,
+        EndpointName="tagged",
+        EndpointConfigName="nothing",
+        Tags=tags,
+    ) == (
+        "ValidationException",
+        "Duplicate tag keys found: a. Duplicate tag keys found: b.",
+    )
+
+
 def test_a_configuration_that_is_not_there_is_told(bench: Bench) -> None:
     sagemaker = bench.client("sagemaker")
     missing = f'Could not find endpoint configuration "{ARN}endpoint-config/nothing".'
@@ -383,6 +396,15 @@ def test_shadows_capture_and_queues_are_shown(bench: Bench) -> None:
         "DestinationS3Uri": CAPTURE["DestinationS3Uri"],
         "KmsKeyId": "",
     }
+    left_out = {name: value for name, value in CAPTURE.items() if name != "EnableCapture"}
+    create_endpoint(bench, "captured", variant("copied"), DataCaptureConfig=left_out)
+    assert describe(bench, "captured")["DataCaptureConfig"] == told["DataCaptureConfig"]
+    config = bench.client("sagemaker").describe_endpoint_config(EndpointConfigName="captured")
+    assert config["DataCaptureConfig"] == CAPTURE
+    switched_off = {**CAPTURE, "EnableCapture": False}
+    create_endpoint(bench, "uncaptured", variant("copied"), DataCaptureConfig=switched_off)
+    capture = describe(bench, "uncaptured")["DataCaptureConfig"]
+    assert (capture["EnableCapture"], capture["CaptureStatus"]) == (False, "Stopped")
     create_endpoint(bench, "queued", variant("copied"), AsyncInferenceConfig=ASYNC)
     assert describe(bench, "queued")["AsyncInferenceConfig"] == ASYNC
 

@@ -95,7 +95,7 @@ class Capture:
 
 def wanted(config: Mapping[str, Any]) -> bool:
     """Whether this one is captured: all are, or as many in a hundred as were asked for."""
-    if not config.get("EnableCapture", True):
+    if not config["EnableCapture"]:
         return False
     return random.random() * 100 < float(config["InitialSamplingPercentage"])
 

@@ -111,6 +111,8 @@ def _completed(parameters: Mapping[str, Any]) -> dict[str, Any]:
             request[member] = [
                 {"InitialVariantWeight": 1.0, **variant} for variant in request[member]
             ]
+    if "DataCaptureConfig" in request:
+        request["DataCaptureConfig"] = {"EnableCapture": True, **request["DataCaptureConfig"]}
     return request
 
 

@@ -134,7 +134,7 @@ def _status(status: str | None, since_ms: int) -> dict[str, Any]:
 
 
 def _capture(config: Mapping[str, Any], status: str) -> dict[str, Any]:
-    enabled = bool(config.get("EnableCapture", False))
+    enabled = config["EnableCapture"]
     captures = enabled and status in {"InService", "Updating"}
     return {
         "EnableCapture": enabled,
