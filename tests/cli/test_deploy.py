@@ -85,7 +85,7 @@ def test_deploy_ask_change_and_delete(
     assert updated.returncode == 0, updated.stderr
     assert re.search(r"photos is updated after [\d.]+ s", updated.stdout)
     described = clary("endpoints", "show", "photos").stdout
-    assert re.search(r"model +better-\d", described)
+    assert re.search(r"model +better-[0-9a-f]{8}$", described, flags=re.MULTILINE)
     assert re.search(r"replicas +2$", described, flags=re.MULTILINE)
     assert "POST /invocations 200" in clary("endpoints", "logs", "photos").stdout
 

@@ -41,4 +41,5 @@ def test_what_notebooks_call(
     jobs = json.loads(aws("sagemaker", "list-training-jobs"))
     assert jobs["TrainingJobSummaries"] == []
     assert json.loads(aws("logs", "describe-log-groups"))["logGroups"] is not None
+    assert json.loads(aws("sagemaker", "list-endpoints"))["Endpoints"] == []
     assert json.loads(aws("cloudwatch", "list-metrics"))["Metrics"] == []
