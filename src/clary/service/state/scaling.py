@@ -127,6 +127,23 @@ class ScalingActivities(Records[ScalingActivity]):
         with self._database.writing() as connection:
             connection.execute(query)
 
+    def last(self, resource: str) -> ScalingActivity | None:
+        """What was done last with a resource.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        columns = scaling_activities.c
+        query = (
+            select(scaling_activities)
+            .where(columns.resource == resource)
+            .order_by(columns.number.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else self._record(row)
+
     def select(self, resource: str | None = None) -> list[ScalingActivity]:
         """The activities, or those of a resource, the newest first.
 

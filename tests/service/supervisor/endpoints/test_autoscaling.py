@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -9,8 +11,19 @@ from hypothesis import strategies as st
 
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.scaling import ScalableTarget, ScalingPolicy
-from clary.service.supervisor.endpoints.autoscaling import MINUTE_MS, decide, minutes
-from tests.service.supervisor.endpoints.conftest import Stage, configuration, now_ms, variant
+from clary.service.supervisor.endpoints.autoscaling import (
+    COOLDOWN_S,
+    MINUTE_MS,
+    decide,
+    minutes,
+)
+from tests.service.supervisor.endpoints.conftest import (
+    QUICK,
+    Stage,
+    configuration,
+    now_ms,
+    variant,
+)
 
 RESOURCE = "endpoint/e/variant/AllTraffic"
 NOW_MS = 100 * MINUTE_MS
@@ -118,3 +131,32 @@ def test_a_variant_grows_and_says_so(stage: Stage) -> None:
     (activity,) = stage.state.scaling.activities.select(RESOURCE)
     assert activity.description == "Setting desired instance count to 3."
     assert stage.state.scaling.policies.of(RESOURCE)[0].last_out_ms is not None
+
+
+def test_bounds_that_cannot_be_met_are_left_for_a_while(stage: Stage) -> None:
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    stage.replicas.dies["AllTraffic"] = "no memory is left"
+    bounds = ScalableTarget(RESOURCE, "arn", 2, 3, "role", {}, now_ms())
+    assert stage.state.scaling.targets.add(bounds) is None
+
+    def failed() -> bool:
+        activities = stage.state.scaling.activities.select(RESOURCE)
+        return [one.status for one in activities] == ["Failed"]
+
+    stage.eventually(failed)
+    looks_at = time.monotonic() + 20 * QUICK.scaling_s
+    while time.monotonic() < looks_at:
+        assert failed()
+        record = stage.state.endpoints.find("e")
+        assert record is not None
+        assert record.status == "InService"
+        assert "no memory is left" in str(record.failure)
+        time.sleep(QUICK.scaling_s)
+    (activity,) = stage.state.scaling.activities.select(RESOURCE)
+    assert activity.message == f"Failed to set desired instance count: {record.failure}"
+    assert activity.ended_ms is not None
+    long_ago = replace(activity, ended_ms=activity.ended_ms - 1000 * COOLDOWN_S)
+    stage.replicas.dies.clear()
+    stage.state.scaling.activities.change_numbered(activity.number, lambda one: long_ago)
+    stage.eventually(lambda: len(stage.serving("e")) == 2)

@@ -19,7 +19,7 @@ from typing import Any
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.endpoints import EndpointRecord, VariantState
 from clary.service.state.scaling import ScalableTarget, ScalingActivity, ScalingPolicy
-from clary.service.supervisor.endpoints.transitions import IN_SERVICE, UPDATING
+from clary.service.supervisor.endpoints.transitions import FAILED, IN_SERVICE, UPDATING
 from clary.service.supervisor.endpoints.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -81,13 +81,22 @@ class Autoscaling:
             self._minutes(endpoint_name, variant_name),
             _now_ms(),
         )
-        if decision is not None:
+        if decision is not None and not self._rests(target, decision):
             self._scale(target, endpoint, variant, decision)
 
     def _minutes(self, endpoint: str, variant: str) -> list[int]:
         """The invocations of each of the last minutes that were watched whole, the last first."""
         now_ms = _now_ms()
         return minutes(self._work.traffic, endpoint, variant, self._began_ms, now_ms)
+
+    def _rests(self, target: ScalableTarget, decision: Decision) -> bool:
+        """Whether bounds could not be met a moment ago: each try is an update of the endpoint."""
+        if decision.policy is not None:  # these have cooldowns of their own
+            return False
+        last = self._work.state.scaling.activities.last(target.name)
+        if last is None or last.status != FAILED:
+            return False
+        return _now_ms() - (last.ended_ms or 0) < 1000 * COOLDOWN_S
 
     def _scale(
         self,
@@ -133,7 +142,7 @@ class Autoscaling:
         done = endpoint.failure is None
         self._work.state.scaling.activities.end(
             target.name,
-            "Successful" if done else "Failed",
+            "Successful" if done else FAILED,
             f"Successfully set desired instance count to {variant.count}. Change successfully "
             "fulfilled by sagemaker."
             if done
