@@ -94,7 +94,7 @@ def test_it_grows_and_shrinks(hosting: Hosting) -> None:
         )
         described = hosting.reach("scaled")
         assert described["ProductionVariants"][0]["CurrentInstanceCount"] == count
-        assert len(hosting.hosts("scaled")) == count
+        hosting.eventually(lambda count=count: len(hosting.hosts("scaled")) == count)
         assert hosting.ask("scaled")[1] > 0.9
 
 

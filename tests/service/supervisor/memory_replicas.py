@@ -28,6 +28,7 @@ class MemoryPreparation:
 
     def __init__(self) -> None:
         self.fails: dict[str, ClaryError] = {}
+        self.cancelled: set[str] = set()
         self.hold = threading.Event()
         self.hold.set()
 
@@ -36,13 +37,16 @@ class MemoryPreparation:
         failure = self.fails.get(str(source.request.get("ModelName")))
         if failure is not None:
             raise failure
-        return PreparedModel(kind="script", model=folder)
+        return PreparedModel(identity=source.identity, kind="script", model=folder)
 
     def bring_one(self, source: ModelSource, target: str, folder: Path) -> None:
         assert list(folder.iterdir()) == []
 
     def cancel(self, identity: str) -> None:
-        pass
+        self.cancelled.add(identity)
+
+    def forget(self, identity: str) -> None:
+        self.cancelled.discard(identity)
 
 
 class MemoryReplicas:
@@ -53,6 +57,9 @@ class MemoryReplicas:
         self.dies: dict[str, str] = {}
         self.silent: set[str] = set()
         self.folders: dict[Path, Replica] = {}
+        # Cleared to let whoever looks at replicas stand still.
+        self.moving = threading.Event()
+        self.moving.set()
         self.pid: int | None = None
         self.specs: list[ReplicaSpec] = []
         self.discarded: list[Path] = []
@@ -77,6 +84,7 @@ class MemoryReplicas:
             replica.answers = spec.variant not in self.silent
 
     def look(self, folder: Path) -> Sight:
+        self.moving.wait(30)
         with self._lock:
             replica = self.folders.get(folder)
             return Unlaunched() if replica is None else replica.sight

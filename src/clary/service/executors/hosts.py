@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 
 from clary.errors import ClaryError
 from clary.formats.launch import HostFiles
 from clary.service.executors.surroundings import inherited_environment
 from clary.service.executors.warm_hosts import WarmParent
-
-_POLL_S = 0.05
 
 
 class HostProcesses:
@@ -44,9 +41,8 @@ class HostProcesses:
             ClaryError: no process can be started.
         """
         if warm and self._warm is not None:
-            deadline = time.monotonic() + patience_s
-            while not self._warm.is_warm and time.monotonic() < deadline:
-                time.sleep(_POLL_S)
+            if patience_s:
+                self._warm.wait(patience_s)
             if self._warm.fork(files.launch, lock):
                 return
         try:

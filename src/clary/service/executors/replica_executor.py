@@ -86,6 +86,9 @@ class ModelPreparation(Protocol):
     def cancel(self, identity: str) -> None:
         """End what is being installed for a model, and install nothing more for it."""
 
+    def forget(self, identity: str) -> None:
+        """The model is gone, and with it that it was cancelled."""
+
 
 class ReplicaExecutor(Protocol):
     """Runs replicas, each in a folder of its own.

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import read_versioned_json, storage_errors, write_text
 from clary.formats.replica import Kind, Precision
 
 # What the folder of a prepared model is called in that of its variant.
@@ -58,6 +58,7 @@ class ModelSource:
 class PreparedModel(BaseModel):
     """A model that replicas can serve.
 
+    identity:      whose it is: `ModelSource.identity`
     kind:          "pictures" for models that Clary made, "script" for people's handlers
     model:         the unpacked model; with `multi_model` the folder that takes a folder for each
     converted:     "pictures" only: where its networks lie ready (`clary.formats.converted_model`)
@@ -70,6 +71,7 @@ class PreparedModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: int = _VERSION
+    identity: str
     kind: Kind
     model: Path
     multi_model: bool = False
@@ -84,7 +86,10 @@ class PreparedModel(BaseModel):
         Raises:
             StorageError: the folder cannot be written.
         """
-        write_text(folder / _PREPARED, self.model_dump_json(indent=2) + "\n")
+        path = folder / _PREPARED
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+        with storage_errors(path):
+            path.chmod(0o600)  # the environment may hold secrets
 
     @classmethod
     def read(cls, folder: Path) -> PreparedModel | None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from clary.formats.launch import LANE
 
 _ANSWER_S = 10.0
 _MESSAGE_BYTES = 4096
+_POLL_S = 0.05
+_LONGEST_WAIT_S = 60.0
 
 
 class WarmParent:
@@ -32,6 +35,9 @@ class WarmParent:
         self._warm = False
         self._starts = 0
         self._unanswered = 0
+        # How often in a row it ended before it had loaded everything.
+        self._early_ends = 0
+        self._started_at = time.monotonic()
         self._socket, self._process = self._start()
 
     @property
@@ -39,6 +45,24 @@ class WarmParent:
         """Whether everything is loaded."""
         with self._lock:
             return self._look_if_warm()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until everything is loaded, at most so long; whether it is.
+
+        One that ends meanwhile is not waited for again: where torch cannot be loaded, nothing
+        is ever warm.
+        """
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            starts = self._starts
+        while True:
+            with self._lock:
+                if self._look_if_warm():
+                    return True
+                lost = starts != self._starts or self._process.poll() is not None
+            if self._closed or lost or time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
 
     def fork(self, launch_file: Path, lock: int) -> bool:
         """Start a host that holds `lock`.
@@ -78,7 +102,7 @@ class WarmParent:
         """Whether a promise is kept: None until it is known, False where the process was lost."""
         with self._lock:
             warm = self._look_if_warm()
-            if self._closed or promise != self._starts:
+            if self._closed or promise != self._starts or self._process.poll() is not None:
                 return False
             return warm or None
 
@@ -108,10 +132,11 @@ class WarmParent:
         if self._closed:
             return False
         if self._process.poll() is not None:
-            self._restart()
+            self._restart_in_time()
             return False
         if not self._warm and _can_read(self._socket):
             self._warm = self._socket.recv(_MESSAGE_BYTES) == b"warm"
+            self._early_ends = 0 if self._warm else self._early_ends
         return self._warm
 
     def _start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
@@ -135,11 +160,21 @@ class WarmParent:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return ours, process
 
+    def _restart_in_time(self) -> None:
+        """Restart one that has ended; one that cannot load what it is to load, ever less often."""
+        if not self._warm:
+            wait_s = min(2.0**self._early_ends, _LONGEST_WAIT_S)
+            if time.monotonic() < self._started_at + wait_s:
+                return
+            self._early_ends += 1
+        self._restart()
+
     def _restart(self) -> None:
         self._end()
         self._warm = False
         self._starts += 1
         self._unanswered = 0
+        self._started_at = time.monotonic()
         self._socket, self._process = self._start()
 
     def _end(self) -> None:

@@ -24,7 +24,7 @@ def spec(tmp_path: Path, **prepared: Any) -> ReplicaSpec:
         variant="v",
         instance="i-1",
         folder=tmp_path / "i-1",
-        prepared=PreparedModel(**{"kind": "script", "model": model, **prepared}),
+        prepared=PreparedModel(**{"identity": "x", "kind": "script", "model": model, **prepared}),
         environment={"PYTHONPATH": "/shims", "AWS_REGION": "us-east-1"},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from clary.formats.converted_model import ConvertedModel
 from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.replicas.preparation import Preparation
 from clary.service.executors.requirements import Requirements
-from clary.service.executors.served_models import PreparedModel
+from clary.service.executors.served_models import ModelSource, PreparedModel
+from tests.endpoint.colours import convert_colour_model
 from tests.service.executors.conftest import Bench
 from tests.service.executors.replicas.conftest import (
     colour_files,
@@ -173,3 +175,62 @@ def test_requirements_make_an_interpreter(
         source(put_model(bench, "n", code)), tmp_path / "w"
     )
     assert prepared.python not in {None, sys.executable}
+
+
+def test_what_the_cache_has_lost_is_made_again(
+    bench: Bench, preparation: Preparation, tmp_path: Path
+) -> None:
+    asked = colour_model(bench, tmp_path / "m")
+    prepared = preparation.prepare(asked, tmp_path / "v")
+    assert prepared.converted is not None
+    shutil.rmtree(prepared.converted)
+    # What the network is made of is no network: that it is tried is what is seen here.
+    with pytest.raises(ClaryError, match="the networks to serve cannot be written"):
+        preparation.prepare(asked, tmp_path / "v")
+    shutil.rmtree(prepared.converted, ignore_errors=True)
+    convert_colour_model(ConvertedModel(prepared.converted))
+    assert preparation.prepare(asked, tmp_path / "v") == prepared
+
+
+def test_an_interpreter_that_is_gone_is_made_again(
+    bench: Bench, executor: LocalProcesses, tmp_path: Path
+) -> None:
+    code = {
+        "code/inference.py": b"",
+        "code/setup.py": b"from setuptools import setup\nsetup(name='own', py_modules=[])\n",
+    }
+    asked = source(put_model(bench, "n", code))
+    preparation = executor.replicas.preparation
+    first = preparation.prepare(asked, tmp_path / "v")
+    assert first.python is not None
+    shutil.rmtree(tmp_path / "v" / ".layer")
+    again = preparation.prepare(asked, tmp_path / "v")
+    assert again.python is not None
+    assert Path(again.python).exists()
+
+
+def test_a_folder_of_another_is_not_believed(
+    bench: Bench, preparation: Preparation, tmp_path: Path
+) -> None:
+    old = source(put_model(bench, "old", {"weights": b"old"}))
+    new = source(put_model(bench, "new", {"weights": b"new"}))
+    preparation.prepare(old, tmp_path / "v")
+    prepared = preparation.prepare(new, tmp_path / "v")
+    assert (prepared.model / "weights").read_bytes() == b"new"
+
+
+def test_only_the_owner_reads_the_environment(
+    bench: Bench, preparation: Preparation, tmp_path: Path
+) -> None:
+    preparation.prepare(source(None, Environment={"TOKEN": "x"}), tmp_path / "v")
+    assert (tmp_path / "v" / "prepared.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_container_in_a_list_is_the_container(
+    bench: Bench, preparation: Preparation, tmp_path: Path
+) -> None:
+    alone = source(put_model(bench, "m", {"weights": b"1"}), Environment={"A": "1"})
+    listed = ModelSource("x", alone.arn, {"Containers": [alone.request["PrimaryContainer"]]})
+    prepared = preparation.prepare(listed, tmp_path / "v")
+    assert (prepared.model / "weights").exists()
+    assert prepared.environment == {"A": "1"}

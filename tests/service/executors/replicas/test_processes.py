@@ -91,8 +91,11 @@ def test_it_serves_until_it_is_asked_to_end(bench: Bench, replica: Replica) -> N
 def test_it_is_started_once(replica: Replica) -> None:
     replica.serve()
     pid = replica.replicas.process(replica.folder)
+    before = {path: path.read_bytes() for path in replica.folder.glob("[.r]*.json")}
+    assert len(before) >= 3
     replica.replicas.start(replica.spec)
     assert replica.replicas.process(replica.folder) == pid
+    assert {path: path.read_bytes() for path in replica.folder.glob("[.r]*.json")} == before
 
 
 def test_one_that_was_killed_says_nothing(replica: Replica) -> None:

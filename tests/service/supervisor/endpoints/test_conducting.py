@@ -152,7 +152,7 @@ def test_capacities_and_weights_change_without_a_new_fleet(stage: Stage) -> None
         )
         record = stage.reach("e", "InService")
         assert (record.variants[0].count, record.variants[0].weight) == (count, weight)
-        assert len(stage.living("e")) == count
+        assert len(stage.serving("e")) == count
     assert record.fleet == 1
     # The newest have gone.
     assert stage.serving("e") == [first]
@@ -279,6 +279,98 @@ def test_what_died_before_is_started_again_later_and_later(stage: Stage) -> None
     stage.replicas.dies["AllTraffic"] = "out of memory"
     stage.replicas.die(stage.serving("e")[0].instance)
     stage.eventually(lambda: len(stage.replicas.specs) >= 4)
+    # At once, after 0.02, 0.04 and 0.08 s, and then every 0.1 s.
+    before = len(stage.replicas.specs)
+    stage.supervisor.wait_until("e", lambda one: False, 0.5)
+    assert len(stage.replicas.specs) - before <= 7
     assert stage.reach("e", "InService").status == "InService"
     del stage.replicas.dies["AllTraffic"]
     stage.eventually(lambda: len(stage.serving("e")) == 1)
+
+
+def test_a_service_that_stood_still_ends_no_replica(stage: Stage) -> None:
+    stage.create("e", configuration(variant(count=2)))
+    stage.reach("e", "InService")
+    before = stage.serving("e")
+    stage.replicas.moving.clear()
+    stage.supervisor.wait_until("e", lambda one: False, 1.5)
+    stage.replicas.moving.set()
+    stage.supervisor.wait_until("e", lambda one: False, 0.3)
+    assert stage.serving("e") == before
+
+
+def test_models_that_take_long_hold_up_no_question(stage: Stage) -> None:
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    before = stage.serving("e")
+    stage.replicas.preparation.hold.clear()
+    for number in range(70):
+        stage.create(f"other-{number}", configuration(variant()))
+    stage.supervisor.wait_until("e", lambda one: False, 1.0)
+    assert stage.serving("e") == before
+    stage.replicas.preparation.hold.set()
+
+
+def test_a_failed_update_keeps_nothing_whatever_an_earlier_one_asked(stage: Stage) -> None:
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    waits = {"BlueGreenUpdatePolicy": {"TerminationWaitInSeconds": 600}}
+    config = configuration(variant("AllTraffic"), variant("broken", "n"))
+    stage.replicas.dies["broken"] = "SyntaxError"
+    stage.change(
+        "e",
+        lambda one: replace(
+            one,
+            status="Updating",
+            fleets=2,
+            deployment=waits,
+            pending=stage.pending(one, config),
+        ),
+    )
+    assert stage.reach("e", "InService").failure
+    stage.eventually(lambda: [one.fleet for one in stage.living("e")] == [1])
+
+
+def test_a_kept_fleet_outlives_a_change_of_weights(stage: Stage) -> None:
+    stage.create("e", configuration(variant()))
+    stage.reach("e", "InService")
+    waits = {"BlueGreenUpdatePolicy": {"TerminationWaitInSeconds": 600}}
+    config = configuration(variant(model="n"))
+    stage.change(
+        "e",
+        lambda one: replace(
+            one,
+            status="Updating",
+            fleets=2,
+            pending=stage.pending(one, config, deployment=waits),
+        ),
+    )
+    stage.reach("e", "InService")
+    stage.change(
+        "e",
+        lambda one: replace(
+            one, status="Updating", variants=(replace(one.variants[0], desired_weight=2.0),)
+        ),
+    )
+    assert stage.reach("e", "InService").variants[0].weight == 2.0
+    assert len(stage.serving("e", fleet=1)) == 1
+
+
+def test_deleting_does_not_wait_for_what_takes_an_hour(stage: Stage) -> None:
+    output = {"OutputConfig": {"S3OutputPath": "s3://b/o"}}
+    stage.create("e", configuration(variant(), AsyncInferenceConfig=output))
+    stage.reach("e", "InService")
+    stage.traffic.begin(stage.serving("e")[0].instance)
+    stage.change("e", lambda one: replace(one, status="Deleting"))
+    stage.gone("e")
+
+
+def test_what_was_cancelled_is_forgotten_once_it_is_gone(stage: Stage) -> None:
+    stage.replicas.preparation.hold.clear()
+    stage.create("e", configuration(variant()))
+    stage.supervisor.wait_until("e", lambda one: False, 0.2)
+    stage.change("e", lambda one: replace(one, status="Deleting"))
+    stage.eventually(lambda: bool(stage.replicas.preparation.cancelled))
+    stage.replicas.preparation.hold.set()
+    stage.gone("e")
+    assert not stage.replicas.preparation.cancelled

@@ -45,6 +45,20 @@ def test_one_that_died_meanwhile_is_replaced(stage: Stage) -> None:
     )
 
 
+def test_one_that_came_up_while_no_service_ran_is_asked_first(stage: Stage) -> None:
+    stage.replicas.silent.add("AllTraffic")
+    stage.create("e", configuration(variant(ContainerStartupHealthCheckTimeoutInSeconds=600)))
+    stage.eventually(lambda: len(stage.living("e")) == 1)
+    (coming,) = stage.living("e")
+    stage.eventually(lambda: coming.instance in {path.name for path in stage.replicas.folders})
+    stage.supervisor.close()
+    stage.state.replicas.change(coming.number, lambda one: replace(one, created_ms=1))
+    stage.replicas.of(coming.instance).answers = True
+    stage.restart()
+    stage.reach("e", "InService")
+    assert [one.instance for one in stage.serving("e")] == [coming.instance]
+
+
 def test_what_was_stored_and_never_launched_is_replaced(stage: Stage) -> None:
     stage.create("e", configuration(variant()))
     record = stage.reach("e", "InService")

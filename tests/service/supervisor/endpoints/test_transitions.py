@@ -54,6 +54,25 @@ def test_a_change_of_capacities_that_fails_is_taken_back() -> None:
     assert after.variants == (VariantState("a", 1.0, 1, 1.0, 1),)
 
 
+def test_another_concurrency_is_in_effect_once_the_update_is_done() -> None:
+    less = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+    more = {**less, "MaxConcurrency": 9}
+    requests = [{"VariantName": name, "ServerlessConfig": less} for name in ("a", "b")]
+    asked = (replace(_VARIANT, desired_serverless=more), replace(_VARIANT, name="b"))
+    config = {"ProductionVariants": requests}
+    updating = replace(_RECORD, status="Updating", config=config, variants=asked)
+    after = whole(updating, 5)
+    assert after is not None
+    assert after.config == {
+        "ProductionVariants": [{"VariantName": "a", "ServerlessConfig": more}, requests[1]]
+    }
+    assert [one.desired_serverless for one in after.variants] == [None, None]
+    after = failed(updating, "why", 5)
+    assert after is not None
+    assert after.config == config
+    assert [one.desired_serverless for one in after.variants] == [None, None]
+
+
 @pytest.mark.parametrize("status", ["InService", "Failed", "Deleting", "OutOfService"])
 def test_nothing_else_happens(status: str) -> None:
     assert whole(replace(_RECORD, status=status), 5) is None

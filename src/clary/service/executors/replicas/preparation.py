@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from clary.errors import ClaryError, FormatError
 from clary.formats.builtin_algorithm import names_image
-from clary.formats.converted_model import ConvertedModel
+from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
 from clary.formats.files import storage_errors
 from clary.formats.model_archive import DESCRIPTION_FILE, unpack_model
 from clary.formats.replica import Kind, Precision
@@ -62,18 +62,29 @@ class Preparation:
             StorageError: the folder cannot be written.
         """
         known = PreparedModel.read(folder)
-        if known is not None:
-            return known
         model = folder / MODEL
+        # A folder of that name may have been an earlier endpoint's.
+        if known is not None and known.identity == source.identity and model.is_dir():
+            if self._is_whole(known):
+                return known
+            return self._finish(source, folder, again=True)
         with storage_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             model.mkdir(parents=True)
+        if not source.multi_model:
+            self._bring_model(source, model)
+        return self._finish(source, folder, again=False)
+
+    def _finish(self, source: ModelSource, folder: Path, *, again: bool) -> PreparedModel:
+        """Make what is not in the archive; `again` where the cache has lost it since."""
+        model = folder / MODEL
         if source.multi_model:
             kind: Kind = "pictures" if names_image(_image(source.container)) else "script"
-            prepared = PreparedModel(kind=kind, model=model, multi_model=True)
+            prepared = PreparedModel(
+                identity=source.identity, kind=kind, model=model, multi_model=True
+            )
         else:
-            self._bring_model(source, model)
-            prepared = self._of_one_model(source, model, folder)
+            prepared = self._of_one_model(source, folder, again=again)
         prepared = prepared.model_copy(
             update={"environment": source.asked, "precision": _precision(source)}
         )
@@ -131,20 +142,36 @@ class Preparation:
                 f"object located at the URL is a valid tar.gz archive. {error}"
             ) from error
 
-    def _of_one_model(self, source: ModelSource, model: Path, folder: Path) -> PreparedModel:
+    def _is_whole(self, known: PreparedModel) -> bool:
+        """Whether the cache still holds what was made for it."""
+        if known.python is not None and not Path(known.python).exists():
+            return False
+        precision: ConvertedPrecision = "int8" if known.precision == "int8" else "fp32"
+        return known.converted is None or ConvertedModel(known.converted).has(precision)
+
+    def _of_one_model(self, source: ModelSource, folder: Path, *, again: bool) -> PreparedModel:
+        model = folder / MODEL
         if _is_picture_model(source, model):
             return PreparedModel(
-                kind="pictures", model=model, converted=self._convert(source, model)
+                identity=source.identity,
+                kind="pictures",
+                model=model,
+                converted=self._convert(source, model),
             )
         code = model / CODE
         submitted = source.asked.get(SUBMIT_DIRECTORY, "")
-        if submitted.startswith("s3://"):
+        if submitted.startswith("s3://") and not again:
             bring_code(self._store, submitted, source, code)
         python = None
         if code.is_dir():
             python = self._requirements.python_for(source.identity, code, folder / _OWN_LAYER)
         own = python is None or python == sys.executable
-        return PreparedModel(kind="script", model=model, python=None if own else python)
+        return PreparedModel(
+            identity=source.identity,
+            kind="script",
+            model=model,
+            python=None if own else python,
+        )
 
     def _convert(self, source: ModelSource, model: Path) -> Path | None:
         """Where the networks of a model of Clary's lie ready; a GPU is served from the model."""

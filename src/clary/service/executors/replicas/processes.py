@@ -97,8 +97,10 @@ class ReplicaProcesses:
             ClaryError: no process can be started.
             StorageError: its folder cannot be written.
         """
-        files, warm = write_launch(spec, self._isolation(), module=module)
         marker = launched_marker(spec.folder)
+        if marker.exists():
+            return
+        files, warm = write_launch(spec, self._isolation(), module=module)
         with storage_errors(marker):
             try:
                 with marker.open("x") as file:

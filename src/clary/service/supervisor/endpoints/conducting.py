@@ -7,11 +7,12 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from secrets import token_hex
 from typing import Any
 
 from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
-from clary.service.state.replicas import SERVING, ReplicaRecord
+from clary.service.state.replicas import SERVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.crews import Crew
 from clary.service.supervisor.endpoints.measuring import EndpointMeter
 from clary.service.supervisor.endpoints.transitions import (
@@ -44,6 +45,8 @@ class EndpointConductor:
         self._crews: dict[tuple[int, str], Crew] = {}
         self._meter = EndpointMeter(work, endpoint.name)
         self._removing: Future[None] | None = None
+        # When the fleet that serves took over; an earlier service may have seen it.
+        self._switched_ms: int | None = None
         self._untidy: set[int] = set(range(1, endpoint.fleets + 1))
 
     def step(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:
@@ -57,19 +60,10 @@ class EndpointConductor:
             StorageError: the database cannot be written.
         """
         version = self._work.state.replicas.version
-        crews = self._wanted_crews(endpoint)
-        kept = _KEPT if _keeps_earlier_fleets(endpoint) else 0
-        for key in self._crews.keys() - crews.keys():
-            crew = self._crews[key]
-            crew.let_go()
-            if crew.busy:
-                crews[key] = crew, kept
-        for replica in replicas:
-            key = replica.fleet, replica.variant
-            if key not in crews:
-                crews[key] = self._crew(endpoint, *key), kept
-        self._crews = {key: crew for key, (crew, _) in crews.items()}
+        crews = self._assembled(endpoint, replicas)
         for (fleet, variant), (crew, wanted) in crews.items():
+            if endpoint.status == DELETING:
+                crew.hurry()
             own = [one for one in replicas if (one.fleet, one.variant) == (fleet, variant)]
             crew.step(own, wanted)
         self._meter.measure(replicas)
@@ -84,6 +78,40 @@ class EndpointConductor:
             self._tidy(crews.keys())
         elif not crews:
             self._remove()
+
+    def _assembled(
+        self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]
+    ) -> dict[tuple[int, str], tuple[Crew, int]]:
+        """All crews that have something to do, each with how many replicas it shall have."""
+        crews = self._wanted_crews(endpoint)
+        keeps = self._keeps_earlier_fleets(endpoint, replicas)
+        for key in self._crews.keys() - crews.keys():
+            crew = self._crews[key]
+            crew.let_go()
+            if crew.busy:
+                crews[key] = crew, _KEPT if keeps and key[0] < endpoint.fleet else 0
+        for replica in replicas:
+            key = replica.fleet, replica.variant
+            if key not in crews:
+                kept = _KEPT if keeps and replica.fleet < endpoint.fleet else 0
+                crews[key] = self._crew(endpoint, *key), kept
+        for key in self._crews.keys() - crews.keys():
+            self._crews[key].close()
+        self._crews = {key: crew for key, (crew, _) in crews.items()}
+        return crews
+
+    def _keeps_earlier_fleets(
+        self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]
+    ) -> bool:
+        """Whether the last update asked that the fleet before be kept, and it is not over."""
+        policy = (endpoint.deployment or {}).get("BlueGreenUpdatePolicy") or {}
+        wait_s = policy.get("TerminationWaitInSeconds") or 0
+        if not wait_s or endpoint.status not in {IN_SERVICE, UPDATING}:
+            return False
+        if self._switched_ms is None:
+            ready = [one.ready_ms for one in replicas if one.fleet == endpoint.fleet]
+            self._switched_ms = min((at for at in ready if at is not None), default=0)
+        return _now_ms() - self._switched_ms < 1000 * wait_s
 
     def _wanted_crews(self, endpoint: EndpointRecord) -> dict[tuple[int, str], tuple[Crew, int]]:
         """The crews that there shall be, each with how many replicas it shall have."""
@@ -138,12 +166,13 @@ class EndpointConductor:
             self._change(lambda one: failed(one, failures[0], _now_ms()))
             return
         serving = _counted(replicas, fleet, {SERVING})
-        living = _counted(replicas, fleet, None)
-        if all(
-            serving.get(one.name, 0) == living.get(one.name, 0) == self._asked(endpoint, one)
+        staying = _counted(replicas, fleet, {STARTING, SERVING})
+        complete = all(
+            serving.get(one.name, 0) == staying.get(one.name, 0) == self._asked(endpoint, one)
             for one in variants
-        ):
-            self._change(lambda one: whole(one, _now_ms()))
+        )
+        if complete and self._change(lambda one: whole(one, _now_ms())) and pending is not None:
+            self._switched_ms = _now_ms()
 
     def _asked(self, endpoint: EndpointRecord, one: VariantState) -> int:
         if endpoint.pending is not None:
@@ -154,7 +183,7 @@ class EndpointConductor:
         """Delete what the replicas of earlier fleets have shared; their logs stay."""
         fleets = {fleet for fleet, _ in in_use}
         for fleet in self._untidy - fleets:
-            self._work.pool.submit(self._remove_models, fleet)
+            self._work.begin(self._work.pool, self._remove_models, fleet)
         self._untidy = fleets
 
     def _remove_models(self, fleet: int) -> None:
@@ -166,12 +195,8 @@ class EndpointConductor:
     def _remove(self) -> None:
         """Delete the endpoint's folder, then everything that is remembered of it."""
         if self._removing is None:
-            self._removing = self._work.pool.submit(self._remove_folder)
-            self._removing.add_done_callback(lambda _: self._work.changed())
+            self._removing = self._work.begin(self._work.pool, self._remove_folder)
         elif self._removing.done():
-            error = self._removing.exception()
-            if error is not None:
-                logger.warning("The folder of %s is left behind: %s", self._name, error)
             self._work.traffic.forget(self._name)
             for key in [key for key in list(self._work.wishes) if key[0] == self._name]:
                 self._work.wishes.pop(key, None)
@@ -182,20 +207,15 @@ class EndpointConductor:
         folder = self._work.endpoint_folder(self._name)
         if folder.exists():
             with storage_errors(folder):
-                shutil.rmtree(folder)
+                # Whoever is about to write there shall not make it anew for the next endpoint.
+                shutil.rmtree(folder.rename(folder.with_name(f".{token_hex(8)}.gone")))
 
-    def _change(self, change: Callable[[EndpointRecord], EndpointRecord | None]) -> None:
+    def _change(self, change: Callable[[EndpointRecord], EndpointRecord | None]) -> bool:
         changed = self._work.state.endpoints.change(self._name, change)
         if changed is not None:
             logger.info("Endpoint %s is %s", self._name, changed.status)
             self._work.changed()
-
-
-def _keeps_earlier_fleets(endpoint: EndpointRecord) -> bool:
-    """Whether the update asked that the fleet before be kept for a while, and it is not over."""
-    policy = (endpoint.deployment or {}).get("BlueGreenUpdatePolicy") or {}
-    wait_s = policy.get("TerminationWaitInSeconds") or 0
-    return endpoint.status == IN_SERVICE and _now_ms() - endpoint.modified_ms < 1000 * wait_s
+        return changed is not None
 
 
 def _first_count(config: Mapping[str, Any], one: VariantState) -> int:
@@ -205,11 +225,11 @@ def _first_count(config: Mapping[str, Any], one: VariantState) -> int:
 
 
 def _counted(
-    replicas: Iterable[ReplicaRecord], fleet: int, statuses: set[str] | None
+    replicas: Iterable[ReplicaRecord], fleet: int, statuses: set[str]
 ) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     for one in replicas:
-        if one.fleet == fleet and (statuses is None or one.status in statuses):
+        if one.fleet == fleet and one.status in statuses:
             counts[one.variant] = counts.get(one.variant, 0) + 1
     return counts
 

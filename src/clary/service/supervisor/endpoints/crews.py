@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from clary.service.state.log_streams import LogStream
 from clary.service.state.replicas import DRAINING, SERVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.leavings import discard
 from clary.service.supervisor.endpoints.members import Member
-from clary.service.supervisor.endpoints.services import STARTUP_S, Patience, Service
+from clary.service.supervisor.endpoints.services import STARTUP_S, Service
 from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
 
 logger = logging.getLogger(__name__)
@@ -59,10 +59,8 @@ class Crew:
         self._folder = work.model_folder(endpoint.name, *key)
         self._service = None if config is None else Service.of(endpoint, key[0], config, key[1])
         deadline_s = DEADLINE_S if self._service is None else self._service.deadline_s
-        self._patience = Patience(
-            STARTUP_S if self._service is None else self._service.startup_s,
-            deadline_s + work.timing.drain_s,
-        )
+        self._drain_s = deadline_s + work.timing.drain_s
+        self._cancelled: str | None = None
         self._preparing: Future[PreparedModel] | None = None
         self._prepare_at = 0.0
         self._discarding: list[Future[None]] = []
@@ -86,7 +84,7 @@ class Crew:
         self._members = {
             number: member for number, member in self._members.items() if number in numbers
         }
-        stepped = [self._member(replica).step(replica) for replica in replicas]
+        stepped = [self._member(replica).step(replica, self._drain_s) for replica in replicas]
         staying = [one for one in stepped if one.status in {STARTING, SERVING}]
         for replica in self._leaving(staying, len(staying) - wanted):
             self._work.state.replicas.change(
@@ -106,8 +104,18 @@ class Crew:
     def let_go(self) -> None:
         """Prepare nothing more."""
         if self._service is not None:
-            self._work.replicas.preparation.cancel(self._service.source.identity)
+            self._cancelled = self._service.source.identity
+            self._work.replicas.preparation.cancel(self._cancelled)
             self._service = None
+
+    def hurry(self) -> None:
+        """Wait for nothing that takes longer than a synchronous request: nobody wants it."""
+        self._drain_s = min(self._drain_s, DEADLINE_S + self._work.timing.drain_s)
+
+    def close(self) -> None:
+        """There is nothing left of it."""
+        if self._cancelled is not None:
+            self._work.replicas.preparation.forget(self._cancelled)
 
     def proven(self, replica: ReplicaRecord) -> None:
         """A replica has served for a while: what failed before it came is past."""
@@ -132,7 +140,8 @@ class Crew:
     def ended(self, folder: Path) -> None:
         """A replica has ended: all but its log goes."""
         going = [one for one in self._discarding if not one.done()]
-        self._discarding = [*going, self._begin(discard, self._work, self._endpoint, folder)]
+        work = self._work
+        self._discarding = [*going, work.begin(work.pool, discard, work, self._endpoint, folder)]
 
     def _member(self, replica: ReplicaRecord) -> Member:
         member = self._members.get(replica.number)
@@ -143,7 +152,7 @@ class Crew:
                 self,
                 name,
                 self._work.replica_folder(name, self._fleet, replica.instance),
-                self._patience,
+                STARTUP_S if self._service is None else self._service.startup_s,
             )
         return member
 
@@ -158,21 +167,23 @@ class Crew:
         )[:number]
 
     def _start(self, service: Service, number: int) -> None:
-        """Start replicas once the model is prepared, and failures are long enough ago."""
-        now = time.monotonic()
+        """Start replicas once the model is prepared, and failures are long enough ago.
+
+        What is prepared already is found, but it may have lost what the cache held of it.
+        """
+        work, now = self._work, time.monotonic()
         if self._preparing is None:
-            if now >= self._prepare_at:
-                prepare = self._work.replicas.preparation.prepare
-                self._preparing = self._begin(prepare, service.source, self._folder)
+            if now >= max(self._prepare_at, self._start_at):
+                prepare = work.replicas.preparation.prepare
+                self._preparing = work.begin(work.preparing, prepare, service.source, self._folder)
             return
         if not self._preparing.done() or now < self._start_at:
             return
-        error = self._preparing.exception()
+        prepared, self._preparing = self._preparing, None
+        error = prepared.exception()
         if error is not None:
-            self._preparing = None
-            self._prepare_at = now + self._work.timing.backoff_limit_s
+            self._prepare_at = now + work.timing.backoff_limit_s
             self.failure = self._reason(error)
-            logger.warning("%s of %s: %s", self._variant, self._endpoint.name, self.failure)
             return
         for _ in range(number):
             replica = self._work.state.replicas.add(
@@ -186,7 +197,9 @@ class Crew:
                 )
             )
             member = self._member(replica)
-            member.launching = self._begin(self._launch, service, replica, self._preparing.result())
+            member.launching = work.begin(
+                work.pool, self._launch, service, replica, prepared.result()
+            )
         self._work.changed()
 
     def _launch(self, service: Service, replica: ReplicaRecord, prepared: PreparedModel) -> None:
@@ -214,15 +227,9 @@ class Crew:
             )
         )
 
-    def _begin(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future = self._work.pool.submit(work, *arguments)
-        future.add_done_callback(lambda _: self._work.changed())
-        return future
-
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, ClaryError):
             return str(error)
-        logger.error("%s cannot be prepared", self._endpoint.name, exc_info=error)
         return f"InternalServerError: {type(error).__name__}: {error}. `clary logs` shows where."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.replicas import ENDED
 from clary.service.supervisor.endpoints.workplace import LOG_GROUP, Workplace
@@ -28,7 +29,9 @@ def discard(work: Workplace, endpoint: EndpointRecord, folder: Path) -> None:
     ended = work.state.replicas.select((ENDED,), endpoint.number)
     for replica in ended[:-KEPT]:
         name = f"{replica.variant}/{replica.instance}"
-        work.state.logs.remove_stream(LOG_GROUP + endpoint.name, name)
         left = work.replica_folder(endpoint.name, replica.fleet, replica.instance)
-        shutil.rmtree(left, ignore_errors=True)
+        if left.exists():
+            with storage_errors(left):
+                shutil.rmtree(left)
+        work.state.logs.remove_stream(LOG_GROUP + endpoint.name, name)
         work.state.replicas.remove(replica.number)

@@ -54,7 +54,8 @@ class EndpointMeter:
                 if pid is not None:
                     hosts[f"{one.variant}/{one.instance}"] = pid
             data = self._usage.sample(hosts, int(time.time() * 1000))
-            self._work.state.metrics.add(data)
+            if self._work.state.endpoints.find(self._endpoint) is not None:
+                self._work.state.metrics.add(data)
         except Exception:
             logger.exception("What %s uses cannot be measured; tried again", self._endpoint)
             self._due = time.monotonic() + _BACKOFF_S

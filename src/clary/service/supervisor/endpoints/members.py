@@ -13,7 +13,7 @@ from typing import Protocol
 from clary.errors import ClaryError
 from clary.service.executors.replica_executor import Alive, Unlaunched
 from clary.service.state.replicas import DRAINING, ENDED, SERVING, STARTING, ReplicaRecord
-from clary.service.supervisor.endpoints.services import Patience
+from clary.service.supervisor.endpoints.health import Questions
 from clary.service.supervisor.endpoints.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Member:
     """
 
     def __init__(
-        self, work: Workplace, crew: Listener, endpoint: str, folder: Path, patience: Patience
+        self, work: Workplace, crew: Listener, endpoint: str, folder: Path, startup_s: float
     ) -> None:
         """Take over a replica, whatever status it is in.
 
@@ -49,36 +49,44 @@ class Member:
             crew: hears of what becomes of it.
             endpoint: its endpoint's name.
             folder: its own.
-            patience: how long it may take for what.
+            startup_s: how long it may take until it serves, from now on.
         """
         self._work = work
         self._crew = crew
         self._endpoint = endpoint
         self._folder = folder
-        self._patience = patience
-        self._asking: Future[bool] | None = None
-        self._asked_at = 0.0
-        self._answered_at = time.monotonic()
+        self._startup_s = startup_s
+        self._questions = Questions(work.asking, work.replicas.answers, work.clock, work.changed)
+        self._since_s = work.clock.now_s
+        self._looked_at = 0.0
         self._draining_since: float | None = None
         self._told_at: float | None = None
         self._killed = False
         self.launching: Future[None] | None = None
 
-    def step(self, replica: ReplicaRecord) -> ReplicaRecord:
+    def step(self, replica: ReplicaRecord, drain_s: float) -> ReplicaRecord:
         """Look at the replica, and do what its status asks for; the replica then.
+
+        Args:
+            replica: as it is stored.
+            drain_s: how long what is under way may take.
 
         Raises:
             StorageError: the database cannot be written, or the replica cannot be told.
         """
         if self.launching is not None and not self.launching.done():
             return replica
+        now = time.monotonic()
+        if replica.status != STARTING and now - self._looked_at < self._work.timing.calm_tick_s:
+            return replica
+        self._looked_at = now
         sight = self._work.replicas.look(self._folder)
         if isinstance(sight, Alive):
             if replica.status == STARTING:
                 return self._come_up(replica, sight.port)
             if replica.status == SERVING:
                 return self._serve(replica)
-            return self._drain(replica)
+            return self._drain(replica, drain_s)
         if isinstance(sight, Unlaunched):
             return self._end(replica, self._why_unlaunched(), told=True)
         reason = sight.reason or "it ended without having been asked to"
@@ -92,7 +100,7 @@ class Member:
         return "" if error is None else str(error)
 
     def _come_up(self, replica: ReplicaRecord, port: int | None) -> ReplicaRecord:
-        if self._has_answered():
+        if self._questions.answered():
             return self._change(
                 replica,
                 lambda one: (
@@ -101,29 +109,30 @@ class Member:
                     else None
                 ),
             )
-        if _now_ms() - replica.created_ms > self._patience.startup_s * 1000:
+        late = self._work.clock.now_s - self._since_s > self._startup_s
+        # One that came up while no service ran is asked before it is judged.
+        if late and (port is None or self._questions.asked):
             self._work.replicas.kill(self._folder)
-            reason = f"it did not answer /ping within {self._patience.startup_s:g} s"
+            reason = f"it did not answer /ping within {self._startup_s:g} s"
             return self._end(replica, reason, told=True)
         if port is not None:
-            self._ask(port, self._work.timing.tick_s)
+            self._questions.ask(port, self._work.timing.tick_s)
         return replica
 
     def _serve(self, replica: ReplicaRecord) -> ReplicaRecord:
-        now, timing = time.monotonic(), self._work.timing
-        if self._has_answered():
-            self._answered_at = now
+        timing = self._work.timing
+        self._questions.answered()
         if replica.ready_ms and _now_ms() - replica.ready_ms > timing.proven_s * 1000:
             self._crew.proven(replica)
-        if now - self._answered_at > timing.unhealthy_s:
+        if self._questions.silent(timing.unhealthy_s):
             self._work.replicas.kill(self._folder)
             reason = f"it has not answered /ping for {timing.unhealthy_s:g} s"
             return self._end(replica, reason, told=False)
         if replica.port is not None:
-            self._ask(replica.port, timing.health_s)
+            self._questions.ask(replica.port, timing.health_s)
         return replica
 
-    def _drain(self, replica: ReplicaRecord) -> ReplicaRecord:
+    def _drain(self, replica: ReplicaRecord, drain_s: float) -> ReplicaRecord:
         """Let what was given to the replica be answered, then have it end."""
         now, timing = time.monotonic(), self._work.timing
         if self._draining_since is None:
@@ -131,28 +140,13 @@ class Member:
         since = now - self._draining_since
         if self._told_at is None:
             idle = self._work.traffic.outstanding(replica.instance) == 0
-            if (idle and since >= timing.settle_s) or since >= self._patience.drain_s:
+            if (idle and since >= timing.settle_s) or since >= drain_s:
                 self._work.replicas.terminate(self._folder)
                 self._told_at = now
-        elif not self._killed and now - self._told_at >= self._patience.drain_s:
+        elif not self._killed and now - self._told_at >= drain_s:
             self._work.replicas.kill(self._folder)
             self._killed = True
         return replica
-
-    def _ask(self, port: int, every_s: float) -> None:
-        now = time.monotonic()
-        if self._asking is None and now - self._asked_at >= every_s:
-            self._asked_at = now
-            self._asking = self._work.pool.submit(self._work.replicas.answers, port)
-            self._asking.add_done_callback(lambda _: self._work.changed())
-
-    def _has_answered(self) -> bool:
-        """Whether it has said that it serves since it was last looked at."""
-        if self._asking is None or not self._asking.done():
-            return False
-        answered = self._asking.result()
-        self._asking = None
-        return answered
 
     def _end(self, replica: ReplicaRecord, reason: str, *, told: bool) -> ReplicaRecord:
         if replica.status == DRAINING:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from secrets import token_hex
 from typing import NamedTuple
 
+from clary.errors import ClaryError
 from clary.service.state.endpoints import EndpointRecord
-from clary.service.state.replicas import LIVING, SERVING, ReplicaRecord
+from clary.service.state.replicas import LIVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.autoscaling import Autoscaling
 from clary.service.supervisor.endpoints.conducting import EndpointConductor
-from clary.service.supervisor.endpoints.transitions import FAILED, IN_SERVICE
+from clary.service.supervisor.endpoints.transitions import CREATING, FAILED, UPDATING
 from clary.service.supervisor.endpoints.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -47,9 +49,10 @@ class EndpointRounds:
         Raises:
             StorageError: the database cannot be read.
         """
+        self._work.clock.move()
         if not self._swept:
-            self._sweep()
             self._swept = True
+            self._sweep()
         self._look()
         numbers = {endpoint.number for endpoint in self._endpoints}
         for known in (self._conductors, self._failures):
@@ -92,24 +95,33 @@ class EndpointRounds:
             self._failures.pop(endpoint.number, None)
 
     def _pause(self) -> float | None:
-        if all(one.status == FAILED for one in self._endpoints) and not self._replicas:
+        living = [one for replicas in self._replicas.values() for one in replicas]
+        if all(one.status == FAILED for one in self._endpoints) and not living:
             return None
-        calm = all(one.status in {IN_SERVICE, FAILED} for one in self._endpoints) and all(
-            replica.status == SERVING
-            for replicas in self._replicas.values()
-            for replica in replicas
-        )
-        return self._work.timing.calm_tick_s if calm else self._work.timing.tick_s
+        moving = any(one.status in {CREATING, UPDATING} for one in self._endpoints)
+        if moving or any(one.status == STARTING for one in living):
+            return self._work.timing.tick_s
+        return self._work.timing.calm_tick_s
 
     def _sweep(self) -> None:
         """End what an earlier service has started and no record knows of."""
         known = {replica.instance for replica in self._work.state.replicas.select(LIVING)}
+        names = {endpoint.name for endpoint in self._work.state.endpoints.select()}
         root = self._work.settings.endpoints_dir
         for folder in self._work.replicas.living(root):
             if folder.name not in known:
                 logger.warning("%s belongs to no endpoint and is ended", folder)
-                self._work.replicas.kill(folder)
-        names = {endpoint.name for endpoint in self._work.state.endpoints.select()}
-        for folder in root.iterdir() if root.is_dir() else ():
+                try:
+                    self._work.replicas.kill(folder)
+                except (ClaryError, OSError):
+                    logger.exception("%s goes on", folder)
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
             if folder.name not in names:
-                self._work.pool.submit(shutil.rmtree, folder, ignore_errors=True)
+                # At once, for an endpoint of that name may come.
+                aside = folder.with_name(f".{token_hex(8)}.gone")
+                try:
+                    folder.rename(aside)
+                except OSError:
+                    logger.exception("%s is left behind", folder)
+                else:
+                    self._work.begin(self._work.pool, shutil.rmtree, aside)

@@ -22,14 +22,6 @@ STARTUP_S = 240.0
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a replica may take until it serves, and then for what is under way, in seconds."""
-
-    startup_s: float
-    drain_s: float
-
-
-@dataclass(frozen=True)
 class Service:
     """What the replicas of a variant serve, and within which bounds.
 

@@ -63,7 +63,7 @@ class EndpointSupervisor:
             environment,
             traffic,
             self.wake,
-            timing or EndpointTiming(),
+            timing=timing or EndpointTiming(),
         )
         self._rounds = EndpointRounds(self._work)
         self._models = ManyModels(self._work)
@@ -74,7 +74,11 @@ class EndpointSupervisor:
         self._thread = threading.Thread(target=self._run, name="clary-endpoints", daemon=True)
 
     def start(self) -> None:
-        """Take up all endpoints that there are."""
+        """Take up all endpoints that there are.
+
+        Returns once all replicas were looked at: no request goes to a port that a dead one had.
+        """
+        self._round()
         self._thread.start()
 
     def release(self) -> None:
@@ -139,15 +143,18 @@ class EndpointSupervisor:
         finally:
             self._waiters.release()
 
+    def _round(self) -> float | None:
+        try:
+            return self._rounds.next()
+        except Exception:
+            logger.exception("A round of the endpoints failed and is tried again")
+            return self._work.timing.retry_s
+
     def _run(self) -> None:
         while not self._closing:
             with self._condition:
                 seen = self._changes
-            try:
-                pause_s = self._rounds.next()
-            except Exception:
-                logger.exception("A round of the endpoints failed and is tried again")
-                pause_s = self._work.timing.retry_s
+            pause_s = self._round()
             with self._condition:
                 if self._changes == seen and not self._closing:
                     self._condition.wait(pause_s)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
+from typing import Any
 
 from clary.service.state.endpoints import EndpointRecord
 
@@ -23,6 +24,7 @@ FAILED = "Failed"
 DELETING = "Deleting"
 
 FAILURE_LIMIT = 1024
+_PRODUCTION = "ProductionVariants"
 
 
 class Event(Enum):
@@ -60,9 +62,11 @@ def whole(record: EndpointRecord, at_ms: int) -> EndpointRecord | None:
             pending=None,
         )
     variants = tuple(
-        replace(one, weight=one.desired_weight, count=one.desired_count) for one in changed.variants
+        replace(one, weight=one.desired_weight, count=one.desired_count, desired_serverless=None)
+        for one in changed.variants
     )
-    return replace(changed, variants=variants, failure=None)
+    config = _with_concurrency(changed)
+    return replace(changed, config=config, variants=variants, failure=None)
 
 
 def failed(record: EndpointRecord, reason: str, at_ms: int) -> EndpointRecord | None:
@@ -72,11 +76,26 @@ def failed(record: EndpointRecord, reason: str, at_ms: int) -> EndpointRecord | 
         return None
     if changed.status == IN_SERVICE and record.pending is None:
         variants = tuple(
-            replace(one, desired_weight=one.weight, desired_count=one.count)
+            replace(
+                one, desired_weight=one.weight, desired_count=one.count, desired_serverless=None
+            )
             for one in record.variants
         )
         changed = replace(changed, variants=variants)
     return replace(changed, failure=reason[:FAILURE_LIMIT], pending=None)
+
+
+def _with_concurrency(record: EndpointRecord) -> Mapping[str, Any]:
+    """The configuration with what its serverless variants are to work on at once."""
+    asked = {one.name: one.desired_serverless for one in record.variants if one.desired_serverless}
+    if not asked:
+        return record.config
+
+    def changed(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        serverless = asked.get(request["VariantName"])
+        return request if serverless is None else {**request, "ServerlessConfig": serverless}
+
+    return {**record.config, _PRODUCTION: [changed(one) for one in record.config[_PRODUCTION]]}
 
 
 def _advanced(record: EndpointRecord, event: Event, at_ms: int) -> EndpointRecord | None:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
+from clary.errors import ClaryError
 from clary.service.executors.replica_executor import ReplicaExecutor
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.state import State
+from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.endpoints.health import WatchedTime
 from clary.settings import Settings
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
+
+_ASKING_LIMIT = 16
+_PREPARING_LIMIT = 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,9 @@ class EndpointTiming:
 class Workplace:
     """The parts that all conductors share; any thread may use any of them.
 
+    What takes seconds runs on `pool`, what may take minutes on `preparing`; `asking` is for
+    questions to replicas alone, which nothing may hold up. `clock` is what replicas are judged by.
+
     `environment` is what Clary adds to the environment of replicas. `changed` is called after
     every change and when a step may have become possible. `wishes` holds when serverless variants
     were last asked for, by endpoint and variant, in milliseconds since 1970.
@@ -62,8 +79,29 @@ class Workplace:
     environment: Callable[[], Mapping[str, str]]
     traffic: Traffic
     changed: Callable[[], None]
+    asking: Pool = field(default_factory=lambda: DaemonPool(_ASKING_LIMIT))
+    preparing: Pool = field(default_factory=lambda: DaemonPool(_PREPARING_LIMIT))
+    clock: WatchedTime = field(default_factory=WatchedTime)
     timing: EndpointTiming = field(default_factory=EndpointTiming)
     wishes: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def begin(
+        self, pool: Pool, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Have something done on a pool; a step may be possible when it is.
+
+        Whoever waits for it gets what it raises; the service's log has it in any case.
+        """
+        future = pool.submit(work, *args, **kwargs)
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, future: Future[Any]) -> None:
+        error = future.exception()
+        if error is not None:
+            unforeseen = None if isinstance(error, ClaryError) else error
+            logger.warning("Work for an endpoint failed: %s", error, exc_info=unforeseen)
+        self.changed()
 
     def endpoint_folder(self, endpoint: str) -> Path:
         """Everything of an endpoint."""
