@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.errors import StorageError
+from clary.service.invocations import backlog
 from clary.service.state.async_invocations import RUNNING, AsyncRecord
 from tests.service.invocations.conftest import Stage
 from tests.service.invocations.test_invoking import Serve, refused
@@ -218,3 +220,125 @@ def test_what_waits_for_a_deleted_endpoint_is_dropped(
     assert not empty(stage, name)
     stage.state.forget_endpoint(name, f"/aws/sagemaker/Endpoints/{name}")
     until(lambda: empty(stage, name))
+
+
+def test_what_gets_no_thread_waits_for_one(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clary.service.invocations.asynchronous._AFTER_FAILURE_S", 0.05)
+    refusals = iter(range(3))
+    start = threading.Thread.start
+
+    def start_seldom(thread: threading.Thread) -> None:
+        if thread.name == "clary-async-invocation" and next(refusals, None) is not None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_seldom)
+    name, replica = serve(AsyncInferenceConfig=CONFIG)
+    answers = [invoke_later(stage, name, Body=b"x") for _ in range(4)]
+    for answered in answers:
+        stored(stage, answered["OutputLocation"])
+    assert next(refusals, None) is None
+    assert len(replica.asked) == 4
+
+
+def test_what_has_expired_takes_no_threads(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, replica = serve(AsyncInferenceConfig=CONFIG)
+    until(lambda: not stage.state.async_invocations.open())
+    expired = [kept(stage, name, expires_ms=1) for _ in range(150)]
+    started = []
+    start = threading.Thread.start
+
+    def start_noted(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_noted)
+    invocations = stage.new_invocations()
+    invocations.start()
+    try:
+        until(lambda: empty(stage, name))
+    finally:
+        invocations.close()
+    assert "clary-async" in started
+    assert "clary-async-invocation" not in started
+    for record in (expired[0], expired[-1]):
+        assert b"expired" in stored(stage, f"s3://later/failed/{record.id}-error.out")[0]
+    assert not replica.asked
+
+
+def test_an_endpoint_without_room_holds_up_no_other(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it pauses."""
+    monkeypatch.setattr("clary.service.invocations.asynchronous._AFTER_REFUSAL_S", 3600)
+    refused_once = threading.Event()
+
+    def refuse(asked: Asked) -> Said:
+        refused_once.set()
+        return Said(503, b"", {"x-clary-not-accepted": "full"})
+
+    full, replica = serve(refuse, AsyncInferenceConfig=CONFIG)
+    free, _ = serve(AsyncInferenceConfig=CONFIG)
+    for number in range(10):
+        invoke_later(stage, full, Body=b"x")
+        assert refused_once.wait(60)
+        answered = invoke_later(stage, free, Body=b"%d" % number)
+        assert stored(stage, answered["OutputLocation"])[0] == b"%d" % number
+    assert len(replica.asked) <= CONFIG["ClientConfig"]["MaxConcurrentInvocationsPerInstance"]
+    assert not empty(stage, full)
+    stage.state.forget_endpoint(full, f"/aws/sagemaker/Endpoints/{full}")
+
+
+def test_what_a_replica_went_away_over_is_asked_of_another(stage: Stage, serve: Serve) -> None:
+    name, replica = serve(
+        lambda asked: Said(0) if len(replica.asked) < 3 else Said(), AsyncInferenceConfig=CONFIG
+    )
+    answered = invoke_later(stage, name, Body=b"x")
+    assert stored(stage, answered["OutputLocation"])[0] == b"[0.25,0.75]"
+    assert len(replica.asked) == 3
+    gone, dying = serve(lambda asked: Said(0), AsyncInferenceConfig=CONFIG)
+    failed = invoke_later(stage, gone, Body=b"x")
+    assert b"model process exited" in stored(stage, failed["FailureLocation"])[0]
+    assert len(dying.asked) == 3
+
+
+def test_a_disk_that_is_full_loses_none(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clary.service.invocations.asynchronous._AFTER_FAILURE_S", 0.05)
+    failures = iter(range(3))
+    put = stage.store.put
+
+    def put_seldom(*args: Any, **options: Any) -> Any:
+        if next(failures, None) is not None:
+            raise StorageError("the disk is full")
+        return put(*args, **options)
+
+    monkeypatch.setattr(stage.store, "put", put_seldom)
+    name, replica = serve(AsyncInferenceConfig=CONFIG)
+    answered = invoke_later(stage, name, Body=b"x")
+    assert stored(stage, answered["OutputLocation"])[0] == b"x"
+    assert len(replica.asked) == 4
+    listed = stage.client("s3").list_objects_v2(
+        Bucket="later", Prefix=answered["FailureLocation"].partition("later/")[2]
+    )
+    assert listed["KeyCount"] == 0
+
+
+def test_an_endpoint_takes_only_so_many(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "WAITING_LIMIT_EACH", 2)
+    name, _ = serve(AsyncInferenceConfig=CONFIG)
+    for record in stage.state.replicas.select(endpoint=stage.state.endpoints.find(name).number):
+        stage.state.replicas.change(record.number, lambda one: replace(one, status="Ended"))
+    for _ in range(2):
+        invoke_later(stage, name, Body=b"x")
+    with pytest.raises(ClientError) as raised:
+        invoke_later(stage, name, Body=b"x")
+    assert raised.value.response["Error"]["Code"] == "ServiceUnavailable"
+    stage.state.forget_endpoint(name, f"/aws/sagemaker/Endpoints/{name}")

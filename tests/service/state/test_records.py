@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clary.service.state.async_invocations import ENDED, RUNNING, AsyncRecord
+from clary.service.state.async_invocations import RUNNING, AsyncRecord, AsyncTicket
 from clary.service.state.endpoints import (
     EndpointRecord,
     Pending,
@@ -55,8 +55,6 @@ PENDING = st.builds(
     fleet=st.integers(1, 99),
     started_ms=MOMENT,
     deployment=st.none() | REQUEST,
-    retain=st.booleans(),
-    excluded=st.lists(WORD, max_size=3).map(tuple),
     variants=VARIANTS,
 )
 ENDPOINT = st.builds(
@@ -287,28 +285,27 @@ def test_only_the_last_replicas_that_have_ended_are_kept(state: State) -> None:
     assert kept == ["i-0", *(f"i-{number}" for number in range(3, ENDED_KEPT + 3))]
 
 
-def test_invocations_wait_in_order_until_they_have_ended(state: State) -> None:
+def test_invocations_wait_in_order_until_they_have_been_answered(state: State) -> None:
     state.endpoints.create(endpoint("asked"), {})
     found = state.endpoints.find("asked")
     assert found is not None
-    for number in range(3):
+    stored = [
         state.async_invocations.add(
             AsyncRecord(f"id-{number}", "asked", found.number, None, {"n": number}, number, 99)
         )
-    assert [one.id for one in state.async_invocations.open()] == ["id-0", "id-1", "id-2"]
+        for number in range(3)
+    ]
+    tickets = [AsyncTicket(one.number, "asked", found.number, 99) for one in stored]
+    assert state.async_invocations.open() == tickets
     state.async_invocations.change(
         "id-0", lambda one: replace(one, status=RUNNING, attempts=one.attempts + 1)
     )
-    state.async_invocations.change("id-1", lambda one: replace(one, status=ENDED))
-    assert [(one.id, one.attempts) for one in state.async_invocations.open()] == [
-        ("id-0", 1),
-        ("id-2", 0),
-    ]
-    assert state.async_invocations.backlog(found.number) == 2
+    assert state.async_invocations.open() == tickets
+    begun = state.async_invocations.get(tickets[0].number)
+    assert begun is not None
+    assert (begun.id, begun.request, begun.attempts) == ("id-0", {"n": 0}, 1)
     state.async_invocations.remove("id-0")
-    assert state.async_invocations.backlog(found.number) == 1
-    state.async_invocations.remove_of_endpoint(found.number)
-    assert state.async_invocations.open() == []
+    assert state.async_invocations.open() == tickets[1:]
 
 
 def test_what_scaling_did_is_kept_six_weeks(state: State) -> None:

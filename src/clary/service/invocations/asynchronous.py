@@ -11,17 +11,18 @@ import logging
 import mmap
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clary.errors import ClaryError
+from clary.errors import ClaryError, StorageError
 from clary.service.faults import Fault
 from clary.service.invocations.async_requests import AsyncRequest, Place
+from clary.service.invocations.backlog import WAITING_LIMIT_EACH, Backlog
 from clary.service.invocations.connections import Body
+from clary.service.invocations.faults import has_exited, overloaded
 from clary.service.invocations.hosting import Hosted, Hosting
-from clary.service.state.async_invocations import RUNNING, AsyncRecord
+from clary.service.state.async_invocations import RUNNING, WAITING, AsyncRecord, AsyncTicket
 from clary.service.state.state import State
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 INPUT_LIMIT_BYTES = 1 << 30
 # What an instance works on at once where the endpoint's configuration does not say.
 DEFAULT_CONCURRENCY = 4
-# Each waits for its answer on a thread.
-_RUNNING_LIMIT = 256
+# How often a replica is asked, where each went away over it.
+ATTEMPTS = 3
 _LOOK_S = 0.1
 _AFTER_REFUSAL_S = 0.5
+# What a full disk or a lack of files needs to pass.
+_AFTER_FAILURE_S = 5.0
+_EXPIRED_EVERY_S = 0.25
+_EXPIRED_AT_ONCE = 64
 _MAPPED_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -71,10 +76,8 @@ class AsyncInvoking:
         self._store = store
         self._hosting = hosting
         self._answer = answer
-        self._condition = threading.Condition()
-        self._waiting: deque[AsyncRecord] = deque()
-        self._running: Counter[int] = Counter()
-        self._refused_s = 0.0
+        self._backlog = Backlog()
+        self._expired_due_s = 0.0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="clary-async", daemon=True)
 
@@ -84,140 +87,167 @@ class AsyncInvoking:
         Raises:
             StorageError: the database cannot be read.
         """
-        with self._condition:
-            self._waiting.extend(self._state.async_invocations.open())
+        self._backlog.add(self._state.async_invocations.open())
         self._thread.start()
 
     def close(self) -> None:
         """Begin nothing more; what runs is begun again by the next service."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
+        self._closing = True
+        self._backlog.close()
 
     def submit(self, record: AsyncRecord) -> None:
         """Keep an invocation, and begin it in its turn.
 
         Raises:
+            Fault: as many wait for its endpoint as may.
             StorageError: the database cannot be written.
         """
+        if not self._backlog.has_room(record.endpoint_number):
+            raise overloaded(
+                f"{WAITING_LIMIT_EACH:,} invocations wait for endpoint {record.endpoint}: try "
+                "again later, or give it more instances.",
+                "30",
+            )
         stored = self._state.async_invocations.add(record)
-        with self._condition:
-            self._waiting.append(stored)
-            self._condition.notify_all()
+        self._backlog.add(
+            [AsyncTicket(stored.number, stored.endpoint, stored.endpoint_number, stored.expires_ms)]
+        )
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not self._waiting and not self._closing:
-                    self._condition.wait()
-                if self._closing:
-                    return
+        while not self._closing:
             try:
+                self._give_up_expired()
                 self._begin_some()
             except Exception:
                 logger.exception("asynchronous invocations are looked at again in a moment")
-            with self._condition:
-                if not self._closing:
-                    self._condition.wait(_LOOK_S)
+            if not self._backlog.wait(_LOOK_S):
+                return
+
+    def _give_up_expired(self) -> None:
+        """Give up some of what has waited too long: all of it might hold up the others."""
+        if time.monotonic() < self._expired_due_s:
+            return
+        self._expired_due_s = time.monotonic() + _EXPIRED_EVERY_S
+        for ticket in self._backlog.take_expired(int(time.time() * 1000), _EXPIRED_AT_ONCE):
+            if not self._work_on(ticket, self._give_up):
+                self._expired_due_s = time.monotonic() + _AFTER_FAILURE_S
 
     def _begin_some(self) -> None:
-        """Begin what has a turn; give up what has waited too long, or has lost its endpoint."""
-        with self._condition:
-            waiting = list(self._waiting)
-        if time.monotonic() < self._refused_s:
+        """Begin what has a turn, one of each endpoint after the other."""
+        begun = True
+        while begun and not self._closing:
+            begun = sum(self._begin(first) for first in self._backlog.firsts()) > 0
+
+    def _begin(self, first: AsyncTicket) -> bool:
+        """Begin the first that waits for an endpoint, if it has a turn; whether it has."""
+        hosted = self._hosting.find(first.endpoint)
+        if hosted is None or (
+            isinstance(hosted, Hosted) and hosted.number != first.endpoint_number
+        ):
+            # The endpoint was deleted, and what waited for it with it.
+            self._backlog.drop(first.endpoint_number)
+            return False
+        if not isinstance(hosted, Hosted):
+            return False
+        ticket = self._backlog.take(first.endpoint_number, _turns(hosted))
+        if ticket is None:
+            return False
+        thread = threading.Thread(
+            target=self._work_on,
+            args=(ticket, self._invoke),
+            name="clary-async-invocation",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            logger.warning("an asynchronous invocation waits for a thread: %s", error)
+            self._backlog.back(ticket, _AFTER_FAILURE_S)
+            return False
+        return True
+
+    def _work_on(self, ticket: AsyncTicket, work: Callable[[AsyncTicket], float | None]) -> bool:
+        """Do something about an invocation that was taken; whether it is over.
+
+        Where `work` gives seconds, it waits again, so long at least.
+        """
+        try:
+            again_s = work(ticket)
+        except StorageError as error:
+            logger.warning("asynchronous invocation %d is tried again: %s", ticket.number, error)
+            again_s = _AFTER_FAILURE_S
+        except Exception:
+            logger.exception("asynchronous invocation %d is tried again", ticket.number)
+            again_s = _AFTER_FAILURE_S
+        if again_s is None:
+            self._backlog.done(ticket)
+        else:
+            self._backlog.back(ticket, again_s)
+        return again_s is None
+
+    def _give_up(self, ticket: AsyncTicket) -> None:
+        record = self._state.async_invocations.get(ticket.number)
+        if record is None:
             return
-        full: set[int] = set()
-        for record in waiting:
-            if self._closing or record.endpoint_number in full:
-                continue
-            if int(time.time() * 1000) >= record.expires_ms:
-                self._start(record, self._give_up)
-                continue
-            hosted = self._hosting.find(record.endpoint)
-            if hosted is None or (
-                isinstance(hosted, Hosted) and hosted.number != record.endpoint_number
-            ):
-                self._forget(record)
-            elif isinstance(hosted, Hosted) and self._has_turn(record, hosted):
-                self._start(record, self._invoke)
-            else:
-                full.add(record.endpoint_number)
-
-    def _has_turn(self, record: AsyncRecord, hosted: Hosted) -> bool:
-        client = (hosted.asynchronous or {}).get("ClientConfig") or {}
-        each = client.get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY)
-        instances = sum(len(variant.replicas) for variant in hosted.variants)
-        with self._condition:
-            return (
-                self._running[record.endpoint_number] < each * instances
-                and self._running.total() < _RUNNING_LIMIT
-            )
-
-    def _start(self, record: AsyncRecord, work: Callable[[AsyncRecord], None]) -> None:
-        with self._condition:
-            self._waiting.remove(record)
-            self._running[record.endpoint_number] += 1
-
-        def run() -> None:
-            try:
-                work(record)
-            except Exception:
-                logger.exception("asynchronous invocation %s is tried again", record.id)
-                self._again(record)
-            finally:
-                with self._condition:
-                    self._running[record.endpoint_number] -= 1
-                    self._condition.notify_all()
-
-        threading.Thread(target=run, name="clary-async-invocation", daemon=True).start()
-
-    def _again(self, record: AsyncRecord) -> None:
-        """Let an invocation wait as the first of all."""
-        with self._condition:
-            self._refused_s = time.monotonic() + _AFTER_REFUSAL_S
-            self._waiting.appendleft(record)
-
-    def _forget(self, record: AsyncRecord) -> None:
-        """The endpoint was deleted, and what waited for it with it."""
-        with self._condition:
-            self._waiting.remove(record)
-        self._state.async_invocations.remove(record.id)
-
-    def _give_up(self, record: AsyncRecord) -> None:
-        request = AsyncRequest.of(record)
         waited_s = (record.expires_ms - record.created_ms) // 1000
-        self._fail(record, request, f"The request has expired: it waited for {waited_s} seconds.")
+        reason = f"The request has expired: it waited for {waited_s} seconds."
+        self._fail(record, AsyncRequest.of(record), reason)
 
-    def _invoke(self, record: AsyncRecord) -> None:
+    def _invoke(self, ticket: AsyncTicket) -> float | None:
+        """Ask the endpoint, and store its answer; in how many seconds to try again, if at all.
+
+        Raises:
+            StorageError: the disk is full, or something else of the machine's failed.
+        """
+        stored = self._state.async_invocations.get(ticket.number)
+        record = None if stored is None else self._begun(stored)
+        if record is None:
+            return None  # its endpoint was deleted meanwhile
         request = AsyncRequest.of(record)
+        try:
+            answer = self._answer(record, *self._input(request))
+        except Fault as fault:
+            if self._closing:
+                return None
+            if fault.status == 503:
+                self._not_begun(record)
+                return _AFTER_REFUSAL_S
+            if has_exited(fault) and record.attempts < ATTEMPTS:
+                return _AFTER_REFUSAL_S
+            self._fail(record, request, fault.message)
+            return None
+        except StorageError:
+            raise
+        except ClaryError as error:
+            self._fail(record, request, str(error))
+            return None
+        try:
+            self._put(request.output, answer.body, answer.content_type)
+        except StorageError:
+            raise
+        except ClaryError as error:
+            self._fail(record, request, f"The answer could not be stored: {error}")
+            return None
+        self._state.async_invocations.remove(record.id)
+        return None
+
+    def _begun(self, record: AsyncRecord) -> AsyncRecord | None:
         started_ms = int(time.time() * 1000)
-        begun = self._state.async_invocations.change(
+        return self._state.async_invocations.change(
             record.id,
             lambda one: dataclasses.replace(
                 one, status=RUNNING, started_ms=started_ms, attempts=one.attempts + 1
             ),
         )
-        if begun is None:
-            return  # its endpoint was deleted meanwhile
-        try:
-            answer = self._answer(record, *self._input(request))
-        except Fault as fault:
-            if self._closing:
-                return
-            if fault.status == 503:
-                self._again(record)
-            else:
-                self._fail(record, request, fault.message)
-            return
-        except ClaryError as error:
-            self._fail(record, request, str(error))
-            return
-        try:
-            self._put(request.output, answer.body, answer.content_type)
-        except ClaryError as error:
-            self._fail(record, request, f"The answer could not be stored: {error}")
-            return
-        self._state.async_invocations.remove(record.id)
+
+    def _not_begun(self, record: AsyncRecord) -> None:
+        """No replica took it: that was no attempt."""
+        self._state.async_invocations.change(
+            record.id,
+            lambda one: dataclasses.replace(
+                one, status=WAITING, started_ms=None, attempts=one.attempts - 1
+            ),
+        )
 
     def _input(self, request: AsyncRequest) -> tuple[AsyncRequest, Body]:
         """The body to send, which is of its object's type where the request does not say; a large
@@ -244,12 +274,18 @@ class AsyncInvoking:
             return typed, memoryview(mmap.mmap(opened.file.fileno(), size, prot=mmap.PROT_READ))
 
     def _fail(self, record: AsyncRecord, request: AsyncRequest, reason: str) -> None:
-        """Store the reason where failures go; the invocation is over either way."""
+        """Store the reason, where there is a place for failures; the invocation is over.
+
+        Raises:
+            StorageError: the disk is full, or something else of the machine's failed.
+        """
         if request.failure is None:
             logger.warning("asynchronous invocation %s failed: %s", record.id, reason)
         else:
             try:
                 self._put(request.failure, reason.encode("utf-8", "replace"), "text/plain")
+            except StorageError:
+                raise
             except ClaryError as error:
                 logger.warning(
                     "asynchronous invocation %s failed (%s), which could not be stored: %s",
@@ -261,3 +297,10 @@ class AsyncInvoking:
 
     def _put(self, place: Place, body: bytes, content_type: str) -> None:
         self._store.put(place.bucket, place.key, io.BytesIO(body), content_type=content_type)
+
+
+def _turns(hosted: Hosted) -> int:
+    """How many invocations the endpoint works on at once."""
+    client = (hosted.asynchronous or {}).get("ClientConfig") or {}
+    each: int = client.get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY)
+    return each * sum(len(variant.replicas) for variant in hosted.variants)

@@ -100,6 +100,11 @@ def throttled(variant: str, concurrency: int) -> Fault:
     )
 
 
+def has_exited(fault: Fault) -> bool:
+    """Whether the container went away over the request: another one may answer it."""
+    return fault.code == "ModelError" and fault.members.get("OriginalMessage") == _EXITED
+
+
 class ModelErrors:
     """Words ModelError for the containers of one service."""
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from clary.service.state.database import Database
 from clary.service.state.records import Records
 from clary.service.state.tables import async_invocations
 
-WAITING, RUNNING, ENDED = "Waiting", "Running", "Ended"
+WAITING, RUNNING = "Waiting", "Running"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class AsyncRecord:
 
     `endpoint` is the endpoint's name, `endpoint_number` tells it from one that bore the name
     before. `variant` is the one that was asked for, if any; `request` is what else was asked.
-    `attempts` counts how often it was begun: a service that was killed begins it again.
+    `attempts` counts how often a replica was asked: a service that was killed asks again, and so
+    is done where a replica went away over it.
     """
 
     id: str
@@ -35,6 +36,16 @@ class AsyncRecord:
     started_ms: int | None = None
     attempts: int = 0
     number: int = 0
+
+
+@dataclass(frozen=True)
+class AsyncTicket:
+    """What is kept in memory of an asynchronous invocation that waits: all but its request."""
+
+    number: int
+    endpoint: str
+    endpoint_number: int
+    expires_ms: int
 
 
 class AsyncInvocations(Records[AsyncRecord]):
@@ -54,27 +65,18 @@ class AsyncInvocations(Records[AsyncRecord]):
         self.touched()
         return stored
 
-    def open(self) -> list[AsyncRecord]:
-        """Those that have not ended, the oldest first.
-
-        Raises:
-            StorageError: the database cannot be read.
-        """
-        with self._database.reading() as connection:
-            return self.select_within(connection, async_invocations.c.status != ENDED)
-
-    def backlog(self, endpoint_number: int) -> int:
-        """How many invocations of an endpoint have not ended.
+    def open(self) -> list[AsyncTicket]:
+        """Those that have not been answered, the oldest first.
 
         Raises:
             StorageError: the database cannot be read.
         """
         columns = async_invocations.c
-        query = select(func.count()).where(
-            columns.endpoint_number == endpoint_number, columns.status != ENDED
-        )
+        query = select(
+            columns.number, columns.endpoint, columns.endpoint_number, columns.expires_ms
+        ).order_by(columns.number)
         with self._database.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+            return [AsyncTicket(*row) for row in connection.execute(query)]
 
     def change(
         self, invocation: str, change: Callable[[AsyncRecord], AsyncRecord | None]
@@ -100,16 +102,5 @@ class AsyncInvocations(Records[AsyncRecord]):
         """
         with self._database.writing() as connection:
             chosen = async_invocations.c.id == invocation
-            connection.execute(delete(async_invocations).where(chosen))
-        self.touched()
-
-    def remove_of_endpoint(self, number: int) -> None:
-        """Forget the invocations of an endpoint.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        chosen = async_invocations.c.endpoint_number == number
-        with self._database.writing() as connection:
             connection.execute(delete(async_invocations).where(chosen))
         self.touched()
