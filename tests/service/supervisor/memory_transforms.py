@@ -25,13 +25,19 @@ class TransformHosts:
 
 
 class MemoryTransforms:
-    """Runs nothing; the test says how hosts end. `fails` makes a method fail for a job."""
+    """Runs nothing; the test says how hosts end. `fails` makes a method fail for a job.
+
+    `hold_prepare` holds all preparations while it is not set, `hold_launch` the launches of jobs
+    whose names begin with "held".
+    """
 
     def __init__(self) -> None:
         self.hosts: dict[str, TransformHosts] = {}
         self.fails: dict[tuple[str, str], ClaryError] = {}
         self.hold_prepare = threading.Event()
         self.hold_prepare.set()
+        self.hold_launch = threading.Event()
+        self.hold_launch.set()
         self._lock = threading.RLock()
 
     def of(self, name: str) -> TransformHosts:
@@ -49,6 +55,8 @@ class MemoryTransforms:
         self._fail("prepare", job)
 
     def launch(self, job: TransformSpec) -> None:
+        if job.name.startswith("held"):
+            self.hold_launch.wait(30)
         self._fail("launch", job)
         hosts = self.of(job.name)
         if hosts.launches == 0:  # as the real one, which finds what it has launched

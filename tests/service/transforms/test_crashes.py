@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -73,10 +74,23 @@ def test_a_host_that_is_killed_fails_the_job_and_leaves_nothing_behind(
     assert job["TransformJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("InternalServerError: a process of the job is gone")
     assert bench.keys("out/host/") == []
-    deadline = time.monotonic() + END_SECONDS
-    while job_processes(own_service):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    await_no_processes(bench)
+
+
+def test_a_job_whose_folder_is_deleted_fails_and_leaves_nothing_behind(
+    own_service: RunningService,
+) -> None:
+    bench = with_model(own_service)
+    begin(bench, "deleted")
+    asked_worker(bench, "deleted", 1)
+    folder = own_service.settings.transforms_dir / "deleted"
+    folder.rename(folder.with_name("elsewhere"))
+    shutil.rmtree(folder.with_name("elsewhere"))
+    job = bench.wait("deleted")
+    assert job["TransformJobStatus"] == "Failed"
+    assert f"{folder} was deleted or replaced while the job ran" in job["FailureReason"]
+    assert bench.keys("out/deleted/") == []
+    await_no_processes(bench)
 
 
 def test_a_server_that_is_killed_is_started_again(own_service: RunningService) -> None:
@@ -108,6 +122,13 @@ def test_a_job_that_is_stopped_leaves_nothing_behind(own_service: RunningService
     bench.sagemaker.stop_transform_job(TransformJobName="stopped")
     assert bench.wait("stopped")["TransformJobStatus"] == "Stopped"
     assert job_processes(own_service) == []
+
+
+def await_no_processes(bench: Bench) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while job_processes(bench.service):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def asked_worker(bench: Bench, name: str, times: int) -> int:

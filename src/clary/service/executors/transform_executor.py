@@ -135,7 +135,7 @@ class TransformExecutor(Protocol):
         """
 
     def look(self, job: TransformSpec) -> Observation:
-        """How the job stands; it has ended when all its hosts have."""
+        """How a job that was prepared stands; it has ended when all its hosts have."""
 
     def logs(self, job: TransformSpec) -> tuple[HostLog, ...]:
         """The logs that exist so far, a host each."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clary.errors import ClaryError
+from clary.service.executors.executor import Waiting
 from clary.service.state.state import State
 from clary.service.state.transform_jobs import TransformJobRecord
 from clary.service.supervisor.transforms.supervisor import TransformSupervisor
@@ -37,7 +38,7 @@ class World:
         request: dict[str, Any] = {"ModelName": "model", "TransformResources": resources}
         arn = f"arn:aws:sagemaker:us-east-1:000000000000:transform-job/{name}"
         job = created(name, arn, request, {}, int(time.time() * 1000))
-        assert self.state.add_transform_job(job, {}) is None
+        assert self.state.transform_jobs.create(job, {}) is None
 
     def job(self, name: str) -> TransformJobRecord:
         job = self.state.transform_jobs.find(name)
@@ -83,6 +84,7 @@ def supervise(world: World) -> Iterator[Supervise]:
 
     yield start
     world.hosts.hold_prepare.set()
+    world.hosts.hold_launch.set()
     for one in running:
         one.close()
 
@@ -149,6 +151,37 @@ def test_a_job_is_stopped_in_every_phase(world: World, supervise: Supervise, pha
     assert world.reach("a", *ENDS).status == "Stopped"
     assert "TERM" in world.hosts.of("a").signals
     assert world.hosts.of("a").collected == 0
+
+
+def test_a_launch_that_takes_long_holds_up_no_other_job(world: World, supervise: Supervise) -> None:
+    world.hosts.hold_launch.clear()
+    world.add("held")
+    supervisor = supervise()
+    world.reach("held", "Transforming")
+    world.add("b")
+    supervisor.wake()
+    world.launched("b")
+    world.hosts.end("b")
+    assert world.reach("b", *ENDS).status == "Completed"
+    assert supervisor.stop_job("held")
+    # A host that is launched only now hears of it all the same.
+    world.hosts.hold_launch.set()
+    assert world.reach("held", *ENDS).status == "Stopped"
+    assert (world.hosts.of("held").launches, world.hosts.of("held").signals) == (1, ["TERM"])
+
+
+def test_hosts_that_were_launched_and_never_run_fail_the_job(
+    world: World, supervise: Supervise
+) -> None:
+    world.add("a")
+    supervise()
+    world.launched("a")
+    world.hosts.of("a").observation = Waiting()
+    job = world.reach("a", *ENDS)
+    assert job.status == "Failed"
+    assert job.failure is not None
+    assert "were launched, and do not run" in job.failure
+    assert world.hosts.of("a").signals == ["KILL"]
 
 
 def test_a_new_supervisor_goes_on_wherever_the_last_one_was(

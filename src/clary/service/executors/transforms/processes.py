@@ -87,9 +87,14 @@ class TransformProcesses:
                 self._replicas.start(_replica(job, prepared, number), module=_PROGRAM)
 
     def look(self, job: TransformSpec) -> Observation:
-        """How the job stands; it has ended when all its hosts have."""
+        """How a job that was prepared stands; it has ended when all its hosts have."""
         hosts = job.host_files
-        if not owns_folder(job) or not any(launched_marker(one.root).exists() for one in hosts):
+        if not owns_folder(job):
+            return Gone(
+                f"InternalServerError: {job.directory.root} was deleted or replaced while the job "
+                "ran: create the job again under another name"
+            )
+        if not any(launched_marker(one.root).exists() for one in hosts):
             return Waiting()
         for folder in job.hosts:
             self._replicas.look(folder)  # takes note of processes that have ended

@@ -64,6 +64,7 @@ class TransformConductor:
         self._stopping_since: float | None = None
         self._terminated = self._killed = False
         self._unseen_since: float | None = None
+        self._waiting_since: float | None = None
 
     def step(self, job: TransformJobRecord) -> None:
         """Do what the job's phase asks for.
@@ -108,9 +109,13 @@ class TransformConductor:
             self._launch()
             return
         observation = self._look()
+        if isinstance(observation, Waiting):
+            observation = self._await_hosts()
+        else:
+            self._waiting_since = None
         if isinstance(observation, Running):
             self._sample()
-        if observation is None or isinstance(observation, Waiting | Running):
+        if observation is None or isinstance(observation, Running):
             return
         if not self._may_sample():
             return
@@ -118,12 +123,25 @@ class TransformConductor:
         failure = observation.failure if isinstance(observation, Ended) else observation.reason
         self._change(lambda now: transitions.transformed(now, failure, _now_ms()))
 
+    def _await_hosts(self) -> Gone | None:
+        """Of hosts that were launched, and are not seen to run: None while they may be yet."""
+        now = time.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since < self._timing.unseen_s:
+            return None
+        self._executor.kill(self._spec)
+        return Gone(
+            "InternalServerError: the processes of the job were launched, and do not run "
+            f"{self._timing.unseen_s:.0f} s later"
+        )
+
     def _stop(self, job: TransformJobRecord) -> None:
+        if self._working_on == TRANSFORMING and self._work is not None and not self._work.done():
+            return  # what is being launched cannot be told yet
         now = time.monotonic()
         if self._stopping_since is None:
             self._stopping_since = now
-        if self._working_on == TRANSFORMING and self._work is not None and not self._work.done():
-            return  # what is being launched cannot be told yet
         if not self._terminated:
             self._executor.terminate(self._spec)
             self._terminated = True
