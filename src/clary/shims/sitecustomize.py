@@ -168,7 +168,7 @@ def _refuse_aws(url: str) -> None:
         raise RefusedByClary(host=_host(url))
 
 
-def _change_sagemaker_sdk(module: ModuleType) -> None:
+def _change_sagemaker_sdk(module: Any) -> None:
     """Have version 2 of SageMaker's SDK ask every second: it sleeps half a minute before it asks
     for an endpoint at all, and Clary's are there by then.
     """
