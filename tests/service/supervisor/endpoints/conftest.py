@@ -82,10 +82,17 @@ def now_ms() -> int:
 class Stage:
     """Endpoints, what takes care of them, and a world of replicas that outlives that."""
 
-    def __init__(self, state: State, settings: Settings) -> None:
+    def __init__(
+        self,
+        state: State,
+        settings: Settings,
+        replicas: Any = None,
+        timing: EndpointTiming = QUICK,
+    ) -> None:
         self.state = state
         self.settings = settings
-        self.replicas = MemoryReplicas()
+        self.replicas = MemoryReplicas() if replicas is None else replicas
+        self.timing = timing
         self.traffic = Traffic()
         self.supervisor = self._new()
 
@@ -96,7 +103,7 @@ class Stage:
             self.settings,
             environment=dict,
             traffic=self.traffic,
-            timing=QUICK,
+            timing=self.timing,
         )
 
     def restart(self) -> None:
