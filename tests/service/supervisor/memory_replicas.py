@@ -96,6 +96,9 @@ class MemoryReplicas:
     def process(self, folder: Path) -> int | None:
         return self.pid
 
+    def gpu(self, folder: Path) -> int | None:
+        return next((spec.gpu for spec in self.specs if spec.folder == folder), None)
+
     def log(self, folder: Path) -> Path:
         return folder / "logs" / "algo-1.log"
 

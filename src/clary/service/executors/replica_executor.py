@@ -118,6 +118,9 @@ class ReplicaExecutor(Protocol):
     def process(self, folder: Path) -> int | None:
         """The process above all others of a replica that lives."""
 
+    def gpu(self, folder: Path) -> int | None:
+        """The GPU that a replica was given; None for none."""
+
     def log(self, folder: Path) -> Path:
         """Where its log is (`clary.formats.log_file`)."""
 

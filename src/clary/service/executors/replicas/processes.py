@@ -27,6 +27,7 @@ from clary.formats.launch import (
     HostEnded,
     HostFiles,
     Isolation,
+    Launch,
     host_log,
     launched_marker,
 )
@@ -152,6 +153,18 @@ class ReplicaProcesses:
     def process(self, folder: Path) -> int | None:
         """The process above all others of a replica that lives."""
         return HostFiles(folder).holder()
+
+    def gpu(self, folder: Path) -> int | None:
+        """The GPU that a replica was given; None for none.
+
+        Raises:
+            FormatError: what it was told cannot be read.
+        """
+        files = HostFiles(folder)
+        if not files.launch.exists():
+            return None
+        told = Launch.read(files.launch).environment.get("CUDA_VISIBLE_DEVICES", "")
+        return int(told) if told.isdigit() else None
 
     def log(self, folder: Path) -> Path:
         """Where its log is."""

@@ -8,6 +8,7 @@
     crews         the replicas of one variant: as many as wanted, replaced when they die
     members       one replica: it comes up, serves, drains, ends
     measuring     what the processes of replicas use
+    gpu_choice    which GPU a replica gets
     leavings      what replicas leave behind
     many_models   fetches the models of multi-model endpoints
     autoscaling   how many instances a policy asks for

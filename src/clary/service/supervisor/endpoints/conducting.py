@@ -14,6 +14,7 @@ from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
 from clary.service.state.replicas import SERVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.crews import Crew
+from clary.service.supervisor.endpoints.gpu_choice import GpuChoice
 from clary.service.supervisor.endpoints.measuring import EndpointMeter
 from clary.service.supervisor.endpoints.transitions import (
     CREATING,
@@ -38,9 +39,10 @@ class EndpointConductor:
     conductor finds it out again from the state and the processes.
     """
 
-    def __init__(self, work: Workplace, endpoint: EndpointRecord) -> None:
+    def __init__(self, work: Workplace, endpoint: EndpointRecord, gpus: GpuChoice) -> None:
         """Take over an endpoint, whatever status it is in."""
         self._work = work
+        self._gpus = gpus
         self._name = endpoint.name
         self._crews: dict[tuple[int, str], Crew] = {}
         self._meter = EndpointMeter(work, endpoint.name)
@@ -150,7 +152,9 @@ class EndpointConductor:
             config = endpoint.config
         elif pending is not None and fleet == pending.fleet:
             config = pending.config
-        crew = self._crews[fleet, variant] = Crew(self._work, endpoint, (fleet, variant), config)
+        crew = self._crews[fleet, variant] = Crew(
+            self._work, endpoint, (fleet, variant), config, self._gpus
+        )
         return crew
 
     def _conclude(self, endpoint: EndpointRecord, replicas: Sequence[ReplicaRecord]) -> None:

@@ -18,6 +18,7 @@ from clary.service.executors.served_models import PreparedModel
 from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.log_streams import LogStream
 from clary.service.state.replicas import DRAINING, SERVING, STARTING, ReplicaRecord
+from clary.service.supervisor.endpoints.gpu_choice import GpuChoice
 from clary.service.supervisor.endpoints.leavings import discard
 from clary.service.supervisor.endpoints.members import Member
 from clary.service.supervisor.endpoints.services import STARTUP_S, Service
@@ -43,6 +44,7 @@ class Crew:
         endpoint: EndpointRecord,
         key: tuple[int, str],
         config: Mapping[str, Any] | None,
+        gpus: GpuChoice,
     ) -> None:
         """Take over a variant.
 
@@ -52,8 +54,10 @@ class Crew:
             key: the fleet's number and the variant's name.
             config: the fleet's configuration; None for a fleet of which nothing but replicas is
                 left, to be let go of.
+            gpus: chooses one for each replica that shall have one.
         """
         self._work = work
+        self._gpus = gpus
         self._endpoint = endpoint
         self._fleet, self._variant = key
         self._folder = work.model_folder(endpoint.name, *key)
@@ -196,13 +200,16 @@ class Crew:
                     shadow=service.shadow,
                 )
             )
+            gpu = self._gpus.choose(count_gpus(), replica.instance) if service.on_gpu else None
             member = self._member(replica)
             member.launching = work.begin(
-                work.pool, self._launch, service, replica, prepared.result()
+                work.pool, self._launch, service, replica, (prepared.result(), gpu)
             )
         self._work.changed()
 
-    def _launch(self, service: Service, replica: ReplicaRecord, prepared: PreparedModel) -> None:
+    def _launch(
+        self, service: Service, replica: ReplicaRecord, given: tuple[PreparedModel, int | None]
+    ) -> None:
         name = self._endpoint.name
         folder = self._work.replica_folder(name, self._fleet, replica.instance)
         self._work.state.logs.add_stream(
@@ -219,11 +226,11 @@ class Crew:
                 variant=self._variant,
                 instance=replica.instance,
                 folder=folder,
-                prepared=prepared,
+                prepared=given[0],
                 environment=self._work.environment(),
                 deadline_s=service.deadline_s,
                 max_body_bytes=service.max_body_bytes,
-                gpu=replica.number % count_gpus() if service.on_gpu else None,
+                gpu=given[1],
             )
         )
 

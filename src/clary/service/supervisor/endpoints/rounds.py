@@ -13,6 +13,7 @@ from clary.service.state.endpoints import EndpointRecord
 from clary.service.state.replicas import LIVING, STARTING, ReplicaRecord
 from clary.service.supervisor.endpoints.autoscaling import Autoscaling
 from clary.service.supervisor.endpoints.conducting import EndpointConductor
+from clary.service.supervisor.endpoints.gpu_choice import GpuChoice
 from clary.service.supervisor.endpoints.transitions import CREATING, FAILED, UPDATING
 from clary.service.supervisor.endpoints.workplace import Workplace
 
@@ -37,6 +38,7 @@ class EndpointRounds:
         # By number: a deleted endpoint's name may be another's by the next round.
         self._conductors: dict[int, EndpointConductor] = {}
         self._autoscaling = Autoscaling(work)
+        self._gpus = GpuChoice(work)
         self._failures: dict[int, _Failure] = {}
         self._read: tuple[int, int] | None = None
         self._endpoints: list[EndpointRecord] = []
@@ -83,7 +85,7 @@ class EndpointRounds:
         conductor = self._conductors.get(endpoint.number)
         try:
             if conductor is None:
-                conductor = EndpointConductor(self._work, endpoint)
+                conductor = EndpointConductor(self._work, endpoint, self._gpus)
                 self._conductors[endpoint.number] = conductor
             conductor.step(endpoint, self._replicas.get(endpoint.number, []))
         except Exception as error:
