@@ -35,6 +35,8 @@ SETTINGS = ReplicaSettings(
         ({"SAGEMAKER_MULTI_MODEL": "true"}, {"multi_model": True}),
         ({"SAGEMAKER_MULTI_MODEL": "false", "SAGEMAKER_BIND_TO_PORT": "9"}, {}),
         ({"SAGEMAKER_MODEL_SERVER_WORKERS": ""}, {}),
+        ({"CLARY_MAX_PIXELS": "1000000"}, {"max_pixels": 1_000_000}),
+        ({"CLARY_ALLOW_PRIVATE_URLS": "1"}, {"allow_urls": True, "private_urls": True}),
     ],
 )
 def test_what_a_variable_changes(variables: dict[str, str], changed: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@
     max_body_bytes    SAGEMAKER_MAX_PAYLOAD_IN_MB, TS_MAX_REQUEST_SIZE (bytes)
     waiting           TS_JOB_QUEUE_SIZE
     multi_model       SAGEMAKER_MULTI_MODEL
+    max_pixels        CLARY_MAX_PIXELS
+    private_urls      CLARY_ALLOW_PRIVATE_URLS, and with it `allow_urls`
 
 The first that is set counts. Those about ports and batches say nothing here: a replica has a port
 of its own, and a script gets one request at a time.
@@ -32,6 +34,8 @@ _MEBIBYTES = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 _BYTES = "TS_MAX_REQUEST_SIZE"
 _WAITING = "TS_JOB_QUEUE_SIZE"
 _MULTI_MODEL = "SAGEMAKER_MULTI_MODEL"
+_PIXELS = "CLARY_MAX_PIXELS"
+_PRIVATE_URLS = "CLARY_ALLOW_PRIVATE_URLS"
 
 
 def with_variables(settings: ReplicaSettings, environment: Mapping[str, str]) -> ReplicaSettings:
@@ -54,8 +58,11 @@ def with_variables(settings: ReplicaSettings, environment: Mapping[str, str]) ->
     take("max_body_bytes", (_MEBIBYTES,), 1 << 20)
     take("max_body_bytes", (_BYTES,))
     take("waiting", (_WAITING,))
+    take("max_pixels", (_PIXELS,))
     if environment.get(_MULTI_MODEL, "").strip().lower() == "true":
         told["multi_model"] = True
+    if environment.get(_PRIVATE_URLS, "").strip().lower() in {"1", "true"}:
+        told |= {"allow_urls": True, "private_urls": True}
     try:
         return ReplicaSettings.model_validate(settings.model_dump() | told)
     except ValidationError as error:

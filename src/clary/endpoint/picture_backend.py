@@ -62,7 +62,11 @@ class PictureBackend:
         self._settings = settings
         self._count_batch = count_batch or (lambda _: None)
         self._largest = settings.max_batch
-        self._limits = Limits(allow_urls=settings.allow_urls)
+        self._limits = Limits(
+            pixels=settings.max_pixels,
+            allow_urls=settings.allow_urls,
+            private_urls=settings.private_urls,
+        )
         self._models = PictureModels(settings, opens)
         self._only: LoadedModel | None = None
         self._batcher: Batcher[_Asked, Reply] | None = None
@@ -118,7 +122,7 @@ class PictureBackend:
         negotiate(invocation.accept)
         model = self._only or await self._models.get(invocation.model)
         pictures = None
-        if self._fetchers is not None and "json" in invocation.content_type.lower():
+        if self._fetchers is not None and _names_urls(invocation):
             pictures = await asyncio.get_running_loop().run_in_executor(
                 self._fetchers, decode_request, invocation, self._limits
             )
@@ -199,12 +203,13 @@ class PictureBackend:
     def _crops(self, asked: _Asked) -> list[Crops]:
         invocation = asked.invocation
         if time.monotonic() > invocation.deadline:
-            raise Refusal(504, f"no answer within {self._settings.deadline_s:g} s")
+            raise Refusal(504, "the request's time was over before its turn came")
         pictures = asked.pictures
         if pictures is None:
             pictures = decode_request(invocation, self._limits)
         preprocessing = asked.model.runtime.preprocessing
-        return [crop(picture, preprocessing) for picture in pictures]
+        pixels = self._limits.pixels
+        return [crop(picture, preprocessing, max_pixels=pixels) for picture in pictures]
 
     def _through(self, stream: Stream, crops: list[Crops]) -> npt.NDArray[np.float32]:
         parts = []
@@ -218,6 +223,13 @@ class PictureBackend:
         if not np.isfinite(probabilities).all():
             raise ModelError("it answers with numbers that are none (NaN)")
         return probabilities
+
+
+def _names_urls(invocation: Invocation) -> bool:
+    """Whether a request may have pictures fetched; its letters may be written as escapes."""
+    if "json" not in invocation.content_type.lower():
+        return False
+    return b'"url"' in invocation.body or b"\\u" in invocation.body
 
 
 def _trial() -> Invocation:

@@ -23,6 +23,8 @@ SETTINGS_FILE = "replica.json"
 LISTENING_FILE = ".listening.json"
 # What InvokeEndpoint carries by SageMaker's service model.
 MAX_BODY_BYTES = 6 << 20
+# A phone's largest. A picture of one colour is a small file however many it has.
+MAX_PIXELS = 50_000_000
 
 Kind = Literal["pictures", "script"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
@@ -44,6 +46,9 @@ class ReplicaSettings(BaseModel):
     port:           0 for any that is free
     waiting:        how many invocations may wait; as fits the workers when None
     models_kept:    with `multi_model`, how many stay loaded
+    max_pixels:     "pictures" only: of one picture file
+    allow_urls:     "pictures" only: whether the server fetches pictures that requests name
+    private_urls:   whether those may lie at addresses that are not the internet's
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +71,9 @@ class ReplicaSettings(BaseModel):
     waiting: Annotated[int, Field(ge=1)] | None = None
     max_batch: Annotated[int, Field(ge=1, le=1024)] = 8
     models_kept: Annotated[int, Field(ge=1)] = 4
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     allow_urls: bool = False
+    private_urls: bool = False
 
     def write(self, folder: Path) -> None:
         """Write `replica.json`.

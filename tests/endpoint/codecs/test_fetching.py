@@ -37,7 +37,7 @@ class Pictures(BaseHTTPRequestHandler):
             self.send_header("content-length", "1000")
             self.end_headers()
             self.wfile.write(CONTENT)
-        elif self.path == "/picture":
+        elif self.path in {"/picture", "/h%C3%BCndin.jpg?gro%C3%9F=%7b1%7d"}:
             self.send_response(200)
             self.send_header("content-length", str(len(CONTENT)))
             self.end_headers()
@@ -65,11 +65,22 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-def fetch(url: str, max_bytes: int = 1000, seconds: float = 20) -> bytes:
-    return fetch_picture(url, max_bytes, seconds, deadline=time.monotonic() + 60)
+def fetch(
+    url: str,
+    max_bytes: int = 1000,
+    seconds: float = 20,
+    *,
+    deadline_s: float = 60,
+    private: bool = True,
+) -> bytes:
+    deadline = time.monotonic() + deadline_s
+    return fetch_picture(url, max_bytes, seconds, deadline=deadline, private=private)
 
 
-@pytest.mark.parametrize("path", ["/picture", "/moved?to=here"])
+@pytest.mark.parametrize(
+    "path",
+    ["/picture", "/moved?to=here", "/hündin.jpg?groß=%7b1%7d", "/h%C3%BCndin.jpg?groß=%7b1%7d"],
+)
 def test_a_picture_is_fetched(address, path):
     assert fetch(address + path) == CONTENT
     assert fetch(address + path, max_bytes=len(CONTENT)) == CONTENT
@@ -78,7 +89,8 @@ def test_a_picture_is_fetched(address, path):
 def test_a_request_may_name_a_picture_where_that_is_allowed(address):
     body = json.dumps({"url": f"{address}/picture"}).encode()
     invocation = Invocation(body, "application/json", "", time.monotonic() + 20)
-    assert decode_request(invocation, Limits(allow_urls=True)) == [CONTENT]
+    limits = Limits(allow_urls=True, private_urls=True)
+    assert decode_request(invocation, limits) == [CONTENT]
     with pytest.raises(Refusal, match="fetches no URLs"):
         decode_request(invocation, Limits())
 
@@ -115,3 +127,44 @@ def test_more_than_the_bound_is_refused(address):
 def test_a_server_that_sends_a_byte_now_and_then_keeps_nobody(address):
     with pytest.raises(Refusal, match=r"it took over 0\.5 s"):
         fetch(f"{address}/slow", max_bytes=1 << 20, seconds=0.5)
+
+
+def test_the_time_of_the_request_is_named_where_that_is_over(address):
+    with pytest.raises(Refusal, match="the request's time is over"):
+        fetch(f"{address}/slow", max_bytes=1 << 20, deadline_s=0.5)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "0.0.0.0",
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "[::1]",
+        "[fe80::1]",
+        "[::ffff:127.0.0.1]",
+        "[2002:7f00:1::]",
+        "2130706433",
+    ],
+)
+def test_only_the_internet_is_asked_unless_more_is_allowed(address, host):
+    port = address.rpartition(":")[2]
+    with pytest.raises(Refusal, match="not at an address of the internet") as caught:
+        fetch(f"http://{host}:{port}/picture", private=False)
+    assert caught.value.status == 400
+
+
+def test_what_is_fetched_for_one_request_is_bounded_in_all(address):
+    body = json.dumps([{"url": f"{address}/picture"}] * 3).encode()
+    invocation = Invocation(body, "application/json", "", time.monotonic() + 20)
+    size = len(CONTENT)
+    limits = Limits(allow_urls=True, private_urls=True, urls_bytes=3 * size)
+    assert decode_request(invocation, limits) == [CONTENT] * 3
+    limits = Limits(allow_urls=True, private_urls=True, urls_bytes=3 * size - 1)
+    with pytest.raises(Refusal, match=f"over {size - 1} bytes"):
+        decode_request(invocation, limits)

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ def npy(values: object) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=True)
     return buffer.getvalue()
+
+
+def npy_of(descr: object, shape: object, *, columns_first: bool = False) -> bytes:
+    """The beginning of an array, whatever it announces."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': {columns_first}, 'shape': {shape!r}}}"
+    text = header.encode("latin-1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -99,8 +107,12 @@ def test_json_of_every_form_gives_the_same_pictures():
         (b"[[[1, 2, -1]]]", "not normalised"),
         (b"[[[1, 2, 256]]]", "not normalised"),
         (b"[[[1, 2, NaN]]]", "not normalised"),
-        (b'[[["a", "b", "c"]]]', "holds <U1"),
-        (b"[[[true, false, true]]]", "holds bool"),
+        (b'[[["a", "b", "c"]]]', "lists hold text"),
+        (b"[[[true, false, true]]]", "hold true or false"),
+        (b"[[[1, 2, null]]]", "hold null"),
+        (b'[[[1, 2, 3]], ["text", {}]]', "hold text and objects"),
+        (b"[[[[[1, 2, 3]]]]]", "over 4 deep"),
+        (b"[[[1, 2, 3], 4]]", "must have one shape"),
         (b"[[[1, 2, 99999999999999999999999]]]", "holds object"),
         (b'[{"b64": "%%%"}]', "is not base64"),
         (b'[{"b64": "\xc3\xa9"}]', "is not base64"),
@@ -134,6 +146,9 @@ def test_wrong_json_is_refused_with_the_reason(body, says):
         (npy(np.zeros((8, 9, 3), complex)), "holds complex128"),
         (npy(np.zeros((2, 2, 3), "V0")), "bytes follow|holds"),
         (npy(np.uint8(3)), "has shape"),
+        (npy_of("|u1", (-1, -1, 3, 3)) + bytes(9), "which no array has"),
+        (npy_of("|u1", (-2, -3, 3)) + bytes(18), "which no array has"),
+        (npy_of(("|u1", (3,)), (2, 2, 3)) + bytes(36), "which no array has"),
     ],
 )
 def test_a_wrong_array_is_refused_with_the_reason(body, says):
@@ -165,6 +180,33 @@ def test_too_much_json_is_refused_before_it_is_read():
     assert "13 bytes of JSON, over the bound of 12" in sentence
 
 
+def test_long_lists_are_refused_before_they_are_read():
+    limits = Limits(json_items=6)
+    assert len(ask(b"[[[1, 2, 3], [4, 5, 6]]]", "application/json", limits)) == 1
+    status, sentence = refused(b"[[[1, 2, 3], [4, 5, 6]], 7", "application/json", limits)
+    assert status == 413
+    assert "over 6 numbers" in sentence
+
+
+def test_text_among_the_numbers_claims_no_memory():
+    # numpy's array of these would take 2,400 MB.
+    body = json.dumps(["a" * 20_000] + ["b"] * 30_000).encode()
+    tracemalloc.start()
+    try:
+        assert refused(body, "application/json")[0] == 400
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_file_of_many_pixels_is_refused_by_its_header():
+    body = encoded("PNG", np.zeros((300, 200, 3), np.uint8))
+    assert crop(body, PREPROCESSING, max_pixels=60_000).shape == (32, 32, 3)
+    with pytest.raises(Refusal, match="200 by 300 pixels, over the bound of 59,999") as caught:
+        crop(body, PREPROCESSING, max_pixels=59_999)
+    assert caught.value.status == 413
+
+
 @pytest.mark.parametrize("content_type", ["text/csv", "text/plain", "image/svg+xml", "é" * 500])
 def test_a_type_that_is_not_served_is_415(content_type):
     status, sentence = refused(b"1,2,3", content_type)
@@ -185,6 +227,15 @@ bodies = st.one_of(
     st.binary(max_size=100).map(lambda tail: b"\xff\xd8\xff" + tail),
     st.binary(max_size=100).map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail),
     st.binary(max_size=100).map(lambda tail: b"\x93NUMPY\x01\x00" + tail),
+    st.builds(
+        lambda descr, shape, columns_first, tail: (
+            npy_of(descr, shape, columns_first=columns_first) + tail
+        ),
+        st.sampled_from(["|u1", "<f4", ">i2", "<U1", "|O", "|b1", "<c8", ("|u1", (3,)), [], 3]),
+        st.lists(st.integers(-3, 4), max_size=5).map(tuple) | st.just([2, 2, 3]),
+        st.booleans(),
+        st.integers(0, 60).map(bytes),
+    ),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
@@ -220,8 +271,10 @@ def test_a_damaged_file_gives_a_crop_or_a_refusal(data, kind):
     try:
         assert crop(bytes(body[:length]), PREPROCESSING).shape == (32, 32, 3)
     except Refusal as refusal:
-        assert refusal.status == 400
-        assert "cannot be read as a picture" in refusal.sentence
+        assert (refusal.status, "cannot be read as a picture" in refusal.sentence) in {
+            (400, True),
+            (413, False),
+        }
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])

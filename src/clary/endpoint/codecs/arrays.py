@@ -81,6 +81,13 @@ def _array(body: bytes) -> npt.NDArray[Any]:
         raise Refusal(400, f"the body is not an array in .npy form: {reason}") from error
     if dtype.hasobject:
         raise Refusal(400, "the array holds Python objects, which are never loaded: send numbers")
+    if dtype.subdtype is not None or any(side < 0 for side in shape):
+        # What numpy never writes: its pieces would not make an array of this shape.
+        raise Refusal(
+            400,
+            f"the array announces shape {shape} of {dtype}, which no array has: save it by "
+            "numpy.save",
+        )
     start = stream.tell()
     # Before anything of that size is claimed: a header may announce any.
     if len(body) - start != math.prod(shape) * dtype.itemsize or dtype.itemsize == 0:

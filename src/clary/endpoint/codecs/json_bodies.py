@@ -12,12 +12,19 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from clary.endpoint.codecs.arrays import Pixels, pictures_of_array
 from clary.endpoint.invocation import Refusal
+
+_NUMBERS = {int, float}
+# Pictures, rows, columns, colours.
+_DEEPEST = 4
+_IN_JSON = {str: "text", bool: "true or false", dict: "objects", type(None): "null"}
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,37 @@ def pictures_of_json(body: bytes) -> list[Pixels | FileInBase64 | FileUrl]:
         )
     if isinstance(content[0], dict):
         return [_file(item) for item in content]
+    return [*pictures_of_array(_array(content))]
+
+
+def _array(content: list[Any]) -> npt.NDArray[Any]:
+    """The array of nested lists of numbers.
+
+    What they hold is looked at first: of text numpy would claim the longest one's size for each.
+    """
+    level, kinds = content, set(map(type, content))
+    for _ in range(_DEEPEST - 1):
+        if kinds != {list}:
+            break
+        level = list(chain.from_iterable(level))
+        kinds = set(map(type, level))
+    found = [name for kind, name in _IN_JSON.items() if kind in kinds]
+    if found:
+        raise Refusal(
+            400, f"the lists hold {' and '.join(found)}: send whole numbers from 0 to 255"
+        )
+    if kinds == {list}:
+        raise Refusal(
+            400, f"the lists are over {_DEEPEST} deep: send pictures as (H, W, 3) or (N, H, W, 3)"
+        )
     try:
-        values = np.asarray(content)
-    except (ValueError, OverflowError, RecursionError) as error:
+        if kinds - _NUMBERS:
+            raise ValueError("numbers stand beside lists")
+        return np.asarray(content)
+    except (ValueError, OverflowError) as error:
         raise Refusal(
             400, f"the pictures of one request must have one shape: {_short(error)}"
         ) from error
-    return [*pictures_of_array(values)]
 
 
 def _file(item: Any) -> FileInBase64 | FileUrl:

@@ -12,6 +12,7 @@ bytes say; it is decoded by `crop`, which knows how large the network wants it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from clary.endpoint.codecs.arrays import Pixels, pictures_of_npy
 from clary.endpoint.codecs.fetching import fetch_picture
 from clary.endpoint.codecs.json_bodies import FileInBase64, FileUrl, pictures_of_json
 from clary.endpoint.invocation import Invocation, Refusal
+from clary.formats.replica import MAX_PIXELS
 
 Picture = bytes | Pixels
 _Item = TypeVar("_Item")
@@ -39,16 +41,25 @@ class Limits:
     """What one request may ask for.
 
     pictures:      at most; each takes the network's time
-    json_bytes:    of a body in JSON, whose lists take many times its size in memory
+    pixels:        of one picture file; decoding takes up to 25 bytes for each
+    json_bytes:    of a body in JSON
+    json_items:    in its lists; they take many times their size in memory, and nobody else's
+                   request is looked at while they are read. Any that InvokeEndpoint carries pass
     allow_urls:    whether the server fetches pictures that requests name
+    private_urls:  whether they may lie at addresses that are not the internet's
     url_bytes:     of one fetched picture
+    urls_bytes:    of all that are fetched for one request
     url_seconds:   for one fetched picture
     """
 
     pictures: int = 512
+    pixels: int = MAX_PIXELS
     json_bytes: int = 64 << 20
+    json_items: int = 3 << 20
     allow_urls: bool = False
+    private_urls: bool = False
     url_bytes: int = 20 << 20
+    urls_bytes: int = 64 << 20
     url_seconds: float = 10.0
 
 
@@ -74,10 +85,15 @@ def decode_request(invocation: Invocation, limits: Limits) -> list[Picture]:
                 f"the body holds {len(invocation.body):,} bytes of JSON, over the bound of "
                 f"{limits.json_bytes:,}: send application/x-npy or picture files",
             )
-        pictures = [
-            _picture(item, invocation, limits)
-            for item in _few(pictures_of_json(invocation.body), limits)
-        ]
+        # Each but the first has a comma before it.
+        if invocation.body.count(b",") >= limits.json_items:
+            raise Refusal(
+                413,
+                f"the body's lists hold over {limits.json_items:,} numbers: send application/x-npy "
+                "or picture files",
+            )
+        items = _few(pictures_of_json(invocation.body), limits)
+        pictures = _with_fetched(items, invocation, limits)
     elif kind == "application/x-npy":
         pictures = [*_few(pictures_of_npy(invocation.body), limits)]
     else:
@@ -85,22 +101,36 @@ def decode_request(invocation: Invocation, limits: Limits) -> list[Picture]:
     return pictures
 
 
-def _picture(
-    item: Pixels | FileInBase64 | FileUrl, invocation: Invocation, limits: Limits
-) -> Picture:
-    if isinstance(item, FileInBase64):
-        return item.content
-    if isinstance(item, FileUrl):
-        if not limits.allow_urls:
-            raise Refusal(
-                400,
-                "this endpoint fetches no URLs: send the picture itself, or set CLARY_ALLOW_URLS=1 "
-                "in the model's environment",
-            )
-        return fetch_picture(
-            item.url, limits.url_bytes, limits.url_seconds, deadline=invocation.deadline
+def _with_fetched(
+    items: Sequence[Pixels | FileInBase64 | FileUrl], invocation: Invocation, limits: Limits
+) -> list[Picture]:
+    """The pictures, those behind URLs fetched one after the other."""
+    left = limits.urls_bytes
+    pictures: list[Picture] = []
+    for item in items:
+        if isinstance(item, FileUrl):
+            content = _fetched(item.url, min(left, limits.url_bytes), invocation, limits)
+            left -= len(content)
+            pictures.append(content)
+        else:
+            pictures.append(item.content if isinstance(item, FileInBase64) else item)
+    return pictures
+
+
+def _fetched(url: str, max_bytes: int, invocation: Invocation, limits: Limits) -> bytes:
+    if not limits.allow_urls:
+        raise Refusal(
+            400,
+            "this endpoint fetches no URLs: send the picture itself, or set CLARY_ALLOW_URLS=1 "
+            "in the model's environment",
         )
-    return item
+    return fetch_picture(
+        url,
+        max_bytes,
+        limits.url_seconds,
+        deadline=invocation.deadline,
+        private=limits.private_urls,
+    )
 
 
 def _few(items: list[_Item], limits: Limits) -> list[_Item]:
