@@ -147,7 +147,7 @@ class AsyncInvoking:
             # The endpoint was deleted, and what waited for it with it.
             self._backlog.drop(first.endpoint_number)
             return False
-        if not isinstance(hosted, Hosted):
+        if not isinstance(hosted, Hosted) or first.expires_ms <= int(time.time() * 1000):
             return False
         ticket = self._backlog.take(first.endpoint_number, _turns(hosted))
         if ticket is None:
