@@ -109,12 +109,13 @@ class Stage:
         status: str = "InService",
         variant: Mapping[str, Any] | None = None,
         model: Mapping[str, Any] | None = None,
+        listed: bool = False,
         **config: Any,
     ) -> str:
         """Put an endpoint into the state, with a replica for each port; its name.
 
-        `variant` is added to the request of each variant, `model` to the model's container,
-        `config` to the endpoint's configuration.
+        `variant` is added to the request of each variant, `model` to the model's container, which
+        is `listed` or alone, `config` to the endpoint's configuration.
         """
         name = f"endpoint-{next(_numbers)}"
         now_ms = int(time.time() * 1000)
@@ -126,6 +127,7 @@ class Stage:
             ]
             for shadow in (False, True)
         }
+        container = {"Image": "image", **(model or {})}
         record = EndpointRecord(
             name=name,
             arn=self.office.arn(f"endpoint/{name}"),
@@ -134,7 +136,11 @@ class Stage:
             config={
                 "ProductionVariants": requests[False],
                 "ShadowProductionVariants": requests[True],
-                "_models": {"model": {"PrimaryContainer": {"Image": "image", **(model or {})}}},
+                "_models": {
+                    "model": {"Containers": [container]}
+                    if listed
+                    else {"PrimaryContainer": container}
+                },
                 **config,
             },
             created_ms=now_ms,

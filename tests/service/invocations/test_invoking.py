@@ -173,8 +173,9 @@ def test_a_variant_can_be_chosen(stage: Stage, replica: Callable[..., TinyReplic
     assert message == "Variant three not found for Request"
 
 
-def test_models_of_an_endpoint_of_many(stage: Stage, serve: Serve) -> None:
-    name, replica = serve(model={"Mode": "MultiModel"})
+@pytest.mark.parametrize("listed", [False, True])
+def test_models_of_an_endpoint_of_many(stage: Stage, serve: Serve, listed: bool) -> None:
+    name, replica = serve(model={"Mode": "MultiModel"}, listed=listed)
     stage.models[name, "AllTraffic", "dogs/small.tar.gz"] = "small-1"
     invoke(stage, name, TargetModel="dogs/small.tar.gz")
     headers = replica.asked[0].headers

@@ -19,6 +19,17 @@ _PREPARED = "prepared.json"
 _VERSION = 1
 
 
+def only_container(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one container of a model, which is given alone or as a list of one.
+
+    Args:
+        request: CreateModel's parameters.
+    """
+    containers = request.get("Containers") or [request.get("PrimaryContainer") or {}]
+    container: Mapping[str, Any] = containers[0]
+    return container
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """The model of a variant or of a transform job.
@@ -39,9 +50,7 @@ class ModelSource:
     @property
     def container(self) -> Mapping[str, Any]:
         """The one container."""
-        containers = self.request.get("Containers") or [{}]
-        container: Mapping[str, Any] = self.request.get("PrimaryContainer") or containers[0]
-        return container
+        return only_container(self.request)
 
     @property
     def asked(self) -> dict[str, str]:

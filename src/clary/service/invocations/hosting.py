@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clary.service.state.endpoints import EndpointRecord, model_request, variant_request
+from clary.service.executors.served_models import only_container
+from clary.service.state.endpoints import (
+    EndpointRecord,
+    model_request,
+    variant_request,
+)
 from clary.service.state.replicas import SERVING, ReplicaRecord
 from clary.service.state.state import State
 
@@ -132,15 +137,15 @@ def _variant(
     request = variant_request(record.config, name)
     serverless = request.get("ServerlessConfig")
     routing = request.get("RoutingConfig") or {}
-    container = model_request(record.config, name).get("PrimaryContainer") or {}
+    asked = only_container(model_request(record.config, name))
     return HostedVariant(
         name=name,
         weight=weight,
         random=routing.get("RoutingStrategy") == "RANDOM",
         serverless=serverless is not None,
         concurrency=serverless["MaxConcurrency"] if serverless else None,
-        multi_model=container.get("Mode") == "MultiModel",
-        limit_bytes=SERVERLESS_LIMIT_BYTES if serverless else _limit(container),
+        multi_model=asked.get("Mode") == "MultiModel",
+        limit_bytes=SERVERLESS_LIMIT_BYTES if serverless else _limit(asked),
         replicas=tuple(
             one
             for one in serving
@@ -149,6 +154,6 @@ def _variant(
     )
 
 
-def _limit(container: Mapping[str, Any]) -> int:
-    asked = (container.get("Environment") or {}).get(_LIMIT_VARIABLE, "")
-    return int(asked) << 20 if asked.isascii() and asked.isdigit() else LIMIT_BYTES
+def _limit(asked: Mapping[str, Any]) -> int:
+    mebibytes = (asked.get("Environment") or {}).get(_LIMIT_VARIABLE, "")
+    return int(mebibytes) << 20 if mebibytes.isascii() and mebibytes.isdigit() else LIMIT_BYTES

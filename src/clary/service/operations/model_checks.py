@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clary.errors import ClaryError
 from clary.object_store.errors import InvalidKey, NoSuchBucket, NoSuchKey
 from clary.service.executors.places import split_uri
+from clary.service.executors.served_models import only_container
 from clary.service.faults import validation
 from clary.service.operations.training_job_checks import duplicate_tags
 
@@ -60,17 +61,6 @@ def check_model_data(store: ObjectStore, request: Mapping[str, Any]) -> None:
         return
     if not _is_there(store, uri, whole=whole):
         raise validation(f"Could not find model data at {uri}.")
-
-
-def only_container(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The one container of a model.
-
-    Args:
-        request: CreateModel's parameters, which have been checked.
-    """
-    containers = request.get("Containers") or [request.get("PrimaryContainer") or {}]
-    container: Mapping[str, Any] = containers[0]
-    return container
 
 
 def is_multi_model(request: Mapping[str, Any]) -> bool:
