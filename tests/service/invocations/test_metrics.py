@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clary.errors import StorageError
 from clary.service.invocations.metrics import EndpointMetrics, Outcome, _rounded
-from clary.service.state.state import State
-from tests.service.invocations.conftest import Stage
+from tests.service.invocations.conftest import Stage, one_variant
 from tests.service.invocations.test_invoking import Serve, invoke, refused
 from tests.service.invocations.tiny_replica import Asked, Said
 
@@ -77,18 +77,53 @@ def test_what_finds_no_room_is_counted(stage: Stage, serve: Serve) -> None:
     assert statistics(stage, name, "Invocation5XXErrors", "Sum")["Sum"] == 1
 
 
-def test_variants_have_metrics_of_their_own(tmp_path: Any) -> None:
-    state = State(tmp_path / "state.sqlite")
-    metrics = EndpointMetrics(state)
+def known(stage: Stage, endpoint: str) -> set[tuple[str, str]]:
+    return {
+        (one.name, one.dimensions["VariantName"])
+        for _, one in stage.state.metrics.known()
+        if one.dimensions.get("EndpointName") == endpoint
+    }
+
+
+def test_variants_have_metrics_of_their_own(stage: Stage) -> None:
+    name = stage.endpoint([one_variant("one"), one_variant("two")], {})
+    number = stage.state.endpoints.find(name).number
+    metrics = EndpointMetrics(stage.state)
     for variant in ("one", "two"):
-        metrics.record("endpoint", variant, Outcome(200, 1234, 56, 1))
+        metrics.record(number, name, variant, Outcome(200, 1234, 56, 1))
     metrics.store()
     metrics.store()
-    known = {(one.name, one.dimensions["VariantName"]) for _, one in state.metrics.known()}
-    assert ("ModelLatency", "one") in known
-    assert ("ModelLatency", "two") in known
-    assert len(known) == 14
-    state.close()
+    assert ("ModelLatency", "one") in known(stage, name)
+    assert ("ModelLatency", "two") in known(stage, name)
+    assert len(known(stage, name)) == 14
+
+
+def test_an_endpoint_that_is_gone_leaves_no_metrics(stage: Stage, serve: Serve) -> None:
+    name, _ = serve()
+    invoke(stage, name)
+    stage.state.forget_endpoint(name, f"/aws/sagemaker/Endpoints/{name}")
+    stage.invocations.metrics.store()
+    assert not known(stage, name)
+
+
+@pytest.mark.parametrize("kept_s", [900, -1])
+def test_what_a_database_does_not_take_is_kept_for_a_while(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kept_s: int
+) -> None:
+    monkeypatch.setattr("clary.service.invocations.metrics.KEPT_S", kept_s)
+    name = stage.endpoint([one_variant("one")], {})
+    number = stage.state.endpoints.find(name).number
+    metrics = EndpointMetrics(stage.state)
+
+    def full_disk(data: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.state.metrics, "add_of_endpoints", full_disk)
+        metrics.record(number, name, "one", Outcome(200, 1, 1, 1))
+        metrics.store()
+    metrics.store()
+    assert bool(known(stage, name)) == (kept_s > 0)
 
 
 @given(st.floats(1, 1e9))

@@ -247,7 +247,7 @@ class Invocations:
         finally:
             spent_us = int((time.perf_counter() - begun) * 1_000_000)
             outcome = Outcome(status, model_us, spent_us - (model_us or 0), len(variant.replicas))
-            self.metrics.record(hosted.name, variant.name, outcome)
+            self.metrics.record(hosted.number, hosted.name, variant.name, outcome)
         return forwarded
 
     def _headers(

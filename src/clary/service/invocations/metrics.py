@@ -1,7 +1,8 @@
 """CloudWatch's metrics of endpoints: gathered in memory, stored now and then.
 
 Names, dimensions and units are AWS's. A time is kept to three digits, with how often it was seen,
-so that percentiles can be taken. What was gathered in the last seconds is lost with a kill.
+so that percentiles can be taken. What was gathered in the last seconds is lost with a kill, and
+with its endpoint.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import cast
 
 from clary.errors import ClaryError
 from clary.service.state.metric_data import Datum, Metric
@@ -19,7 +21,11 @@ from clary.service.state.state import State
 
 NAMESPACE = "AWS/SageMaker"
 STORED_EVERY_S = 10.0
+# Of a database that cannot be written no more is waited for.
+KEPT_S = 900
 _DIGITS = 3
+# Endpoint's number and name, variant, metric, unit and second.
+_Key = tuple[int, str, str, str, str, int]
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +52,18 @@ class EndpointMetrics:
         self._state = state
         self._lock = threading.Lock()
         self._storing = threading.Lock()
-        # By metric, unit and second: how often each value was seen.
-        self._seen: dict[tuple[str, str, str, str, int], Counter[float]] = {}
+        # How often each value was seen.
+        self._seen: dict[_Key, Counter[float]] = {}
 
-    def record(self, endpoint: str, variant: str, outcome: Outcome) -> None:
-        """Count an invocation."""
+    def record(self, number: int, endpoint: str, variant: str, outcome: Outcome) -> None:
+        """Count an invocation.
+
+        Args:
+            number: the endpoint's, which tells it from one that is called so later.
+            endpoint: its name.
+            variant: that was asked.
+            outcome: what came of it.
+        """
         second = int(time.time())
         status = outcome.status
         counts = {
@@ -66,7 +79,7 @@ class EndpointMetrics:
         with self._lock:
             for values, unit in ((counts, "None"), (times, "Microseconds")):
                 for name, value in values.items():
-                    key = endpoint, variant, name, unit, second
+                    key = number, endpoint, variant, name, unit, second
                     self._seen.setdefault(key, Counter())[value] += 1
 
     def store(self) -> None:
@@ -77,34 +90,32 @@ class EndpointMetrics:
             if not seen:
                 return
             try:
-                self._state.metrics.add(_data(seen))
+                self._state.metrics.add_of_endpoints(_data(seen))
             except ClaryError as error:
                 logger.warning("metrics of endpoints are not stored yet: %s", error)
                 self._take_back(seen)
 
-    def _take_back(self, seen: dict[tuple[str, str, str, str, int], Counter[float]]) -> None:
+    def _take_back(self, seen: dict[_Key, Counter[float]]) -> None:
+        oldest = int(time.time()) - KEPT_S
         with self._lock:
             for key, counter in seen.items():
-                self._seen.setdefault(key, Counter()).update(counter)
+                if key[-1] >= oldest:
+                    self._seen.setdefault(key, Counter()).update(counter)
 
 
-def _data(seen: dict[tuple[str, str, str, str, int], Counter[float]]) -> list[Datum]:
-    """One datum for each value of ten seconds."""
-    joined: dict[tuple[str, str, str, str, int], Counter[float]] = {}
-    for (endpoint, variant, name, unit, second), counter in seen.items():
-        key = endpoint, variant, name, unit, second // 10 * 10
+def _data(seen: dict[_Key, Counter[float]]) -> dict[int, list[Datum]]:
+    """One datum for each value of ten seconds, by the endpoints' numbers."""
+    joined: dict[_Key, Counter[float]] = {}
+    for (*series, second), counter in seen.items():
+        key = cast(_Key, (*series, second // 10 * 10))
         joined.setdefault(key, Counter()).update(counter)
-    return [
-        Datum.of(
-            Metric(NAMESPACE, name, {"EndpointName": endpoint, "VariantName": variant}),
-            second * 1000,
-            value,
-            unit,
-            count,
+    data: dict[int, list[Datum]] = {}
+    for (number, endpoint, variant, name, unit, second), counter in joined.items():
+        metric = Metric(NAMESPACE, name, {"EndpointName": endpoint, "VariantName": variant})
+        data.setdefault(number, []).extend(
+            Datum.of(metric, second * 1000, value, unit, count) for value, count in counter.items()
         )
-        for (endpoint, variant, name, unit, second), counter in joined.items()
-        for value, count in counter.items()
-    ]
+    return data
 
 
 def _rounded(value: float) -> float:

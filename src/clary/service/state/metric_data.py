@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, lite
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from clary.service.state.database import Database
-from clary.service.state.tables import metric_values, metrics
+from clary.service.state.tables import endpoints, metric_values, metrics
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,20 @@ class MetricData:
         """
         with self._database.writing() as connection:
             add_within(connection, data)
+
+    def add_of_endpoints(self, data: Mapping[int, Iterable[Datum]]) -> None:
+        """Store values of endpoints that are still there; those of others are dropped.
+
+        Args:
+            data: by the endpoints' numbers.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._database.writing() as connection:
+            there = select(endpoints.c.number).where(endpoints.c.number.in_(data))
+            for number in connection.execute(there).scalars().all():
+                add_within(connection, data[number])
 
     def values(
         self, metric: Metric, start_ms: int, end_ms: int, unit: str | None = None
