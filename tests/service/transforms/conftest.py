@@ -140,17 +140,27 @@ class Bench:
 
 
 def job_processes(service: RunningService) -> list[int]:
-    """All processes of jobs of a service that starts them cold: they are told where it is."""
-    mark = f"AWS_ENDPOINT_URL={service.url}".encode()
+    """All processes of jobs of a service: forks of its warm parent show what that was given."""
+    home = f"CLARY_HOME={service.home}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
         try:
-            variables = (process / "environ").read_bytes().split(b"\0")
+            ours = home in (process / "environ").read_bytes().split(b"\0")
+            if ours and pid != service.pid and not _is_warm_parent(pid, service):
+                found.append(pid)
         except OSError:
             continue
-        if mark in variables:
-            found.append(int(process.name))
     return found
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _is_warm_parent(pid: int, service: RunningService) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return b"clary.jobs.warm_parent" in command and parent_of(pid) == service.pid
 
 
 def pack(files: Mapping[str, str]) -> bytes:

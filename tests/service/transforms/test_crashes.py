@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.service.conftest import RunningService
-from tests.service.transforms.conftest import BUCKET, END_SECONDS, Bench, job_processes, with_model
+from tests.service.transforms.conftest import (
+    BUCKET,
+    END_SECONDS,
+    Bench,
+    job_processes,
+    parent_of,
+    with_model,
+)
 
 ROUNDS = 3
 ROWS = 20
@@ -36,22 +43,23 @@ def test_a_service_killed_at_any_moment_loses_no_job_and_asks_nothing_twice(
 ) -> None:
     bench = with_model(own_service)
     chance = random.Random(20261122)
-    for number in range(ROUNDS):
-        name = f"kill-{number}"
+    names = [f"kill-{number}" for number in range(ROUNDS)]
+    # The earlier jobs are at work, or about to end, when the service is killed again.
+    for name in names:
         begin(bench, name)
         time.sleep(chance.uniform(0, 4))
         own_service.kill()
-        time.sleep(chance.uniform(0, 2))
+        time.sleep(chance.uniform(0, 1))
         own_service.start(own_service.port)
+    for name in names:
         job = bench.wait(name)
         assert job["TransformJobStatus"] == "Completed", (job, bench.log(name))
         assert bench.get(f"out/{name}/a.csv.out") == "6.0\n" * ROWS
         assert sum("batch True" in line for line in bench.log(name)) == ROWS
-        assert job_processes(own_service) == []
+    await_no_processes(bench)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_asked_again(own_service: RunningService) -> None:
-    bench = with_model(own_service)
+def test_a_worker_that_is_killed_is_replaced_and_asked_again(bench: Bench) -> None:
     begin(bench, "worker")
     bench.wait_for_work("worker")
     os.kill(asked_worker(bench, "worker", 1), signal.SIGKILL)
@@ -61,13 +69,10 @@ def test_a_worker_that_is_killed_is_replaced_and_asked_again(own_service: Runnin
     assert bench.get("out/worker/a.csv.out") == "6.0\n" * ROWS
 
 
-def test_a_host_that_is_killed_fails_the_job_and_leaves_nothing_behind(
-    own_service: RunningService,
-) -> None:
-    bench = with_model(own_service)
+def test_a_host_that_is_killed_fails_the_job_and_leaves_nothing_behind(bench: Bench) -> None:
     begin(bench, "host")
     bench.wait_for_work("host")
-    folder = own_service.settings.transforms_dir / "host"
+    folder = bench.service.settings.transforms_dir / "host"
     (lock,) = folder.glob("hosts/*/.lock")
     os.kill(int(lock.read_text()), signal.SIGKILL)
     job = bench.wait("host")
@@ -77,13 +82,10 @@ def test_a_host_that_is_killed_fails_the_job_and_leaves_nothing_behind(
     await_no_processes(bench)
 
 
-def test_a_job_whose_folder_is_deleted_fails_and_leaves_nothing_behind(
-    own_service: RunningService,
-) -> None:
-    bench = with_model(own_service)
+def test_a_job_whose_folder_is_deleted_fails_and_leaves_nothing_behind(bench: Bench) -> None:
     begin(bench, "deleted")
     asked_worker(bench, "deleted", 1)
-    folder = own_service.settings.transforms_dir / "deleted"
+    folder = bench.service.settings.transforms_dir / "deleted"
     folder.rename(folder.with_name("elsewhere"))
     shutil.rmtree(folder.with_name("elsewhere"))
     job = bench.wait("deleted")
@@ -93,8 +95,7 @@ def test_a_job_whose_folder_is_deleted_fails_and_leaves_nothing_behind(
     await_no_processes(bench)
 
 
-def test_a_server_that_is_killed_is_started_again(own_service: RunningService) -> None:
-    bench = with_model(own_service)
+def test_a_server_that_is_killed_is_started_again(bench: Bench) -> None:
     begin(bench, "server")
     worker = asked_worker(bench, "server", 1)
     (server,) = (pid for pid in siblings(worker) if pid != worker)
@@ -104,24 +105,22 @@ def test_a_server_that_is_killed_is_started_again(own_service: RunningService) -
     assert bench.get("out/server/a.csv.out") == "6.0\n" * ROWS
 
 
-def test_a_model_that_is_gone_for_good_fails_the_job(own_service: RunningService) -> None:
-    bench = with_model(own_service)
+def test_a_model_that_is_gone_for_good_fails_the_job(bench: Bench) -> None:
     begin(bench, "gone")
     os.kill(parent_of(asked_worker(bench, "gone", 1)), signal.SIGKILL)
     job = bench.wait("gone")
     assert job["TransformJobStatus"] == "Failed"
     assert "the model server has ended" in job["FailureReason"], job
-    assert job_processes(own_service) == []
+    await_no_processes(bench)
 
 
-def test_a_job_that_is_stopped_leaves_nothing_behind(own_service: RunningService) -> None:
-    bench = with_model(own_service)
+def test_a_job_that_is_stopped_leaves_nothing_behind(bench: Bench) -> None:
     begin(bench, "stopped")
     asked_worker(bench, "stopped", 1)
-    assert job_processes(own_service)
+    assert job_processes(bench.service)
     bench.sagemaker.stop_transform_job(TransformJobName="stopped")
     assert bench.wait("stopped")["TransformJobStatus"] == "Stopped"
-    assert job_processes(own_service) == []
+    await_no_processes(bench)
 
 
 def await_no_processes(bench: Bench) -> None:
@@ -140,10 +139,6 @@ def asked_worker(bench: Bench, name: str, times: int) -> int:
             return int(asked[-1].split(" batch ")[0].split()[-1])
         assert time.monotonic() < deadline, bench.log(name)
         time.sleep(0.05)
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def siblings(pid: int) -> list[int]:
