@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import uuid
 from typing import Any
@@ -112,6 +113,8 @@ def test_ids_are_given_to_every_record() -> None:
         ),
         (b"1", b"\xff", CSV, {"join": True}, "Failed to parse output from the algorithm as CSV"),
         (b"1", b"2\n3", CSV, {"join": True}, "answered 1 records with 2"),
+        (b"1\n2\n", b"2", CSV, {"join": True}, "2 rows where one is expected: set SplitType"),
+        (b"1,a\rb", b"2", CSV, {"join": True}, "a record cannot be read as CSV"),
         (b"1,2", b"1", CSV, {"input_filter": "$[4]"}, "InputFilter: a record has 2 elements"),
         (b"1", b"1", CSV, {"output_filter": "$[1]"}, "OutputFilter: a record has 1 elements"),
     ],
@@ -135,6 +138,20 @@ def test_what_cannot_be_processed(
 def test_plans_that_do_not_go_together(plan: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         Processing(TransformPlan(job="job", **plan))
+
+
+cells = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=9)
+
+
+@given(st.lists(cells, min_size=2, max_size=4), st.lists(cells, min_size=1, max_size=3))
+def test_no_cell_is_cut_whatever_it_holds(record: list[str], answer: list[str]) -> None:
+    def line(row: list[str]) -> str:
+        return ",".join('"' + cell.replace('"', '""') + '"' for cell in row)
+
+    seen_by_model = seen(line(record).encode(), "$[0:]", CSV)
+    assert next(csv.reader([seen_by_model.decode()])) == record
+    joined = processed(line(record).encode(), line(answer).encode(), join=True)
+    assert next(csv.reader([joined.decode()])) == [*record, *answer]
 
 
 @given(st.binary(), st.binary(), st.sampled_from([CSV, JSON, LINES]), st.booleans())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,26 @@ def test_any_bytes_are_records_or_refused_in_a_sentence(content: bytes, how: Spl
 def test_what_is_no_record(content: bytes, how: Split, sentence: str) -> None:
     with pytest.raises(ObjectFailure, match=sentence):
         split(content, how, 10)
+
+
+@pytest.mark.parametrize(
+    ("content", "how"),
+    [
+        (b"\xff" * 40, "TFRecord"),
+        (struct.pack("<QI", 1 << 40, 0) + b"data", "TFRecord"),
+        (struct.pack("<II", MAGIC, (1 << 29) - 1) + b"data", "RecordIO"),
+    ],
+)
+def test_a_frame_that_announces_more_than_there_is_claims_no_memory(
+    content: bytes, how: Split
+) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ObjectFailure, match="ends within a record"):
+            split(content, how, None)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_cannot_be_read_is_the_object_s_fault(tmp_path: Path) -> None:

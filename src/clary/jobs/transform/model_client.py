@@ -83,6 +83,16 @@ class ModelClient:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _ask(self, body: bytes) -> tuple[int, bytes]:
+        kept = getattr(self._own, "connection", None) is not None
+        try:
+            return self._ask_once(body)
+        except _NoAnswer as error:
+            # A server that was started again has let go of it, and not seen this request.
+            if not (kept and isinstance(error.__cause__, ConnectionError)):
+                raise
+        return self._ask_once(body)
+
+    def _ask_once(self, body: bytes) -> tuple[int, bytes]:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(

@@ -113,9 +113,9 @@ class Processing:
     def _decoded(self, record: bytes) -> Any:
         try:
             if self._comes_in == "csv":
-                return _rows(record)[0]
+                return _one_row(record)
             return json.loads(record)
-        except (ValueError, IndexError, csv.Error) as error:
+        except (ValueError, csv.Error) as error:
             raise ObjectFailure(
                 "ClientError", f"a record cannot be read as {str(self._comes_in).upper()}: {error}"
             ) from error
@@ -163,6 +163,16 @@ class Processing:
 
 
 def _rows(text: bytes) -> list[list[str]]:
-    """Rows of CSV, a line each: SageMaker's records have no line feeds in them."""
-    lines = [line for line in text.decode("utf-8").splitlines() if line.strip()]
-    return list(csv.reader(lines, strict=True))
+    """Rows of CSV, one a line: SageMaker's records have no line feeds in them.
+
+    Nothing but a line feed ends a line; what else Unicode counts as such is content.
+    """
+    lines = [line.removesuffix(b"\r") for line in text.split(b"\n") if line.strip()]
+    return [row for line in lines for row in csv.reader([line.decode("utf-8")], strict=True)]
+
+
+def _one_row(record: bytes) -> list[str]:
+    rows = _rows(record)
+    if len(rows) != 1:
+        raise ValueError(f"it has {len(rows)} rows where one is expected: set SplitType to Line")
+    return rows[0]

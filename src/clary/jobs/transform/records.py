@@ -22,6 +22,7 @@ from clary.jobs.transform.failures import ObjectFailure
 
 _RECORDIO_MAGIC = 0xCED7230A
 _LENGTH_BITS = 29
+_STEP_BYTES = 1 << 22
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
@@ -73,13 +74,13 @@ def _lines(file: BinaryIO, limit: int | None) -> Iterator[bytes]:
 def _recordio_frames(file: BinaryIO, limit: int | None) -> Iterator[bytes]:
     record = b""
     while head := file.read(8):
-        magic, word = struct.unpack("<II", _exactly(head, 8))
+        magic, word = struct.unpack("<II", _whole_head(head, 8))
         if magic != _RECORDIO_MAGIC:
             raise ObjectFailure("ClientError", "it is no RecordIO: a frame has another beginning")
         part, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
         _check_size(len(record) + 8 + length, limit, "a record")
         padded = length + -length % 4
-        record += head + _exactly(file.read(padded), padded)
+        record += head + _exactly(file, padded)
         if part in {_WHOLE, _LAST}:
             yield record
             record = b""
@@ -91,15 +92,30 @@ def _recordio_frames(file: BinaryIO, limit: int | None) -> Iterator[bytes]:
 
 def _tfrecord_frames(file: BinaryIO, limit: int | None) -> Iterator[bytes]:
     while head := file.read(12):
-        (length,) = struct.unpack("<Q", _exactly(head, 12)[:8])
+        (length,) = struct.unpack("<Q", _whole_head(head, 12)[:8])
         _check_size(length + 16, limit, "a record")
-        yield head + _exactly(file.read(length + 4), length + 4)
+        yield head + _exactly(file, length + 4)
 
 
-def _exactly(data: bytes, length: int) -> bytes:
+def _exactly(file: BinaryIO, length: int) -> bytes:
+    """So many bytes, read in steps: a damaged frame may announce more than any memory has."""
+    data = bytearray()
+    while len(data) < length:
+        block = file.read(min(length - len(data), _STEP_BYTES))
+        if not block:
+            raise _cut()
+        data += block
+    return bytes(data)
+
+
+def _whole_head(data: bytes, length: int) -> bytes:
     if len(data) < length:
-        raise ObjectFailure("ClientError", "it ends within a record: it was cut, or is damaged")
+        raise _cut()
     return data
+
+
+def _cut() -> ObjectFailure:
+    return ObjectFailure("ClientError", "it ends within a record: it was cut, or is damaged")
 
 
 def _checked(record: bytes, limit: int | None, what: str) -> bytes:
