@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from clary.service.invocations.hosting import Hosting
 from clary.service.state.replicas import DRAINING
 from tests.service.invocations.conftest import Stage, one_variant
 from tests.service.invocations.test_invoking import Serve, invoke, refused
@@ -69,6 +70,30 @@ def test_a_replacement_is_waited_for(stage: Stage, replica: Start) -> None:
     timer.start()
     assert invoke(stage, name, b"late")["Body"].read() == b"late"
     timer.join()
+
+
+def test_who_waits_looks_only_after_changes(
+    stage: Stage, replica: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    version = Hosting.version.fget
+    assert version is not None
+
+    def counted(hosting: Hosting) -> tuple[int, int]:
+        looks.append(1)
+        seen: tuple[int, int] = version(hosting)
+        return seen
+
+    monkeypatch.setattr(Hosting, "version", property(counted))
+    name = stage.endpoint([one_variant()], {})
+    there = replica()
+    timer = threading.Timer(1, stage.replica, (name, "AllTraffic", there.port))
+    timer.start()
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: invoke(stage, name)["Body"].read(), range(10)))
+    timer.join()
+    assert len(answers) == len(there.asked) == 10
+    assert len(looks) < 300
 
 
 def test_what_may_have_begun_is_not_tried_again(stage: Stage, replica: Start) -> None:

@@ -85,13 +85,28 @@ class Hosting:
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._version = (-1, -1)
         self._known: dict[str, Hosted | Unavailable] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        state.endpoints.listen(self._tell)
+        state.replicas.listen(self._tell)
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self._closed = True
+        self._tell()
 
     @property
     def version(self) -> tuple[int, int]:
         """Another one after each change."""
         return self._state.endpoints.version, self._state.replicas.version
+
+    def wait(self, seen: tuple[int, int], seconds: float) -> None:
+        """Wait until `version` is not the one that was seen, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self.version != seen, seconds)
 
     def find(self, name: str) -> Hosted | Unavailable | None:
         """An endpoint as it is now; None when there is none of that name.
@@ -99,18 +114,30 @@ class Hosting:
         Raises:
             StorageError: the database cannot be read.
         """
+        found = self._cached(name)
+        if found is not None:
+            return found
+        # After a change one reads, however many ask.
+        with self._reading:
+            found = self._cached(name)
+            if found is None:
+                version = self.version
+                found = self._read(name)
+                with self._lock:
+                    if found is not None and version == self._version:
+                        self._known[name] = found
+        return found
+
+    def _cached(self, name: str) -> Hosted | Unavailable | None:
         version = self.version
         with self._lock:
             if version != self._version:
                 self._version, self._known = version, {}
-            found = self._known.get(name)
-        if found is None:
-            found = self._read(name)
-            if found is not None:
-                with self._lock:
-                    if version == self._version:
-                        self._known[name] = found
-        return found
+            return self._known.get(name)
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _read(self, name: str) -> Hosted | Unavailable | None:
         record = self._state.endpoints.find(name)

@@ -23,7 +23,6 @@ from clary.service.state.replicas import ReplicaRecord
 
 # A replica that died is replaced within two seconds, on a machine that is not overloaded.
 REPLACING_S = 10.0
-_LOOK_S = 0.01
 _ASK_AGAIN_S = 1.0
 
 
@@ -56,6 +55,7 @@ class Router:
     def close(self) -> None:
         """Let nobody wait any more."""
         self._closing = True
+        self._hosting.close()
 
     def endpoint(self, name: str) -> Hosted:
         """An endpoint that answers.
@@ -157,7 +157,10 @@ class Router:
             if variant.serverless and now - asked >= _ASK_AGAIN_S:
                 self._want(hosted.name, variant.name)
                 asked = now
-            time.sleep(_LOOK_S)
+            patience_s = until - now
+            if variant.serverless:
+                patience_s = min(patience_s, asked + _ASK_AGAIN_S - now)
+            self._hosting.wait(version, patience_s)
 
     def has_another(self, hosted: Hosted, variant: HostedVariant, without: Collection[str]) -> bool:
         """Whether a replica serves that is none of `without`.

@@ -61,6 +61,7 @@ class Records(Generic[R]):
         self._structured = structured
         self._counting = threading.Lock()
         self._version = 0
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def version(self) -> int:
@@ -71,6 +72,12 @@ class Records(Generic[R]):
         """Let `version` grow, after a change that was made in a transaction of somebody else's."""
         with self._counting:
             self._version += 1
+        for listener in self._listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have a function called after each change, by whoever made it: it must return at once."""
+        self._listeners.append(listener)
 
     def get(self, number: int) -> R | None:
         """A record by its number.
