@@ -4,7 +4,8 @@ Everything behind it is synchronous. Pools of threads keep callers apart, so tha
 another: what is quick; copies, which take the disk's time; uploads, which hold a thread at their
 client's pace, while it is not too slow; blocks of downloads, whose clients are waited for without
 a thread; calls that wait for a
-job; and those that wait for a model, of which more than a bound are refused at once.
+job; and those that wait for a model. Of these an endpoint holds at most as many threads as it
+leaves to the others, and more are refused at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,7 +63,7 @@ class App:
             patient: operations that may wait long.
             copying: operations that copy data from disk to disk.
             invoking: operations that wait for a model's answer.
-            invoking_limit: as many of them are answered or wait for a thread; half have one.
+            invoking_limit: as many of them are answered at once, each on a thread.
         """
         self._log = log
         self._chain = chain
@@ -71,13 +73,14 @@ class App:
         self._download_pool = ThreadPoolExecutor(16, "download")
         patient_pool = ThreadPoolExecutor(256, "patient")
         copy_pool = ThreadPoolExecutor(4, "copy")
-        invoking_pool = ThreadPoolExecutor(max(1, invoking_limit // 2), "invoke")
+        invoking_pool = ThreadPoolExecutor(invoking_limit, "invoke")
         self._own_pools = dict.fromkeys(patient, patient_pool)
         self._own_pools.update(dict.fromkeys(copying, copy_pool))
         self._own_pools.update(dict.fromkeys(invoking, invoking_pool))
         self._invoking = invoking
         self._invoking_limit = invoking_limit
-        self._invoked = 0
+        # How many go on, by endpoint.
+        self._invoked: Counter[str] = Counter()
         self._pools = (
             self._quick_pool,
             self._upload_pool,
@@ -130,16 +133,23 @@ class App:
             return route, write_fault(route, request, internal_failure(request_id), request_id)
         if (route.service, route.operation) not in self._invoking:
             return await self._answer(route, request, body, request_id)
-        if self._invoked >= self._invoking_limit:
+        endpoint = route.labels.get("EndpointName", "")
+        held = self._invoked[endpoint]
+        # What all others together leave is shared by halves: one that is asked by everybody, and
+        # cannot answer, leaves room for the next one.
+        if held >= self._invoking_limit - self._invoked.total():
             fault = overloaded(
-                f"The service waits for the answers of {self._invoking_limit} invocations."
+                f"{held} invocations of endpoint {endpoint} are waited for, and "
+                f"{self._invoked.total()} of all endpoints: no more of it are taken now."
             )
             return route, write_fault(route, request, fault, request_id)
-        self._invoked += 1
+        self._invoked[endpoint] += 1
         try:
             return await self._answer(route, request, body, request_id)
         finally:
-            self._invoked -= 1
+            self._invoked[endpoint] -= 1
+            if not self._invoked[endpoint]:
+                del self._invoked[endpoint]
 
     async def _answer(
         self, route: Route, request: HttpRequest, body: IncomingBody, request_id: str

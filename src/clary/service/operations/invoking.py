@@ -97,3 +97,6 @@ OPERATIONS: dict[str, Handler] = {
     "InvokeEndpointWithResponseStream": invoke_endpoint_with_response_stream,
     "InvokeEndpointAsync": invoke_endpoint_async,
 }
+
+# Those that wait for the model; the others only write down what is asked.
+WAITING = frozenset({"InvokeEndpoint", "InvokeEndpointWithResponseStream"})

@@ -66,7 +66,7 @@ PATIENT = frozenset(
 )
 
 # Those that wait for a model's answer.
-INVOKING = frozenset(("sagemaker-runtime", name) for name in invoking.OPERATIONS)
+INVOKING = frozenset(("sagemaker-runtime", name) for name in invoking.WAITING)
 
 # Those that copy objects, however large, from disk to disk.
 COPYING = frozenset(
