@@ -364,7 +364,8 @@ def test_a_serverless_variant_shows_its_concurrency(bench: Bench) -> None:
     )
     reach(bench, "idle", "InService")
     (one,) = describe(bench, "idle")["ProductionVariants"]
-    assert one["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 7}
+    asked = {"MemorySizeInMB": 2048, "MaxConcurrency": 7}
+    assert (one["CurrentServerlessConfig"], one["DesiredServerlessConfig"]) == (asked, asked)
     wishes = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
     _, message = fault(
         sagemaker.update_endpoint_weights_and_capacities,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clary.service.operations.model_checks import only_container
+from clary.service.executors.served_models import only_container
 from clary.service.operations.times import timestamp
 from clary.service.state.endpoints import (
     EndpointRecord,
@@ -92,7 +92,7 @@ def _variant(
     serverless = asked.get("ServerlessConfig")
     if serverless:
         shown["CurrentServerlessConfig"] = serverless
-        shown["DesiredServerlessConfig"] = serverless
+        shown["DesiredServerlessConfig"] = variant.desired_serverless or serverless
     else:
         shown["CurrentInstanceCount"] = instances
         shown["DesiredInstanceCount"] = variant.desired_count

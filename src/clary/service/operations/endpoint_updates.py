@@ -76,8 +76,9 @@ def update_weights_and_capacities(office: Office, call: Call) -> Mapping[str, An
             endpoint,
             status="Updating",
             failure=None,
-            config=_with_concurrency(endpoint.config, asked),
-            variants=tuple(_wished(one, asked.get(one.name, {})) for one in endpoint.variants),
+            variants=tuple(
+                _wished(endpoint.config, one, asked.get(one.name, {})) for one in endpoint.variants
+            ),
             modified_ms=at_ms,
         )
 
@@ -131,12 +132,11 @@ def _pending(
     request: Mapping[str, Any],
     at_ms: int,
 ) -> Pending:
-    retain = request.get("RetainAllVariantProperties", False)
     excluded = tuple(
         one["VariantPropertyType"] for one in request.get("ExcludeRetainedVariantProperties") or ()
     )
     variants = variant_states(content)
-    if retain:
+    if request.get("RetainAllVariantProperties", False):
         variants = tuple(_retained(endpoint, content, one, excluded) for one in variants)
         if _CAPTURE not in excluded:
             content = {name: value for name, value in content.items() if name != _CAPTURE}
@@ -147,8 +147,6 @@ def _pending(
         config=content,
         fleet=endpoint.fleets + 1,
         started_ms=at_ms,
-        retain=retain,
-        excluded=excluded,
         variants=variants,
     )
 
@@ -216,24 +214,19 @@ def _weight_problems(
         yield "DesiredWeight would be 0 for all variants: at least one must be above 0."
 
 
-def _wished(variant: VariantState, wish: Mapping[str, Any]) -> VariantState:
+def _wished(
+    config: Mapping[str, Any], variant: VariantState, wish: Mapping[str, Any]
+) -> VariantState:
+    serverless = None
+    changes = wish.get("ServerlessUpdateConfig")
+    if changes:
+        serverless = {**variant_request(config, variant.name)["ServerlessConfig"], **changes}
     return dataclasses.replace(
         variant,
         desired_weight=wish.get("DesiredWeight", variant.desired_weight),
         desired_count=wish.get("DesiredInstanceCount", variant.desired_count),
+        desired_serverless=serverless,
     )
-
-
-def _with_concurrency(
-    config: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Any]:
-    def changed(variant: Mapping[str, Any]) -> Mapping[str, Any]:
-        changes = asked.get(variant["VariantName"], {}).get("ServerlessUpdateConfig")
-        if not changes:
-            return variant
-        return {**variant, "ServerlessConfig": {**variant["ServerlessConfig"], **changes}}
-
-    return {**config, PRODUCTION: [changed(variant) for variant in config[PRODUCTION]]}
 
 
 OPERATIONS: dict[str, Handler] = {

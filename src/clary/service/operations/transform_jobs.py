@@ -40,7 +40,7 @@ def create_transform_job(office: Office, call: Call) -> Mapping[str, Any]:
     name = request["TransformJobName"]
     arn = office.arn(f"transform-job/{name}")
     job = created(name, arn, request, model.request, now_ms())
-    earlier = office.state.add_transform_job(job, {tag["Key"]: tag["Value"] for tag in tags})
+    earlier = office.state.transform_jobs.create(job, {tag["Key"]: tag["Value"] for tag in tags})
     if earlier is not None:
         raise resource_in_use(
             "Transform job names must be unique within an AWS account and region, and a transform "

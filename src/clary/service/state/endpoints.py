@@ -21,7 +21,8 @@ class VariantState:
     """How much of the traffic a variant gets, and how many instances it has: now, and to be.
 
     `count` is 0 for a serverless variant that is idle. A shadow variant's weight is the part of
-    the traffic that is copied to it.
+    the traffic that is copied to it. `desired_serverless` is the ServerlessConfig that was asked
+    for and is not in effect yet.
     """
 
     name: str
@@ -30,15 +31,15 @@ class VariantState:
     desired_weight: float
     desired_count: int
     shadow: bool = False
+    desired_serverless: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Pending:
     """A configuration that an endpoint is being moved to, by a fleet of its own.
 
-    `config` is as `EndpointRecord.config`. `retain` keeps the variants' weights and counts of
-    now, but for the properties in `excluded` (DesiredInstanceCount, DesiredWeight,
-    DataCaptureConfig). `deployment` is UpdateEndpoint's DeploymentConfig.
+    `config` is as `EndpointRecord.config`; `variants` have the weights and counts that the update
+    retains. `deployment` is UpdateEndpoint's DeploymentConfig.
     """
 
     config_name: str
@@ -46,8 +47,6 @@ class Pending:
     fleet: int
     started_ms: int
     deployment: Mapping[str, Any] | None = None
-    retain: bool = False
-    excluded: tuple[str, ...] = ()
     variants: tuple[VariantState, ...] = ()
 
 
@@ -129,9 +128,4 @@ def _variants(content: Any) -> tuple[VariantState, ...]:
 
 
 def _pending(content: Any) -> Pending:
-    plain = {
-        **content,
-        "excluded": tuple(content["excluded"]),
-        "variants": _variants(content["variants"]),
-    }
-    return Pending(**plain)
+    return Pending(**{**content, "variants": _variants(content["variants"])})

@@ -29,7 +29,7 @@ from clary.service.state.scaling import Scaling
 from clary.service.state.step_metrics import StepMetrics
 from clary.service.state.tags import Tags
 from clary.service.state.training_jobs import TrainingJob, TrainingJobs
-from clary.service.state.transform_jobs import TransformJobRecord, TransformJobs
+from clary.service.state.transform_jobs import TransformJobs
 from clary.service.state.trials import Emission, Trials
 from clary.service.state.tuning_jobs import TuningJob, TuningJobs
 
@@ -263,16 +263,6 @@ class State:
             tags.remove_all_within(connection, job.arn)
 
         return self.tuning_jobs.remove(name, allowed, also)
-
-    def add_transform_job(
-        self, job: TransformJobRecord, tagged: Mapping[str, str]
-    ) -> TransformJobRecord | None:
-        """Store a new transform job with its tags; give the one of its name, if there is one.
-
-        Raises:
-            StorageError: the database cannot be written.
-        """
-        return self.transform_jobs.create(job, tagged)
 
     def forget_endpoint(self, name: str, group: str) -> bool:
         """Remove an endpoint, and all that is remembered of it; whether there was one.
