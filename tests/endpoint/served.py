@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from clary.endpoint.backend import Backend, Health
-from clary.endpoint.connection import Bounds
+from clary.endpoint.incoming import Bounds
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server import Server
 from clary.formats.replica import ReplicaSettings
@@ -61,6 +61,11 @@ class Lengths:
             raise RuntimeError("a bug")
         if invocation.body == b"header":
             return Reply(200, b"", headers={"x-bad": "a\r\nset-cookie: b"})
+        if invocation.body == b"nothing":
+            return Reply(204, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        if invocation.body == b"framing":
+            framing = {"Content-Length": "3", "Transfer-Encoding": "chunked", "connection": "close"}
+            return Reply(200, b"{}", headers={**framing, "X-Clary-Not-Accepted": "full", "a": "b"})
         told = {
             "length": len(invocation.body),
             "type": invocation.content_type,
@@ -176,7 +181,7 @@ class Wire:
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in rest)
         }
-        length = 0 if without_body else int(headers["content-length"])
+        length = 0 if without_body or status in {204, 304} else int(headers["content-length"])
         while len(self._left) < length:
             self._more()
         body, self._left = self._left[:length], self._left[length:]

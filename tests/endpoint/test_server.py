@@ -97,6 +97,42 @@ def test_errors_have_a_sentence_and_a_bug_has_its_traceback_in_the_log() -> None
     assert "cannot be sent" in split.json["message"]
 
 
+def test_a_status_without_a_body_is_sent_without_one() -> None:
+    with serving(Lengths()) as running, Wire(running.port) as wire:
+        wire.post(b"nothing")
+        wire.post(b"abc")
+        nothing = wire.answer()
+        assert nothing.status == 204
+        assert "content-length" not in nothing.headers
+        assert wire.answer().json["length"] == 3
+
+
+def test_the_headers_of_a_model_do_not_speak_for_the_server() -> None:
+    with serving(Lengths()) as running, Wire(running.port) as wire:
+        wire.post(b"framing")
+        answer = wire.answer()
+        assert answer.headers == {
+            "content-type": "application/json",
+            "content-length": "2",
+            "a": "b",
+            "x-clary-model-us": "0",
+        }
+        wire.post(b"abc")
+        assert wire.answer().json["length"] == 3
+
+
+def test_one_connection_that_cannot_be_looked_at_does_not_end_the_looking() -> None:
+    backend = Lengths(opened=False)
+    with serving(backend, replica_settings(deadline_s=1.0)) as running, Wire(running.port) as wire:
+        wait_for(lambda: running.server.connections)
+        (broken,) = running.server.connections
+        broken.check = lambda now: 1 / 0  # type: ignore[method-assign, assignment]
+        assert wire.ends()
+        assert any("ZeroDivisionError" in text for text in running.complaints)
+        assert ask(running.port, b"x").status == 504
+        backend.gate.set()
+
+
 def test_what_fits_no_more_is_refused_at_once() -> None:
     backend = Lengths(capacity=2, opened=False)
     with serving(backend, replica_settings(waiting=3)) as running:
@@ -211,3 +247,10 @@ def test_metrics_and_lines_tell_what_happened() -> None:
     assert "POST /invocations 400" in lines[-1]
     assert lines[-1].endswith("6 bytes my-own: this body is refused")
     assert len(lines) == 9
+
+
+def test_the_name_of_a_request_forges_no_line() -> None:
+    with serving(Lengths()) as running:
+        ask(running.port, b"x", "x-request-id: a 200 1.0 ms")
+        wait_for(lambda: running.lines)
+    assert running.lines[-1].endswith(' 1 bytes "a 200 1.0 ms"')

@@ -81,19 +81,23 @@ class Admission:
             )
         self._in_flight += 1
 
-    def leave(self, now: float) -> None:
+    def leave(self, now: float, *, answered: bool) -> None:
         """One was answered, or given up.
 
         Args:
             now: by `time.monotonic()`.
+            answered: whether it had its turn. Whoever leaves before that says nothing of the pace.
         """
         busy = self._in_flight > self._capacity()
         self._in_flight -= 1
-        if busy and self._last_answer is not None:
-            passed = now - self._last_answer
-            known = passed if self._interval_s is None else self._interval_s
-            self._interval_s = known + _SHARE * (passed - known)
-        self._last_answer = now if busy else None
+        if not busy:
+            self._last_answer = None
+        elif answered:
+            if self._last_answer is not None:
+                passed = now - self._last_answer
+                known = passed if self._interval_s is None else self._interval_s
+                self._interval_s = known + _SHARE * (passed - known)
+            self._last_answer = now
 
     def _refusal(self, reason: str, wait_s: float) -> Refusal:
         retry = min(_LONGEST_RETRY_S, max(1, math.ceil(wait_s)))

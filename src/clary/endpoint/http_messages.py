@@ -32,6 +32,8 @@ TIMED_OUT = "x-clary-timed-out"
 DEADLINE = "x-clary-deadline-s"
 # How long the model took, in microseconds.
 MODEL_US = "x-clary-model-us"
+# Clients look for no body behind these, and would take one for the next answer.
+_WITHOUT_BODY = frozenset({204, 304})
 _NO_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -40,7 +42,7 @@ _NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 class HttpRequest:
     """A whole request. Names of headers are in lower case; of several with one name, the last.
 
-    `began` is when its first byte came, by `time.monotonic()`.
+    `began` is when its first byte came, by `time.monotonic()`. `is_old` is one of HTTP/1.0.
     """
 
     method: str
@@ -48,6 +50,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes
     began: float
+    is_old: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,32 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
     sentence: str = ""
 
-    def encode(self, *, keep_alive: bool, without_body: bool = False) -> bytes:
-        """The bytes on the wire.
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent: none with a status that has none."""
+        return b"" if self.status in _WITHOUT_BODY else self.body
+
+    def head(self, *, keep_alive: bool, keeps_by_itself: bool = True) -> bytes:
+        """What is sent before the body.
 
         Args:
             keep_alive: whether another request may follow.
-            without_body: for HEAD, which gets the length alone.
+            keeps_by_itself: whether the client takes that for granted, as HTTP/1.0 does not.
         """
-        head = (
-            f"{_first_line(self.status)}content-type: {self.content_type}\r\n"
-            f"content-length: {len(self.body)}\r\n"
-        )
+        head = _first_line(self.status)
+        if self.status not in _WITHOUT_BODY:
+            head += f"content-type: {self.content_type}\r\ncontent-length: {len(self.body)}\r\n"
         for name, value in self.headers.items():
             head += f"{name}: {value}\r\n"
-        head += "\r\n" if keep_alive else "connection: close\r\n\r\n"
-        encoded = head.encode("latin-1")
-        return encoded if without_body else encoded + self.body
+        if not keep_alive:
+            head += "connection: close\r\n"
+        elif not keeps_by_itself:
+            head += "connection: keep-alive\r\n"
+        return (head + "\r\n").encode("latin-1")
+
+    def encode(self, *, keep_alive: bool) -> bytes:
+        """All its bytes on the wire."""
+        return self.head(keep_alive=keep_alive) + self.content
 
 
 def check_header(name: str, value: str) -> None:

@@ -12,7 +12,9 @@ they were not accepted (`x-clary-not-accepted`), until the last connection is cl
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import resource
 import socket
 import time
 import traceback
@@ -22,7 +24,7 @@ from contextlib import suppress
 
 from clary.endpoint.admission import Admission
 from clary.endpoint.backend import Backend
-from clary.endpoint.connection import Bounds, Connection
+from clary.endpoint.connection import Connection
 from clary.endpoint.http_messages import (
     DEADLINE,
     MODEL_US,
@@ -33,6 +35,7 @@ from clary.endpoint.http_messages import (
     error_response,
     not_accepted,
 )
+from clary.endpoint.incoming import Bounds
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server_metrics import CONTENT_TYPE, ServerMetrics
 from clary.formats.replica import ReplicaSettings
@@ -48,6 +51,7 @@ _LEAST_ROOM_BYTES = 512 << 20
 # What nginx writes down for a client that has left.
 _CLIENT_LEFT = 499
 _LINE_LETTERS = 400
+_MOST_CONNECTIONS = 16_000
 
 Say = Callable[[str], None]
 
@@ -83,6 +87,7 @@ class Server:
         self.bounds = bounds or Bounds(
             body_bytes=settings.max_body_bytes,
             room_bytes=max(_LEAST_ROOM_BYTES, _ROOM_BODIES * settings.max_body_bytes),
+            connections=_most_connections(),
         )
         self._settings = settings
         self._backend = backend
@@ -225,7 +230,7 @@ class Server:
             self.metrics.count(response.status, seconds, len(request.body), len(response.body))
             self._say(
                 f"POST /invocations {response.status} {seconds * 1000:.1f} ms "
-                f"{len(request.body)} bytes {_printable(request_id)}{why}"
+                f"{len(request.body)} bytes {_word(request_id)}{why}"
             )
         return response
 
@@ -248,10 +253,13 @@ class Server:
         assert task is not None
         invocation = _invocation(request, request_id, now + patience_s)
         self._limits[task] = invocation.deadline + _GRACE_S
+        answered = False
         try:
             reply = await self._backend.answer(invocation)
+            answered = True
             return self._response(reply)
         except Refusal as refusal:
+            answered = refusal.status not in _WITHOUT_A_TURN
             return _refusal(refusal)
         except asyncio.CancelledError:
             if task not in self._overdue:
@@ -263,7 +271,7 @@ class Server:
         finally:
             del self._limits[task]
             self._overdue.discard(task)
-            self._admission.leave(time.monotonic())
+            self._admission.leave(time.monotonic(), answered=answered)
 
     def _patience_s(self, request: HttpRequest) -> float:
         """How long its answer is of use: what the request says, within the bound."""
@@ -282,7 +290,8 @@ class Server:
                 check_header(name, value)
         except ValueError as error:
             return error_response(500, f"the answer of the model cannot be sent: {error}")
-        headers = {**reply.headers, MODEL_US: str(reply.model_us)}
+        headers = {name: value for name, value in reply.headers.items() if _is_its_own(name)}
+        headers[MODEL_US] = str(reply.model_us)
         return HttpResponse(reply.status, reply.body, reply.content_type, headers)
 
     async def _check(self) -> None:
@@ -291,15 +300,34 @@ class Server:
             await asyncio.sleep(_CHECK_S)
             now = time.monotonic()
             for connection in list(self.connections):
-                connection.check(now)
+                try:
+                    connection.check(now)
+                except Exception:  # noqa: BLE001 - of one client; the others are to be looked after
+                    self._complain(f"a connection is given up:\n{traceback.format_exc()}")
+                    connection.abort()
+            self._make_room()
             for task, limit in list(self._limits.items()):
                 if now > limit and task not in self._overdue:
                     self._overdue.add(task)
                     task.cancel()
 
+    def _make_room(self) -> None:
+        """Let those clients go that have been idle for longest, where there are too many."""
+        excess = len(self.connections) - self.bounds.connections
+        if excess > 0:
+            since = [(one.idle_since, one) for one in self.connections]
+            idle = [(at, one) for at, one in since if at is not None]
+            for _, connection in sorted(idle, key=lambda pair: pair[0])[:excess]:
+                connection.close()
+
 
 _READING = ("GET", "HEAD")
 _METHODS = {"/invocations": ("POST",), "/ping": _READING, "/metrics": _READING, "/": _READING}
+# Refused before it was looked at, or given up while it waited.
+_WITHOUT_A_TURN = frozenset({404, 406, 503, 504})
+# What the server says itself of its answers. People's handlers pass on whole heads of others.
+_HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
+_FRAMING = _HOP_BY_HOP | {"content-length", "content-type", "transfer-encoding"}
 _OFFERED = "POST a body to /invocations; GET /ping tells whether it serves, GET /metrics how"
 
 
@@ -313,6 +341,12 @@ def server_metrics(settings: ReplicaSettings) -> ServerMetrics:
             "kind": settings.kind,
         }
     )
+
+
+def _is_its_own(name: str) -> bool:
+    """Whether a header that a model gave is sent on."""
+    lower = name.lower()
+    return lower not in _FRAMING and not lower.startswith("x-clary-")
 
 
 def _invocation(request: HttpRequest, request_id: str, deadline: float) -> Invocation:
@@ -335,6 +369,18 @@ def _refusal(refusal: Refusal) -> HttpResponse:
     if refusal.status == 504:
         headers[TIMED_OUT] = "1"
     return error_response(refusal.status, refusal.sentence, headers)
+
+
+def _word(text: str) -> str:
+    """As one word of a line: in quotes where it has blanks of its own."""
+    text = _printable(text)
+    return json.dumps(text) if " " in text or '"' in text else text
+
+
+def _most_connections() -> int:
+    """So many that there are files left to open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST_CONNECTIONS if files < 0 else min(_MOST_CONNECTIONS, files * 7 // 8)
 
 
 def _printable(text: str) -> str:
