@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -158,6 +159,21 @@ def test_anonymous_requests_are_refused(service: RunningService) -> None:
     assert error(anonymous("s3"), "list_buckets")["Error"]["Code"] == "AccessDenied"
     sts = error(anonymous("sts"), "get_caller_identity")
     assert sts["Error"]["Code"] == "MissingAuthenticationToken"
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("kind", ["invocations", "async-invocations"])
+def test_an_invocation_that_nobody_signed_is_refused_as_one(
+    service: RunningService, kind: str, content_type: str | None
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    open_ = connection(service)
+    open_.request("POST", f"/endpoints/dogs/{kind}", b"a=picture", headers)
+    answer = open_.getresponse()
+    assert answer.status == 403
+    assert answer.headers["x-amzn-errortype"].startswith("MissingAuthenticationTokenException")
+    assert json.loads(answer.read())["message"] == "Missing Authentication Token"
+    open_.close()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clary.service.faults import Fault
-from clary.service.protocol.routing import QUERY, REST_XML
+from clary.service.protocol.routing import QUERY, REST_JSON, REST_XML
 
 SKEW_SECONDS = 15 * 60
 
@@ -15,7 +15,8 @@ def unsigned(protocol: str) -> Fault:
     if protocol == QUERY:
         message = "Request is missing Authentication Token"
         return Fault("MissingAuthenticationToken", message, 403)
-    return Fault("MissingAuthenticationTokenException", "Missing Authentication Token", 400)
+    status = 403 if protocol == REST_JSON else 400
+    return Fault("MissingAuthenticationTokenException", "Missing Authentication Token", status)
 
 
 def incomplete(protocol: str, message: str) -> Fault:

@@ -19,6 +19,9 @@ JSON, QUERY, CBOR = "json", "query", "smithy-rpc-v2-cbor"
 REST_JSON, REST_XML = "rest-json", "rest-xml"
 
 _RPC_PATH = re.compile(r"/service/(?P<target>\w+)/operation/(?P<operation>\w+)")
+_INVOCATIONS_PATH = re.compile(
+    r"/endpoints/[^/]+/(?:invocations|async-invocations|invocations-response-stream)"
+)
 # bucket.localhost, bucket.s3.amazonaws.com, bucket.s3.eu-west-1.amazonaws.com
 _BUCKET_HOST = re.compile(
     r"(?P<bucket>[a-z0-9][a-z0-9._-]*)\.(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com|(?:s3\.)?localhost)"
@@ -65,7 +68,7 @@ def find_route(request: HttpRequest) -> Route:
         prefix, _, operation = target.rpartition(".")
         return Route(_service_of_target(prefix, JSON), JSON, operation)
     scope = scope_service(request)
-    if scope == "sagemaker":
+    if scope == "sagemaker" or (scope is None and _invokes(request)):
         return _sagemaker_rest(request)
     content_type = request.headers.get("content-type", "")
     form = content_type.startswith("application/x-www-form-urlencoded")
@@ -145,6 +148,16 @@ def _sagemaker_rest(request: HttpRequest) -> Route:
             404,
         ),
     )
+
+
+def _invokes(request: HttpRequest) -> bool:
+    """Whether an unsigned request is meant for an endpoint, whatever the type of its body.
+
+    What is posted to an object of S3 has a query.
+    """
+    if request.method != "POST" or request.query_string:
+        return False
+    return _INVOCATIONS_PATH.fullmatch(request.path) is not None
 
 
 def _s3(request: HttpRequest) -> Route:
