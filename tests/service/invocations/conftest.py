@@ -52,7 +52,7 @@ class Stage:
         self.supervisor = Supervisor(self.state, MemoryExecutor(), self.settings, dict, QUICK)
         self.wanted: list[tuple[str, str]] = []
         # What there is to fetch: (endpoint, variant, target model) and the model's folder.
-        self.models: dict[tuple[str, str, str], str] = {}
+        self.models: dict[tuple[str, str, str], str | None] = {}
         self.invocations = self.new_invocations()
         self.office = Office(
             settings=self.settings,
@@ -78,7 +78,7 @@ class Stage:
             fetch_model=self._fetch_model,
         )
 
-    def _fetch_model(self, endpoint: str, variant: str, target: str) -> str:
+    def _fetch_model(self, endpoint: str, variant: str, target: str) -> str | None:
         try:
             return self.models[endpoint, variant, target]
         except KeyError:

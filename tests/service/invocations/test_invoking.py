@@ -184,6 +184,10 @@ def test_models_of_an_endpoint_of_many(stage: Stage, serve: Serve, listed: bool)
     missing = refused(stage, name, TargetModel="cats.tar.gz")["Error"]
     assert missing["Code"] == "ValidationError"
     assert "Failed to download model data" in missing["Message"]
+    stage.models[name, "AllTraffic", "large.tar.gz"] = None
+    late = refused(stage, name, TargetModel="large.tar.gz")
+    assert late["Error"]["Code"] == "ModelNotReadyException"
+    assert late["ResponseMetadata"]["HTTPStatusCode"] == 429
     nameless = refused(stage, name)["Error"]["Message"]
     assert "is missing a target model header" in nameless
     assert len(replica.asked) == 1

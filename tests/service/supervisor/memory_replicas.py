@@ -40,7 +40,11 @@ class MemoryPreparation:
         return PreparedModel(identity=source.identity, kind="script", model=folder)
 
     def bring_one(self, source: ModelSource, target: str, folder: Path) -> None:
+        self.hold.wait(30)
         assert list(folder.iterdir()) == []
+        failure = self.fails.get(target)
+        if failure is not None:
+            raise failure
 
     def cancel(self, identity: str) -> None:
         self.cancelled.add(identity)

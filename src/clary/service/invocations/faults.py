@@ -52,6 +52,16 @@ def not_multi_model(endpoint: str) -> Fault:
     )
 
 
+def model_not_ready(target: str) -> Fault:
+    """A model of many is still on its way to the endpoint."""
+    return Fault(
+        "ModelNotReadyException",
+        f"The model {target} is still being downloaded or unpacked: try again in a moment.",
+        429,
+        headers={"retry-after": "5"},
+    )
+
+
 def only_asynchronous(endpoint: str) -> Fault:
     """The endpoint puts answers into S3 and gives none at once."""
     return invalid(

@@ -85,7 +85,7 @@ class Invocations:
         region: str,
         account: str,
         want: Callable[[str, str], None],
-        fetch_model: Callable[[str, str, str], str],
+        fetch_model: Callable[[str, str, str], str | None],
     ) -> None:
         """Assemble the parts.
 
@@ -97,7 +97,7 @@ class Invocations:
             account: whose endpoints they are.
             want: asks for a replica of a serverless variant, by endpoint and variant.
             fetch_model: brings a model to an endpoint of many, by endpoint, variant and target
-                model; gives the name of its folder.
+                model; gives the name of its folder, None where that takes longer.
         """
         self._state = state
         self._traffic = traffic
@@ -269,6 +269,8 @@ class Invocations:
                 folder = self._fetch_model(hosted.name, variant.name, question.target_model)
             except ClaryError as error:
                 raise faults.invalid(str(error)) from error
+            if folder is None:
+                raise faults.model_not_ready(question.target_model)
             headers["x-clary-model"] = folder
         return headers
 

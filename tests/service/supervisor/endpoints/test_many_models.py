@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import ClaryError
+from clary.service.state.state import State
 from clary.service.supervisor.endpoints.many_models import folder_name
-from tests.service.supervisor.endpoints.conftest import Stage, configuration, variant
+from clary.settings import Settings
+from tests.service.supervisor.endpoints.conftest import QUICK, Stage, configuration, variant
 
 
 def multi_model() -> dict[str, object]:
@@ -35,6 +39,41 @@ def test_a_model_is_fetched_once_however_many_ask(stage: Stage) -> None:
     assert [path.name for path in shared.iterdir()] == [name]
     assert name.startswith("cats-a-")
     assert stage.supervisor.fetch_model("e", "AllTraffic", "b.tar.gz") != name
+
+
+def test_who_asks_does_not_wait_for_ever(state: State, settings: Settings) -> None:
+    stage = Stage(state, settings, timing=replace(QUICK, fetch_s=0.1))
+    stage.supervisor.start()
+    try:
+        stage.create("e", multi_model())
+        stage.reach("e", "InService")
+        shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic"
+        (shared / ".fetching" / "left by a service that was killed").mkdir(parents=True)
+        preparation = stage.replicas.preparation
+        preparation.hold.clear()
+        assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
+        assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
+        assert len(list((shared / ".fetching").iterdir())) == 1
+        preparation.hold.set()
+        deadline = time.monotonic() + 60
+        while (name := stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz")) is None:
+            assert time.monotonic() < deadline
+        assert (shared / "model" / name).is_dir()
+        assert list((shared / ".fetching").iterdir()) == []
+    finally:
+        stage.replicas.preparation.hold.set()
+        stage.supervisor.close()
+
+
+def test_what_cannot_be_fetched_is_tried_again_when_it_is_asked_for(stage: Stage) -> None:
+    stage.create("e", multi_model())
+    stage.reach("e", "InService")
+    stage.replicas.preparation.fails["a.tar.gz"] = ClaryError("nothing there")
+    for _ in range(2):
+        with pytest.raises(ClaryError, match="nothing there"):
+            stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz")
+    del stage.replicas.preparation.fails["a.tar.gz"]
+    assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz")
 
 
 def test_an_endpoint_of_one_model_has_no_others(stage: Stage) -> None:

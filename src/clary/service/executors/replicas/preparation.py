@@ -103,7 +103,13 @@ class Preparation:
             ClaryError: there is no such archive, or it cannot be unpacked or served.
         """
         uri = str(source.container.get("ModelDataUrl") or _prefix(source.container))
-        self._unpack(uri.rstrip("/") + "/" + target.lstrip("/"), source, folder)
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        key = "/".join(part for part in (prefix.rstrip("/"), target.lstrip("/")) if part)
+        missing = (
+            f"Failed to download model data(bucket: {bucket}, key: {key}). Please ensure that "
+            "there is an object located at the URL."
+        )
+        self._unpack(f"s3://{bucket}/{key}", source, folder, missing)
         if names_image(_image(source.container)):
             self._convert(source, folder)
 
@@ -129,11 +135,13 @@ class Preparation:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(found.path, target)
 
-    def _unpack(self, uri: str, source: ModelSource, folder: Path) -> None:
+    def _unpack(
+        self, uri: str, source: ModelSource, folder: Path, missing: str | None = None
+    ) -> None:
         try:
             archive = object_file(self._store, uri, source)
         except ClaryError as error:
-            raise ClaryError(f"Could not find model data at {uri}.") from error
+            raise ClaryError(missing or f"Could not find model data at {uri}.") from error
         try:
             unpack_model(archive, folder)
         except FormatError as error:

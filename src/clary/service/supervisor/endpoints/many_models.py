@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, wait
 from pathlib import Path
 from secrets import token_hex
 
@@ -22,7 +23,7 @@ _KNOWN_LIMIT = 4096
 
 
 class ManyModels:
-    """Any thread may call; who asks for a model that is being fetched waits for it.
+    """Any thread may call; who asks for a model that is being fetched waits for it, for a while.
 
     Owned by the endpoints' supervisor.
     """
@@ -30,13 +31,18 @@ class ManyModels:
     def __init__(self, work: Workplace) -> None:
         self._work = work
         self._lock = threading.Lock()
-        self._fetching: dict[Path, threading.Lock] = {}
+        # By the folder that is to be there.
+        self._fetching: dict[Path, Future[None]] = {}
+        # Where what a service that was killed had half fetched is gone.
+        self._cleared: set[Path] = set()
         self._version = -1
         # What was found since the endpoints last changed: asked for by every invocation.
         self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
-    def fetch(self, endpoint: str, variant: str, target: str) -> str:
+    def fetch(self, endpoint: str, variant: str, target: str) -> str | None:
         """The name of a model's folder among those that the variant's replicas see.
+
+        None where it takes longer than who asks waits: ask again.
 
         Args:
             endpoint: by its name.
@@ -59,7 +65,8 @@ class ManyModels:
         if record is None or record.variant(variant) is None:
             raise ClaryError(f"there is no variant {variant} of an endpoint {endpoint}")
         name = folder_name(target)
-        self._bring(record, variant, target, name)
+        if not self._bring(record, variant, target, name):
+            return None
         with self._lock:
             if version == self._version:
                 self._known[endpoint, variant, target] = name
@@ -67,7 +74,8 @@ class ManyModels:
                     self._known.popitem(last=False)
         return name
 
-    def _bring(self, record: EndpointRecord, variant: str, target: str, name: str) -> None:
+    def _bring(self, record: EndpointRecord, variant: str, target: str, name: str) -> bool:
+        """Have a model's folder there; whether it is by now."""
         source = ModelSource(
             identity=f"{record.arn} {record.created_ms} {record.fleet} {variant} {target}",
             arn=record.arn,
@@ -81,20 +89,41 @@ class ManyModels:
         shared = self._work.model_folder(record.name, record.fleet, variant)
         folder = shared / MODEL / name
         with self._lock:
-            fetching = self._fetching.setdefault(folder, threading.Lock())
-        with fetching:
-            if folder.exists():
-                return
-            half = shared / _FETCHING / token_hex(8)
-            try:
-                with storage_errors(half):
-                    half.mkdir(parents=True)
-                self._work.replicas.preparation.bring_one(source, target, half)
-                with storage_errors(folder):
-                    folder.parent.mkdir(parents=True, exist_ok=True)
-                    half.rename(folder)
-            finally:
-                shutil.rmtree(half, ignore_errors=True)
+            fetching = self._fetching.get(folder)
+            if fetching is None:
+                if folder.exists():
+                    return True
+                fetching = self._work.preparing.submit(self._fetch, source, target, shared, folder)
+                self._fetching[folder] = fetching
+        wait([fetching], self._work.timing.fetch_s)
+        if not fetching.done():
+            return False
+        fetching.result()
+        return True
+
+    def _fetch(self, source: ModelSource, target: str, shared: Path, folder: Path) -> None:
+        half = shared / _FETCHING / token_hex(8)
+        try:
+            self._clear(half.parent)
+            with storage_errors(half):
+                half.mkdir(parents=True)
+            self._work.replicas.preparation.bring_one(source, target, half)
+            with storage_errors(folder):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                half.rename(folder)
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+            with self._lock:
+                self._fetching.pop(folder, None)
+
+    def _clear(self, halves: Path) -> None:
+        """Delete what an earlier service had half fetched."""
+        with self._lock:
+            if halves not in self._cleared:
+                self._cleared.add(halves)
+                with storage_errors(halves):
+                    if halves.exists():
+                        shutil.rmtree(halves)
 
 
 def folder_name(target: str) -> str:

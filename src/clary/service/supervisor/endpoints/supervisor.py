@@ -105,8 +105,10 @@ class EndpointSupervisor:
         self._work.wishes[endpoint, variant] = int(time.time() * 1000)
         self.wake()
 
-    def fetch_model(self, endpoint: str, variant: str, target: str) -> str:
+    def fetch_model(self, endpoint: str, variant: str, target: str) -> str | None:
         """Have one model of a multi-model variant where its replicas see it; its folder's name.
+
+        None where it is not there yet, after `EndpointTiming.fetch_s`: it is on its way.
 
         Raises:
             ClaryError: there is no such model, or it cannot be unpacked or served.

@@ -41,8 +41,9 @@ class EndpointTiming:
     once, and the next ones after waits that double from `backoff_s` to `backoff_limit_s`, until
     one has served for `proven_s`. A serverless variant ends its replica when nobody has asked
     anything of it for `idle_s`. What an autoscaling policy asks for is looked at every `scaling_s`.
-    The processes of replicas are sampled every `sample_s`. A step that failed is tried again after
-    `retry_s`.
+    Who asks for a model of many waits `fetch_s` while it is fetched, a little less than its client
+    does. The processes of replicas are sampled every `sample_s`. A step that failed is tried again
+    after `retry_s`.
     """
 
     tick_s: float = 0.02
@@ -56,6 +57,7 @@ class EndpointTiming:
     proven_s: float = 30.0
     idle_s: float = 60.0
     scaling_s: float = 10.0
+    fetch_s: float = 55.0
     sample_s: float = 10.0
     retry_s: float = 1.0
 
