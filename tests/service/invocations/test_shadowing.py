@@ -43,13 +43,20 @@ def test_a_shadow_gets_copies_and_nobody_its_answers(
 def test_a_shadow_without_weight_gets_nothing(
     stage: Stage, replica: Callable[..., TinyReplica]
 ) -> None:
-    real, shadow = replica(), replica()
+    """Copies are made in their order: when later ones are there, none of these will come."""
+    real, shadow, later = replica(), replica(), replica()
+    ports = {"AllTraffic": [real.port], "shadow": [shadow.port], "later": [later.port]}
     name = stage.endpoint(
-        [one_variant(), one_variant("shadow", 0.0, shadow=True)],
-        {"AllTraffic": [real.port], "shadow": [shadow.port]},
+        [
+            one_variant(),
+            one_variant("shadow", 0.0, shadow=True),
+            one_variant("later", shadow=True),
+        ],
+        ports,
     )
-    for _ in range(5):
+    for _ in range(20):
         invoke(stage, name)
+    until(lambda: len(later.asked) == 20)
     assert not shadow.asked
 
 
