@@ -35,6 +35,11 @@ def colour_settings(tmp_path_factory: pytest.TempPathFactory) -> ReplicaSettings
     return replica_settings(model=str(model), converted=str(converted), workers=2, max_batch=4)
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARY_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture(scope="module")
 def running(colour_settings: ReplicaSettings) -> Any:
     with serving(PictureBackend(colour_settings), colour_settings) as found:
@@ -169,9 +174,8 @@ def test_a_model_that_cannot_be_loaded_or_does_not_answer(colour_settings: Repli
 
 
 def test_several_models_are_loaded_when_asked_for_and_the_oldest_let_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("CLARY_HOME", str(tmp_path / "home"))
     opened: list[str] = []
     for name in ("a", "b", "c"):
         model = make_colour_model(tmp_path / "models" / name)
@@ -192,3 +196,118 @@ def test_several_models_are_loaded_when_asked_for_and_the_oldest_let_go(
         assert ask(running.port, picture_of("blue")).status == 400
         for name in ("../a", ".a", "none"):
             assert ask(running.port, picture_of("blue"), f"x-clary-model: {name}").status == 404
+
+
+def test_one_model_of_several_that_fails_leaves_the_others_alone(
+    colour_settings: ReplicaSettings, tmp_path: Path
+) -> None:
+    failures: list[Exception] = [RuntimeError("boom")] * 1000
+    several = several_models(tmp_path, colour_settings, "good", "bad")
+
+    def opens(asked: ReplicaSettings) -> Any:
+        runtime = open_runtime(asked)
+        return Failing(runtime, failures) if asked.model.endswith("bad") else runtime
+
+    with serving(PictureBackend(several, opens=opens), several) as running:
+        for _ in range(5):
+            failed = ask(running.port, picture_of("red"), "x-clary-model: bad")
+            assert (failed.status, failed.json["message"]) == (500, "the network failed: boom")
+        assert get(running.port, "/ping").status == 200
+        assert ask(running.port, picture_of("red"), "x-clary-model: good").status == 200
+        failures.clear()
+        assert ask(running.port, picture_of("red"), "x-clary-model: bad").status == 200
+
+
+def test_a_model_that_could_not_be_loaded_once_is_tried_again_and_a_new_folder_is_a_new_model(
+    colour_settings: ReplicaSettings, tmp_path: Path
+) -> None:
+    several = several_models(tmp_path, colour_settings, "dogs")
+    errors: list[Exception] = [OSError("too many open files")]
+    opened: list[int] = []
+
+    def opens(asked: ReplicaSettings) -> Runtime:
+        if errors:
+            raise errors.pop()
+        opened.append(1)
+        return open_runtime(asked)
+
+    with serving(PictureBackend(several, opens=opens), several) as running:
+        failed = ask(running.port, picture_of("red"), "x-clary-model: dogs")
+        assert failed.status == 500
+        assert "cannot be loaded: OSError: too many open files" in failed.json["message"]
+        for _ in range(2):
+            assert ask(running.port, picture_of("red"), "x-clary-model: dogs").status == 200
+        assert len(opened) == 1
+        folder = Path(several.model) / "dogs"
+        folder.rename(tmp_path / "before")
+        make_colour_model(folder)
+        assert ask(running.port, picture_of("red"), "x-clary-model: dogs").status == 200
+        assert len(opened) == 2
+
+
+def test_int8_that_was_never_calibrated_converts_nothing(
+    tmp_path: Path,
+) -> None:
+    make_colour_model(tmp_path / "models" / "dogs")
+    several = replica_settings(
+        model=str(tmp_path / "models"), multi_model=True, workers=1, precision="int8"
+    )
+    with serving(PictureBackend(several), several) as running:
+        refused = ask(running.port, picture_of("red"), "x-clary-model: dogs")
+    assert refused.status == 500
+    assert "cannot be loaded" in refused.json["message"]
+    assert not list((tmp_path / "home").rglob("fp32.xml"))
+
+
+def test_a_picture_whose_answer_is_none_fails_alone(colour_settings: ReplicaSettings) -> None:
+    def opens(asked: ReplicaSettings) -> Any:
+        return Fragile(open_runtime(asked))
+
+    backend = PictureBackend(colour_settings, opens=opens)
+    with serving(backend, colour_settings) as running:
+        for colour, message in (("red", "NaN"), ("green", "it is green")):
+
+            def one(number: int, colour: str = colour) -> int:
+                body = picture_of(colour if number % 4 == 0 else "blue")
+                return ask(running.port, body, "content-type: image/png").status
+
+            with ThreadPoolExecutor(16) as pool:
+                assert Counter(pool.map(one, range(64))) == {500: 16, 200: 48}
+            for _ in range(6):
+                failed = ask(running.port, picture_of(colour), "content-type: image/png")
+                assert failed.status == 500
+                assert message in failed.json["message"]
+            assert get(running.port, "/ping").status == 200
+
+
+class Fragile(Failing):
+    """Has no numbers for red pictures, and fails at green ones."""
+
+    def __init__(self, inner: Runtime) -> None:
+        super().__init__(inner, [])
+
+    def streams(self, count: int) -> list[Any]:
+        class Stream:
+            def __init__(self, inner: Any) -> None:
+                self.inner = inner
+
+            def probabilities(self, crops: Any) -> Any:
+                probabilities = np.array(self.inner.probabilities(crops))
+                colours = crops.reshape(len(crops), -1, 3).mean(1)
+                sure = colours.max(1) > 2 * np.median(colours, axis=1) + 50
+                if (sure & (colours.argmax(1) == COLOURS.index("green"))).any():
+                    raise RuntimeError("it is green")
+                probabilities[sure & (colours.argmax(1) == COLOURS.index("red"))] = np.nan
+                return probabilities
+
+        return [Stream(stream) for stream in self.inner.streams(count)]
+
+
+def several_models(tmp_path: Path, one: ReplicaSettings, *names: str) -> ReplicaSettings:
+    """Folders that are converted already, in a cache of their own."""
+    for name in names:
+        model = make_colour_model(tmp_path / "models" / name)
+        convert_colour_model(ConvertedModel.of(model, Settings.from_environment().cache_dir))
+    return one.model_copy(
+        update={"model": str(tmp_path / "models"), "multi_model": True, "workers": 1}
+    )

@@ -29,6 +29,7 @@ _FETCHERS = 16
 _FAILURES = 3
 _TRIAL_S = 60.0
 _HEALING_S = 1.0
+_NO_NUMBERS = "it answers with numbers that are none (NaN)"
 
 Crops = npt.NDArray[np.uint8]
 CountBatch = Callable[[int], None]
@@ -41,6 +42,7 @@ class _Asked:
     invocation: Invocation
     model: LoadedModel
     pictures: Sequence[Picture] | None = None
+    is_trial: bool = False
 
 
 class PictureBackend:
@@ -71,8 +73,6 @@ class PictureBackend:
         self._only: LoadedModel | None = None
         self._batcher: Batcher[_Asked, Reply] | None = None
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch") if settings.allow_urls else None
-        self._failures = 0
-        self._failure = ""
         self._healing: asyncio.Task[None] | None = None
 
     @property
@@ -85,8 +85,9 @@ class PictureBackend:
         """Ready once the model has answered, and until it fails several times running."""
         if self._batcher is None:
             return Health(ready=False, reason="the model is being loaded")
-        if self._failures >= _FAILURES:
-            return Health(ready=False, reason=f"the model fails: {self._failure}")
+        # Of several models, one that fails keeps nobody from the others.
+        if self._only is not None and self._only.failures >= _FAILURES:
+            return Health(ready=False, reason=f"the model fails: {self._only.failure}")
         return Health(ready=True)
 
     async def start(self) -> None:
@@ -134,6 +135,7 @@ class PictureBackend:
             self._healing.cancel()
         if self._batcher is not None:
             await self._batcher.close()
+        self._models.close()
         if self._fetchers is not None:
             self._fetchers.shutdown(wait=False, cancel_futures=True)
 
@@ -141,13 +143,13 @@ class PictureBackend:
         """Try a model that fails now and then: nobody else asks it any more."""
         while True:
             await asyncio.sleep(_HEALING_S)
-            if self._failures >= _FAILURES and self._batcher is not None and self._only:
+            if self._batcher is not None and self._only and self._only.failures >= _FAILURES:
                 with suppress(Exception):  # it is told by `health`
-                    await self._batcher.ask(_Asked(_trial(), self._only))
+                    await self._batcher.ask(_Asked(_trial(), self._only, is_trial=True))
 
     async def _try(self, model: LoadedModel, number: int) -> None:
         """Have a thread's network answer a picture, the whole way."""
-        work = partial(self._work, number, [_Asked(_trial(), model)])
+        work = partial(self._work, number, [_Asked(_trial(), model, is_trial=True)])
         (answer,) = await asyncio.to_thread(work)
         if isinstance(answer, Exception):
             raise ModelError(f"the model does not answer: {answer}") from answer
@@ -178,27 +180,45 @@ class PictureBackend:
             else:
                 spans.append(range(len(crops), len(crops) + len(own)))
                 crops += own
+        asking = [
+            asked for asked, span in zip(batch, spans, strict=True) if isinstance(span, range)
+        ]
         try:
             probabilities = self._through(model.streams[number], crops)
-        except Exception as error:  # noqa: BLE001 - it is the answer to all that came so far
-            self._failures += 1
-            self._failure = str(error)
+        except Exception as error:  # noqa: BLE001 - it is the answer to what it fails for
+            if len(asking) > 1:
+                return [
+                    span
+                    if isinstance(span, Exception)
+                    else self._classify(model, number, [asked])[0]
+                    for asked, span in zip(batch, spans, strict=True)
+                ]
+            if asking:
+                self._failed(model, number, asking[0], str(error))
             failed = Refusal(500, f"the network failed: {error}")
             return [span if isinstance(span, Exception) else failed for span in spans]
-        self._failures = 0
         model_us = int((time.perf_counter() - begun) * 1e6)
         answers: list[Reply | Exception] = []
         for asked, span in zip(batch, spans, strict=True):
             if isinstance(span, Exception):
                 answers.append(span)
                 continue
-            body, content_type = encode_answer(
-                probabilities[span.start : span.stop],
-                model.runtime.classes,
-                asked.invocation.accept,
-            )
+            own = probabilities[span.start : span.stop]
+            if not np.isfinite(own).all():
+                self._failed(model, number, asked, _NO_NUMBERS)
+                answers.append(Refusal(500, f"the network failed: {_NO_NUMBERS}"))
+                continue
+            model.failures = 0
+            body, content_type = encode_answer(own, model.runtime.classes, asked.invocation.accept)
             answers.append(Reply(200, body, content_type, model_us=model_us))
         return answers
+
+    def _failed(self, model: LoadedModel, number: int, asked: _Asked, why: str) -> None:
+        """Count it; a model that seems to fail at everything is asked whether it really does."""
+        model.failures += 1
+        model.failure = why
+        if model.failures == _FAILURES and not asked.is_trial:
+            self._classify(model, number, [_Asked(_trial(), model, is_trial=True)])
 
     def _crops(self, asked: _Asked) -> list[Crops]:
         invocation = asked.invocation
@@ -219,10 +239,7 @@ class PictureBackend:
             self._count_batch(len(some))
         if not parts:
             return np.empty((0, 0), np.float32)
-        probabilities = np.concatenate(parts)
-        if not np.isfinite(probabilities).all():
-            raise ModelError("it answers with numbers that are none (NaN)")
-        return probabilities
+        return np.concatenate(parts)
 
 
 def _names_urls(invocation: Invocation) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import subprocess
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +20,32 @@ from clary.formats.replica import ReplicaSettings
 from clary.settings import Settings
 from clary.vision.cores import usable_cores
 
+_LOADED_AT_ONCE = 2
+_CONVERSION_S = 300.0
+
 # Opens the model of settings.
 OpenRuntime = Callable[[ReplicaSettings], Runtime]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LoadedModel:
-    """A model, and a stream of it for each thread."""
+    """A model, and a stream of it for each thread.
+
+    `failures` counts how often running it has failed, and `failure` says how.
+    """
 
     runtime: Runtime
     streams: Sequence[Stream]
+    failures: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A model that is loaded or on its way, and which folder of its name it is of."""
+
+    folder: tuple[int, int]
+    loading: asyncio.Task[LoadedModel]
 
 
 class PictureModels:
@@ -43,7 +61,9 @@ class PictureModels:
         self._settings = settings
         self._opens = opens
         self._threads = settings.workers
-        self._loaded: OrderedDict[str, asyncio.Task[LoadedModel]] = OrderedDict()
+        self._loaded: OrderedDict[str, _Kept] = OrderedDict()
+        # Conversions take a process with torch in it each: a few at once are enough.
+        self._loaders = ThreadPoolExecutor(_LOADED_AT_ONCE, "load")
 
     @property
     def threads(self) -> int:
@@ -73,28 +93,40 @@ class PictureModels:
         """
         if not name:
             raise Refusal(400, "several models are served here, and the request names none")
-        task = self._loaded.get(name)
-        if task is None:
-            folder = Path(self._settings.model) / name
-            if "/" in name or name.startswith(".") or not folder.is_dir():
-                raise Refusal(404, f"no model {name[:200]!r} is served here")
-            task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._load, folder))
-            self._loaded[name] = task
+        folder = Path(self._settings.model) / name
+        identity = None if "/" in name or name.startswith(".") else _identity(folder)
+        if identity is None:
+            raise Refusal(404, f"no model {name[:200]!r} is served here")
+        kept = self._loaded.get(name)
+        # A folder that was replaced is another model.
+        if kept is None or kept.folder != identity:
+            kept = _Kept(identity, asyncio.ensure_future(self._load_soon(folder)))
+            self._loaded[name] = kept
             while len(self._loaded) > self._settings.models_kept:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(name)
         try:
             # Others may wait for it too, whoever gives up.
-            return await asyncio.shield(task)
-        except ClaryError as error:
-            if self._loaded.get(name) is task:
+            return await asyncio.shield(kept.loading)
+        except Exception as error:
+            if self._loaded.get(name) is kept:
                 del self._loaded[name]
-            raise Refusal(500, f"model {name!r} cannot be loaded: {error}") from error
+            why = error if isinstance(error, ClaryError) else f"{type(error).__name__}: {error}"
+            raise Refusal(500, f"model {name!r} cannot be loaded: {why}") from error
+
+    def close(self) -> None:
+        """Load nothing more."""
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    async def _load_soon(self, folder: Path) -> LoadedModel:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._loaders, self._load, folder)
 
     def _load(self, folder: Path) -> LoadedModel:
         converted = ConvertedModel.of(folder, Settings.from_environment().cache_dir)
         kind: ConvertedPrecision = "int8" if self._settings.precision == "int8" else "fp32"
-        if not converted.has(kind):
+        # int8 needs pictures, which nobody has here: opening it says so.
+        if kind == "fp32" and not converted.has(kind):
             _convert(folder)
         one = self._settings.model_copy(
             update={
@@ -107,15 +139,27 @@ class PictureModels:
         return LoadedModel(runtime, runtime.streams(self.threads))
 
 
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_ino, found.st_mtime_ns) if stat.S_ISDIR(found.st_mode) else None
+
+
 def _convert(folder: Path) -> None:
     """Convert a model, in a process that may import torch."""
-    done = subprocess.run(
-        [sys.executable, "-m", "clary.jobs.convert", str(folder)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "clary.jobs.convert", str(folder)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_CONVERSION_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"its conversion was not done within {_CONVERSION_S:g} s") from error
     if done.returncode != 0:
         said = done.stderr.strip().rpartition("\n")[2].removeprefix("clary: ")
         raise ModelError(said or f"its conversion ended with {done.returncode}")
