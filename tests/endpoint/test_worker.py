@@ -52,7 +52,7 @@ CORES = min(len(os.sched_getaffinity(0)), 4)
     ("told", "variables", "count"),
     [
         ({"workers": 3}, {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}, 3),
-        ({}, {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}, 2),
+        ({}, {"SAGEMAKER_MODEL_SERVER_WORKERS": "99"}, None),
         ({}, {"CUDA_VISIBLE_DEVICES": "0,2"}, 2),
         ({}, {"CUDA_VISIBLE_DEVICES": ""}, None),
         ({}, {"CUDA_VISIBLE_DEVICES": "-1"}, None),
@@ -66,6 +66,7 @@ def test_how_many_there_are(
 
 def test_gpus_have_the_names_that_cuda_has_for_them() -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-1f, 3"}) == ["GPU-1f", "3"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "0,-1,1"}) == ["0"]
 
 
 def test_each_worker_sees_its_own_gpu_and_share_of_the_cores(tmp_path: Path) -> None:

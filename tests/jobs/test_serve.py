@@ -307,3 +307,29 @@ def _is_fork(pid: int) -> bool:
         return b"clary.jobs.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def test_workers_that_cannot_even_begin_end_the_start(tmp_path: Path) -> None:
+    script(tmp_path, workers=1, python="/bin/false").write(tmp_path)
+    replica = Replica(tmp_path)
+    try:
+        assert replica.process.wait(60) == 1
+    finally:
+        replica.end()
+    assert "worker 1 ended with 1, 6 times before the model was loaded" in replica.log
+
+
+def test_a_path_too_long_for_a_socket_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path, workers=1).write(tmp_path)
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    replica = Replica(tmp_path)
+    try:
+        assert replica.process.wait(60) == 1
+    finally:
+        replica.end()
+    assert "set TMPDIR to a folder with a short path" in replica.log
+    assert "Traceback" not in replica.log

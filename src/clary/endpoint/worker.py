@@ -24,6 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -33,7 +34,6 @@ from clary.endpoint.handlers.model_cache import ModelCache
 from clary.endpoint.handlers.requests import Request
 
 _MOST_WORKERS = 4
-_VARIABLE = "SAGEMAKER_MODEL_SERVER_WORKERS"
 # Behind everything else on the path: what people bring themselves goes first.
 SHIMS = Path(__file__).resolve().parents[1] / "shims" / "serving"
 
@@ -61,21 +61,23 @@ class WorkerSettings(Protocol):
 def worker_count(settings: WorkerSettings, environment: Mapping[str, str]) -> int:
     """How many workers a replica has: as is said, else one for each GPU, else one for each core.
 
-    Of cores four count at most, for each worker has a model of its own in memory.
+    Of cores four count at most, for each worker has a model of its own in memory. What variables
+    say of workers stands in the settings already (`clary.endpoint.container_variables`).
     """
     if settings.workers is not None:
         return settings.workers
-    asked = environment.get(_VARIABLE, "").strip()
-    if asked.isdigit() and int(asked):
-        return int(asked)
     return len(visible_gpus(environment)) or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that a replica may use, by the names that CUDA_VISIBLE_DEVICES has for them."""
+    """The GPUs that a replica may use, by the names that CUDA_VISIBLE_DEVICES has for them.
+
+    As CUDA reads it: what stands behind a -1 is not seen.
+    """
     said = environment.get("CUDA_VISIBLE_DEVICES")
     if said is not None:
-        return [name for name in map(str.strip, said.split(",")) if name and name != "-1"]
+        names = takewhile(lambda name: name != "-1", map(str.strip, said.split(",")))
+        return [name for name in names if name]
     from clary.gpus import count_gpus
 
     return [str(number) for number in range(count_gpus())]

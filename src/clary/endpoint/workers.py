@@ -223,6 +223,7 @@ class Workers:
         try:
             hello = await frames.read(reader)
             if hello is None or hello.kind != "hello":
+                self._count_death()
                 return
             worker = Worker(self._number(hello.told.get("number")), pid, writer)
             self._connected.add(worker)
@@ -268,8 +269,13 @@ class Workers:
                     "place, and the log of the endpoint says more",
                 )
             )
+        if not worker.ready:
+            self._count_death()
+
+    def _count_death(self) -> None:
+        """One has ended that was not ready; too many of them are the end of the start."""
         started = self._started
-        if not worker.ready and not self._closing and started is not None and not started.done():
+        if not self._closing and started is not None and not started.done():
             self._deaths += 1
             if self._deaths >= _DEATHS_AT_START:
                 started.set_exception(

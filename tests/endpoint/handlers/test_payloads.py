@@ -81,6 +81,8 @@ def test_other_types_are_named() -> None:
         ("application/json;q=0.1, application/x-npy;q=0.9", NPY),
         ("text/html, application/json;q=0.9, */*;q=0.8", JSON),
         ("text/html, */*;q=0.1", JSON),
+        ("application/x-npy;q=much, application/json;q=0.9", NPY),
+        ("application/x-npy;q=nan, application/json;q=0.9", NPY),
         ("Text/CSV", CSV),
     ],
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ NPY = "application/x-npy"
 NPZ = "application/x-npz"
 UTF8_TYPES = (JSON, CSV)
 WRITTEN = (JSON, CSV, NPY, NPZ)
+# As RFC 9110 section 12.4.2 has it.
+_QUALITY = re.compile(r"(0(\.\d*)?|1(\.0*)?)")
 
 
 def media_type(text: str | None) -> str:
@@ -93,10 +96,8 @@ def accepted(accept: str) -> Iterator[str]:
         for parameter in parameters:
             name, _, value = parameter.partition("=")
             if name.strip().lower() == "q":
-                try:
-                    quality = float(value)
-                except ValueError:
-                    quality = 0.0
+                # A quality that cannot be read counts as none given.
+                quality = float(value) if _QUALITY.fullmatch(value.strip()) else 1.0
         if kind and quality > 0:
             wanted.append((-quality, place, kind.lower()))
     return (kind for _, _, kind in sorted(wanted))

@@ -36,7 +36,7 @@ def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
     """Bind and listen, until the end of the block.
 
     Raises:
-        ServiceError: the address cannot be bound.
+        ServiceError: the address cannot be bound, or the path for workers is too long.
     """
     with ExitStack() as stack:
         clients = stack.enter_context(_for_clients(settings))
@@ -47,7 +47,13 @@ def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clary-"))
         workers = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         path = str(Path(folder) / "workers")
-        workers.bind(path)
+        try:
+            workers.bind(path)
+        except OSError as error:
+            raise ServiceError(
+                f"the workers' socket cannot be at {path} ({error}): set TMPDIR to a folder with a "
+                "short path"
+            ) from error
         workers.listen(_BACKLOG)
         yield Listeners(clients, workers, path)
 

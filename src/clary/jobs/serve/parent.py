@@ -25,6 +25,9 @@ from clary.jobs.serve.server_process import run_server
 _PATIENCE_S = 60.0
 # A server that was killed so often before it served once is not started again.
 _ATTEMPTS = 3
+# So many in a row of one worker, each soon after its start. The server counts those that it has
+# heard of, and gives up sooner, with more to say.
+_WORKER_ATTEMPTS = 6
 _EXIT_GAVE_UP = 1
 
 
@@ -143,7 +146,7 @@ class Parent:
         child.died()
         how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
         if child is self._server:
-            self._has_served = self._has_served or _has_byte(self._served)
+            self._served_once()
             if self._stopping:
                 return code if code >= 0 else 128 - code
             self._attempts += 1
@@ -151,9 +154,19 @@ class Parent:
                 return code if code > 0 else _EXIT_GAVE_UP
         elif self._stopping:
             return None
+        elif child.deaths >= _WORKER_ATTEMPTS and not self._served_once():
+            self._say(
+                f"{child.name} {how}, {child.deaths} times before the model was loaded: what it "
+                "has printed says more"
+            )
+            return _EXIT_GAVE_UP
         wait = child.start_again()
         self._say(f"{child.name} {pid} {how}; it is started again in {wait:.1f} s")
         return None
+
+    def _served_once(self) -> bool:
+        self._has_served = self._has_served or _has_byte(self._served)
+        return self._has_served
 
     def _end_children(self) -> None:
         for child in (self._server, *self._workers):
