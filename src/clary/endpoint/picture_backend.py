@@ -180,19 +180,13 @@ class PictureBackend:
             else:
                 spans.append(range(len(crops), len(crops) + len(own)))
                 crops += own
-        asking = [
-            asked for asked, span in zip(batch, spans, strict=True) if isinstance(span, range)
-        ]
+        asking = [one for one, span in zip(batch, spans, strict=True) if isinstance(span, range)]
         try:
             probabilities = self._through(model.streams[number], crops)
         except Exception as error:  # noqa: BLE001 - it is the answer to what it fails for
             if len(asking) > 1:
-                return [
-                    span
-                    if isinstance(span, Exception)
-                    else self._classify(model, number, [asked])[0]
-                    for asked, span in zip(batch, spans, strict=True)
-                ]
+                alone = [self._classify(model, number, [one])[0] for one in asking]
+                return [span if isinstance(span, Exception) else alone.pop(0) for span in spans]
             if asking:
                 self._failed(model, number, asking[0], str(error))
             failed = Refusal(500, f"the network failed: {error}")
@@ -203,13 +197,13 @@ class PictureBackend:
             if isinstance(span, Exception):
                 answers.append(span)
                 continue
-            own = probabilities[span.start : span.stop]
-            if not np.isfinite(own).all():
+            rows = probabilities[span.start : span.stop]
+            if not np.isfinite(rows).all():
                 self._failed(model, number, asked, _NO_NUMBERS)
                 answers.append(Refusal(500, f"the network failed: {_NO_NUMBERS}"))
                 continue
             model.failures = 0
-            body, content_type = encode_answer(own, model.runtime.classes, asked.invocation.accept)
+            body, content_type = encode_answer(rows, model.runtime.classes, asked.invocation.accept)
             answers.append(Reply(200, body, content_type, model_us=model_us))
         return answers
 

@@ -47,6 +47,12 @@ class _Kept:
     folder: tuple[int, int]
     loading: asyncio.Task[LoadedModel]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be loaded, which may be otherwise the next time."""
+        done = self.loading.done()
+        return done and (self.loading.cancelled() or self.loading.exception() is not None)
+
 
 class PictureModels:
     """One model, or with `multi_model` a folder of them. Lives on one event loop."""
@@ -99,7 +105,7 @@ class PictureModels:
             raise Refusal(404, f"no model {name[:200]!r} is served here")
         kept = self._loaded.get(name)
         # A folder that was replaced is another model.
-        if kept is None or kept.folder != identity:
+        if kept is None or kept.folder != identity or kept.has_failed:
             kept = _Kept(identity, asyncio.ensure_future(self._load_soon(folder)))
             self._loaded[name] = kept
             while len(self._loaded) > self._settings.models_kept:
