@@ -163,6 +163,7 @@ class TransformProcesses:
 
     def tidy(self, job: TransformSpec) -> None:
         """Delete what a job that has ended leaves on the disk, but for its logs."""
+        self._replicas.preparation.forget(job.identity)
         if not owns_folder(job):
             return
         try:
