@@ -149,10 +149,11 @@ def _manifest(path: Path, uri: str) -> Any:
 
 def _nothing_under(uri: str, job: Asking) -> str:
     region = job.arn.split(":")[3]
-    role = job.request.get("RoleArn", "")
+    role = job.request.get("RoleArn") or job.request.get("ExecutionRoleArn")
+    permitted = f'the role "{role}"' if role else "the role"
     return (
         f'ClientError: No S3 objects found under S3 URL "{uri}" given in input data source. Please '
         f"ensure that the bucket exists in the selected region ({region}), that objects exist "
-        f'under that S3 prefix, and that the role "{role}" has "s3:ListBucket" permissions on '
+        f'under that S3 prefix, and that {permitted} has "s3:ListBucket" permissions on '
         f'bucket "{split_uri(uri)[0]}".'
     )

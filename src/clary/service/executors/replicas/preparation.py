@@ -145,9 +145,11 @@ class Preparation:
         try:
             unpack_model(archive, folder)
         except FormatError as error:
+            # What the archive says of itself, without where it lies on this machine.
+            why = error.__cause__ or str(error).replace(str(archive), "it")
             raise ClaryError(
                 f'Failed to extract model data archive from URL "{uri}". Please ensure that the '
-                f"object located at the URL is a valid tar.gz archive. {error}"
+                f"object located at the URL is a valid tar.gz archive ({why})."
             ) from error
 
     def _is_whole(self, known: PreparedModel) -> bool:
