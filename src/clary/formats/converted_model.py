@@ -7,15 +7,17 @@
         model.json              what the model is (`clary.formats.model_archive`)
 
 The conversion takes seconds and happens once, at the end of a training or before the first
-deployment. The fingerprint is that of the weights and of `model.json`: the same model has the same
-folder wherever it was unpacked. Files are complete or absent. Format version 1; see
-`docs/formats/converted_model.md`.
+deployment. The fingerprint is that of the weights, of `model.json` and of the converter's version:
+the same model has the same folder wherever it was unpacked. Files are complete or absent, and
+whoever reads a network holds the lock `LOCK_FILE` meanwhile: int8 may be made anew. Format version
+1; see `docs/formats/converted_model.md`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +28,12 @@ from clary.formats.files import read_versioned_json, write_text
 from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
 
 VERSION = 1
+# Goes up with every change of what the converted network computes (`clary.vision.export.graph`).
+GRAPH_VERSION = 1
 ConvertedPrecision = Literal["fp32", "int8"]
 CALIBRATION_FILE = "int8.json"
+# Held alone by whoever puts a network in place, together by those who read one.
+LOCK_FILE = "replacing.lock"
 _BLOCK_BYTES = 1 << 22
 
 
@@ -89,7 +95,9 @@ class ConvertedModel:
         Raises:
             FormatError: the folder holds no model of Clary's.
         """
-        digest = hashlib.sha256(f"served {VERSION}\n".encode())
+        # Networks of other versions of what makes them are made again.
+        made_by = f"served {VERSION} graph {GRAPH_VERSION} openvino {version('openvino')}\n"
+        digest = hashlib.sha256(made_by.encode())
         for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
             try:
                 with (model / name).open("rb") as file:
@@ -104,5 +112,6 @@ class ConvertedModel:
         return self.folder / f"{precision}.xml"
 
     def has(self, precision: ConvertedPrecision) -> bool:
-        """Whether the network is there, whole."""
-        return self.network(precision).is_file()
+        """Whether the network is there, whole; of int8 also what is known of it."""
+        known = precision != "int8" or (self.folder / CALIBRATION_FILE).is_file()
+        return known and self.network(precision).is_file()

@@ -77,6 +77,7 @@ def _outcome(
         "made": conversion.made,
         "seconds": round(conversion.seconds, 3),
         "difference": conversion.difference,
+        "difference_bf16": conversion.difference_bf16,
         "calibration": calibration.model_dump(exclude={"version"}) if calibration else None,
     }
 
@@ -85,16 +86,19 @@ def _print(conversion: Conversion, calibration: Calibration | None) -> None:
     how = f"in {conversion.seconds:.1f} s" if conversion.made else "before"
     print(f"converted  {how}: {conversion.converted.folder}")
     if conversion.difference is not None:
-        print(f"parity     probabilities differ by {conversion.difference:.1e} at most")
+        in_bf16 = conversion.difference_bf16
+        also = "" if in_bf16 is None else f", by {in_bf16:.1e} in bf16"
+        print(f"parity     probabilities differ by {conversion.difference:.1e} at most{also}")
     if calibration is None:
         return
     print(f"int8       calibrated on {calibration.pictures} pictures")
     if calibration.accuracy_before is not None and calibration.accuracy_after is not None:
         print(
             f"accuracy   {calibration.accuracy_before:.4f} before, "
-            f"{calibration.accuracy_after:.4f} after, on {calibration.judged} other pictures"
+            f"{calibration.accuracy_after:.4f} after, on {calibration.judged} pictures that it was "
+            "not calibrated on"
         )
-    print(f"the same answer on {calibration.agreement:.1%} of {calibration.judged} other pictures")
+    print(f"the same answer on {calibration.agreement:.1%} of {calibration.judged} pictures")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from clary.endpoint.runtimes import open_runtime
 from clary.endpoint.runtimes.openvino_runtime import OpenVINORuntime
 from clary.errors import FormatError, UsageError
+from clary.formats.converted_model import LOCK_FILE
 from clary.vision.geometry import EvaluationTransform
 from clary.vision.prediction import Predictor
 
@@ -157,3 +158,16 @@ def test_a_model_that_is_served_is_not_evicted(converted, tmp_path):
     del runtime
     with lock.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_no_network_is_read_while_another_is_put_in_its_place(asked):
+    settings = asked()
+    opened: list[object] = []
+    with (Path(settings.converted) / LOCK_FILE).open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: opened.append(open_runtime(settings)))
+        thread.start()
+        thread.join(0.5)
+        assert not opened
+    thread.join(60)
+    assert len(opened) == 1

@@ -16,6 +16,7 @@ from clary.settings import GIB
 from clary.vision.caching import CacheStore
 from clary.vision.export.exporting import made_up_pictures
 from clary.vision.export.serving import convert_model, run_network
+from clary.vision.features.openvino_network import computes_in_bf16
 from clary.vision.geometry import EvaluationTransform
 from clary.vision.prediction import Predictor
 
@@ -31,6 +32,8 @@ def test_the_network_answers_as_the_model_does(request, store, model):
     conversion = convert_model(folder, store)
     assert conversion.made and conversion.seconds > 0
     assert conversion.difference is not None and conversion.difference < 1e-3
+    if computes_in_bf16():
+        assert conversion.difference_bf16 is not None and conversion.difference_bf16 < 0.1
     assert conversion.converted == ConvertedModel.of(folder, store.root)
     preprocessing = ModelDescription.read(conversion.converted.folder).preprocessing
     network = openvino.Core().read_model(conversion.converted.network("fp32"))
@@ -48,7 +51,7 @@ def test_it_is_made_once(small_model, store):
     assert (first.made, again.made, again.difference) == (True, False, None)
     assert again.converted == first.converted
     names = {path.name for path in first.converted.folder.iterdir()}
-    assert names == {"fp32.xml", "fp32.bin", "model.json", "making.lock"}
+    assert names == {"fp32.xml", "fp32.bin", "model.json", "making.lock", "replacing.lock"}
 
 
 def test_several_at_once_make_it_once(small_model, store):
@@ -89,3 +92,9 @@ def test_it_is_bounded_with_all_that_is_cached(small_model, store, tmp_path):
 def test_what_is_no_model_is_said(tmp_path, store):
     with pytest.raises(FormatError, match="holds no model of Clary's"):
         convert_model(tmp_path, store)
+
+
+def test_networks_of_another_graph_are_others(small_model, store, monkeypatch):
+    before = ConvertedModel.of(small_model, store.root)
+    monkeypatch.setattr("clary.formats.converted_model.GRAPH_VERSION", 0)
+    assert ConvertedModel.of(small_model, store.root) != before

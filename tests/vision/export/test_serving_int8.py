@@ -8,8 +8,8 @@ import numpy as np
 import openvino
 import pytest
 
-from clary.errors import DataError, UsageError
-from clary.formats.converted_model import Calibration, ConvertedModel
+from clary.errors import DataError, ParityError, UsageError
+from clary.formats.converted_model import CALIBRATION_FILE, Calibration, ConvertedModel
 from clary.settings import Settings
 from clary.vision.caching import CacheStore
 from clary.vision.export.serving import convert_model, run_network
@@ -41,6 +41,25 @@ def test_a_quantised_network_is_judged_on_other_pictures(
     assert np.abs(run_network(network)(crops).sum(axis=1) - 1).max() < 1e-3
     again = calibrate(converted, pictures, settings)
     assert again == found
+    # As a calibration leaves it that was ended before it had written its findings.
+    (converted.folder / CALIBRATION_FILE).unlink()
+    assert not converted.has("int8")
+
+
+def test_the_test_part_judges_where_there_is_one(
+    converted: ConvertedModel, settings: Settings, picture_folder
+) -> None:
+    pictures = picture_folder(splits={"train": 4, "valid": 3, "test": 2})
+    assert calibrate(converted, pictures, settings).judged == 6
+
+
+def test_a_network_that_answers_otherwise_is_not_put_in_place(
+    converted: ConvertedModel, settings: Settings, picture_folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clary.vision.export.serving_int8.LEAST_AGREEMENT", 1.01)
+    with pytest.raises(ParityError, match="gives the same class as before for"):
+        calibrate(converted, picture_folder(per_class=6), settings)
+    assert not converted.has("int8")
 
 
 def test_other_classes_are_compared_without_an_accuracy(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import openvino
 
 from clary.endpoint.runtimes.runtime import Crops, Probabilities, Stream
 from clary.errors import FormatError, UsageError
-from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
+from clary.formats.converted_model import LOCK_FILE, ConvertedModel, ConvertedPrecision
 from clary.formats.model_archive import ModelDescription
 from clary.formats.preprocessing import Preprocessing
 from clary.formats.replica import Precision
@@ -47,16 +48,21 @@ class OpenVINORuntime:
         self._held = ExitStack()
         _hold(folder, self._held)
         converted = ConvertedModel(folder)
-        if not converted.has(kind):
-            raise _missing(converted, kind)
+        # The weights lie beside the description, and int8 may be made anew just now.
+        with _no_change(folder):
+            self._network = self._read(converted, kind)
         description = ModelDescription.read(folder)
         self.classes: tuple[str, ...] = description.classes
         self.preprocessing: Preprocessing = description.preprocessing
         self.streams_wanted = usable_cores()
         size = self.preprocessing.image_size
         self.batch_wanted = max(1, round(_TOGETHER[computed] * (224 / size) ** 2))
+
+    def _read(self, converted: ConvertedModel, kind: ConvertedPrecision) -> Any:
+        if not converted.has(kind):
+            raise _missing(converted, kind)
         try:
-            self._network = self._core.read_model(converted.network(kind))
+            return self._core.read_model(converted.network(kind))
         except RuntimeError as error:
             raise FormatError(
                 f"{converted.network(kind)} cannot be read ({str(error).strip()[:200]}): delete "
@@ -119,6 +125,16 @@ def _hold(folder: Path, held: ExitStack) -> None:
         os.utime(path)
     held.enter_context(lock)
     fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+@contextmanager
+def _no_change(folder: Path) -> Iterator[None]:
+    """Keep the networks of a folder from being replaced; it may be one that nobody writes."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            lock = held.enter_context((folder / LOCK_FILE).open("rb"))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def _missing(converted: ConvertedModel, kind: ConvertedPrecision) -> FormatError | UsageError:

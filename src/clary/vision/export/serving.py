@@ -24,19 +24,20 @@ import torch
 from PIL import Image as PillowImage
 
 from clary.errors import ExportError, ParityError, StorageError
-from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
+from clary.formats.converted_model import LOCK_FILE, ConvertedModel, ConvertedPrecision
 from clary.formats.files import storage_errors
 from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
 from clary.vision.caching import CacheStore, locked
 from clary.vision.export.exporting import PARITY_BOUND
 from clary.vision.export.graph import ServedNetwork
+from clary.vision.features.openvino_network import computes_in_bf16
 from clary.vision.models import load_model
 
 Crops = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 Runner = Callable[[Crops], Probabilities]
 
-_LOCK_FILE = "making.lock"
+_MAKING_FILE = "making.lock"
 _COMPARED = 3
 
 
@@ -45,13 +46,15 @@ class Conversion:
     """A converted model: `made` is false where it was there already, after no time.
 
     `difference` is the largest difference of a probability between the network and the model, on
-    made-up pictures; None where it was not compared now.
+    made-up pictures; None where it was not compared now. `difference_bf16` is the same where the
+    processor computes in bf16, which "auto" then does; it is told, and not bounded.
     """
 
     converted: ConvertedModel
     made: bool
     seconds: float
     difference: float | None = None
+    difference_bf16: float | None = None
 
 
 def convert_model(model: Path, store: CacheStore) -> Conversion:
@@ -74,12 +77,16 @@ def convert_model(model: Path, store: CacheStore) -> Conversion:
         if converted.has("fp32"):
             return Conversion(converted, made=False, seconds=time.perf_counter() - started)
         require_room(store, 2 * (model / WEIGHTS_FILE).stat().st_size)
-        network, difference = _converted(model)
+        network, difference, difference_bf16 = _converted(model)
         with storage_errors(converted.folder):
             shutil.copyfile(model / DESCRIPTION_FILE, converted.folder / DESCRIPTION_FILE)
         keep_network(network, converted, "fp32")
     return Conversion(
-        converted, made=True, seconds=time.perf_counter() - started, difference=difference
+        converted,
+        made=True,
+        seconds=time.perf_counter() - started,
+        difference=difference,
+        difference_bf16=difference_bf16,
     )
 
 
@@ -104,7 +111,7 @@ def making(converted: ConvertedModel, store: CacheStore) -> Iterator[None]:
         StorageError: the cache cannot be written.
     """
     with store.open(converted.folder.parent.name, converted.folder.name):  # noqa: SIM117
-        with locked(converted.folder / _LOCK_FILE):
+        with locked(converted.folder / _MAKING_FILE):
             yield
 
 
@@ -127,9 +134,10 @@ def keep_network(network: Any, converted: ConvertedModel, precision: ConvertedPr
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
             # Never a description beside the weights of another network.
-            target.unlink(missing_ok=True)
-            weights.replace(target.with_suffix(".bin"))
-            temporary.replace(target)
+            with locked(converted.folder / LOCK_FILE):
+                target.unlink(missing_ok=True)
+                weights.replace(target.with_suffix(".bin"))
+                temporary.replace(target)
     except RuntimeError as error:
         # How OpenVINO says that a file cannot be written.
         raise StorageError(f"{target} cannot be written: {error}") from error
@@ -143,7 +151,8 @@ def run_network(network: Any, *, bf16: bool = False) -> Runner:
     return lambda crops: np.array(compiled(crops)[0], dtype=np.float32)
 
 
-def _converted(model: Path) -> tuple[Any, float]:
+def _converted(model: Path) -> tuple[Any, float, float | None]:
+    """The network, and how far it is from the model: in fp32, and in bf16 where that is quick."""
     classifier, description = load_model(model)
     preprocessing = description.preprocessing
     classifier.requires_grad_(False)
@@ -168,14 +177,24 @@ def _converted(model: Path) -> tuple[Any, float]:
             f"({type(error).__name__}: {reason}): serve it as a script, with the archive's "
             "code/inference.py"
         ) from error
-    return network, _difference(run_network(network), crops, expected)
+    difference = _difference(run_network(network), crops, expected)
+    _require_parity(difference)
+    in_bf16 = computes_in_bf16()
+    return (
+        network,
+        difference,
+        _difference(run_network(network, bf16=True), crops, expected) if in_bf16 else None,
+    )
 
 
 def _difference(run: Runner, crops: Crops, expected: Probabilities) -> float:
     """How far the network is from the model, for several pictures at once and for one."""
     answers = np.concatenate([run(crops), run(crops[:1])])
     wanted = np.concatenate([expected, expected[:1]])
-    difference = float(np.abs(answers - wanted).max())
+    return float(np.abs(answers - wanted).max())
+
+
+def _require_parity(difference: float) -> None:
     # A NaN must not pass: it compares false with everything.
     if not difference <= PARITY_BOUND:
         raise ParityError(
@@ -183,7 +202,6 @@ def _difference(run: Runner, crops: Crops, expected: Probabilities) -> float:
             f"(the bound is {PARITY_BOUND:.0e}): serve it as a script, with the archive's "
             "code/inference.py"
         )
-    return difference
 
 
 def _made_up_crops(size: int) -> Crops:

@@ -1,7 +1,9 @@
 """Quantises a converted network to int8 on a person's own pictures, and judges what that costs.
 
 The ranges of the activations come from pictures of the training part; the accuracy before and
-after, from pictures of the validation part, which the calibration has not seen.
+after, from pictures of the test part, or else of the validation part, which the calibration has not
+seen. The model itself may have been trained on them, where its training has cut the data otherwise:
+the two accuracies are for comparing with each other.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from clary.errors import DataError, ExportError, UsageError
-from clary.formats.converted_model import Calibration, ConvertedModel
+from clary.errors import DataError, ExportError, ParityError, UsageError
+from clary.formats.converted_model import CALIBRATION_FILE, Calibration, ConvertedModel
 from clary.formats.model_archive import ModelDescription
 from clary.settings import Settings
 from clary.vision.caching import CacheStore
@@ -34,6 +36,8 @@ from clary.vision.loaders import BatchLoader
 CALIBRATED_PICTURES = 300
 # The 95 % interval of an accuracy of 95 % on as many is 4 points wide.
 JUDGED_PICTURES = 500
+# What is worse than this is no other arithmetic but another model.
+LEAST_AGREEMENT = 0.5
 _BATCH = 8
 # A network that attends: NNCF then leaves alone what int8 would spoil in it.
 _ATTENTION = "ScaledDotProductAttention"
@@ -52,6 +56,8 @@ def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Setting
     Raises:
         DataError: the pictures cannot be read, or are too few.
         ExportError: NNCF is not installed, or cannot quantise the network.
+        ParityError: the quantised network gives no numbers, or other classes than before for too
+            many of the pictures; nothing is kept.
         StorageError: the cache cannot be written.
     """
     dataset = open_dataset(pictures, settings=settings)
@@ -77,10 +83,22 @@ def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Setting
             agreement=float((before == after).mean()),
             data=str(pictures),
         )
+        _require_agreement(calibration)
         require_room(store, converted.network("fp32").with_suffix(".bin").stat().st_size)
-        calibration.write(converted.folder)
+        # Never the accuracy of one network beside another: without its record int8 is not there.
+        (converted.folder / CALIBRATION_FILE).unlink(missing_ok=True)
         keep_network(quantised, converted, "int8")
+        calibration.write(converted.folder)
     return calibration
+
+
+def _require_agreement(calibration: Calibration) -> None:
+    if calibration.agreement < LEAST_AGREEMENT:
+        raise ParityError(
+            f"in int8 the network gives the same class as before for {calibration.agreement:.0%} "
+            f"of {calibration.judged} pictures (the bound is {LEAST_AGREEMENT:.0%}): calibrate on "
+            "pictures like those it was trained on, or serve it in bf16 or fp32"
+        )
 
 
 def read_calibration(converted: ConvertedModel) -> Calibration:
@@ -100,7 +118,8 @@ def read_calibration(converted: ConvertedModel) -> Calibration:
 
 def _parts(dataset: PictureDataset, named: str | Path) -> tuple[Split, Split]:
     """Pictures to calibrate on, and others to judge by."""
-    judged = dataset.splits.get("valid") or dataset.splits.get("test")
+    # The best epoch was chosen on the validation part.
+    judged = dataset.splits.get("test") or dataset.splits.get("valid")
     if judged is None:
         raise DataError(
             f"{named} has no pictures left to judge int8 on: give two pictures of each class or "
@@ -156,8 +175,14 @@ def _answers(networks: tuple[Any, Any], pictures: BatchLoader) -> tuple[Labels, 
     runs = [run_network(exact), run_network(quantised, bf16=computes_in_bf16())]
     found: list[tuple[Labels, ...]] = []
     for batch in pictures.batches(1):
-        crops = batch.images.numpy()
-        found.append((*(run(crops).argmax(axis=1) for run in runs), batch.labels.numpy()))
+        answers = [run(batch.images.numpy()) for run in runs]
+        # The largest of numbers that are none is the first.
+        if not all(np.isfinite(answer).all() for answer in answers):
+            raise ParityError(
+                "the network answers with numbers that are none (NaN) once it is quantised: serve "
+                "it in bf16 or fp32"
+            )
+        found.append((*(answer.argmax(axis=1) for answer in answers), batch.labels.numpy()))
     before, after, labels = (np.concatenate(part) for part in zip(*found, strict=True))
     return before, after, labels
 
