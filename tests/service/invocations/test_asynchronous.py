@@ -249,7 +249,7 @@ def test_what_has_expired_takes_no_threads(
     name, replica = serve(AsyncInferenceConfig=CONFIG)
     for other in {one.endpoint for one in stage.state.async_invocations.open()}:
         stage.state.forget_endpoint(other, f"/aws/sagemaker/Endpoints/{other}")
-    expired = [kept(stage, name, expires_ms=1) for _ in range(150)]
+    expired = [kept(stage, name, expires_ms=1) for _ in range(30)]
     started = []
     start = threading.Thread.start
 

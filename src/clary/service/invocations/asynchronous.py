@@ -37,8 +37,8 @@ _LOOK_S = 0.1
 _AFTER_REFUSAL_S = 0.5
 # What a full disk or a lack of files needs to pass.
 _AFTER_FAILURE_S = 5.0
-_EXPIRED_EVERY_S = 0.25
-_EXPIRED_AT_ONCE = 64
+_EXPIRED_EVERY_S = 0.1
+_EXPIRED_AT_ONCE = 8
 _MAPPED_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,8 @@ class AsyncInvoking:
             logger.warning("asynchronous invocation %d is tried again: %s", ticket.number, error)
             again_s = _AFTER_FAILURE_S
         except Exception:
-            logger.exception("asynchronous invocation %d is tried again", ticket.number)
+            if not self._closing:  # what the service has closed fails, and the next one goes on
+                logger.exception("asynchronous invocation %d is tried again", ticket.number)
             again_s = _AFTER_FAILURE_S
         if again_s is None:
             self._backlog.done(ticket)
