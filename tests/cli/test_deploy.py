@@ -52,7 +52,7 @@ def test_deploy_ask_change_and_delete(
     assert table.returncode == 1
     assert table.stdout.splitlines()[0].split() == ["picture", "class", "probability", "runner-up"]
     assert "1 picture could not be read" in table.stderr
-    assert "class_0/cut.jpg is refused: the body cannot be read as a picture" in table.stderr
+    assert "class_0/cut.jpg cannot be read as a picture" in table.stderr
 
     picture = next((folder / "class_1").iterdir())
     raw = clary("endpoints", "invoke", "photos", picture)
@@ -80,6 +80,7 @@ def test_deploy_ask_change_and_delete(
     shown = clary("endpoints").stdout.splitlines()
     assert shown[0].split()[:3] == ["endpoint", "status", "model"]
     assert shown[1].split()[:2] == ["photos", "InService"]
+    assert len(shown) == 2  # at 80 columns nothing is folded
     small_model(tmp_path / "better", 2)
     updated = clary("endpoints", "update", "photos", "better", "--replicas", "2")
     assert updated.returncode == 0, updated.stderr
@@ -96,7 +97,13 @@ def test_deploy_ask_change_and_delete(
     taken = clary("deploy", "better", "--name", "photos")
     assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
     assert "clary endpoints update photos MODEL" in taken.stderr
-    assert clary("endpoints", "delete", "photos").stdout == "photos is deleted\n"
+    absent = clary("endpoints", "update", "photos", "--variant", "B", "--weight", "1")
+    assert (absent.returncode, absent.stderr.count("\n")) == (2, 1)
+    assert "the endpoint photos has no variant B: it has AllTraffic" in absent.stderr
+    deleted = clary("endpoints", "delete", "photos").stdout
+    assert re.fullmatch(
+        r"photos is deleted; what it served stays: s3://\S+/model\.tar\.gz\n", deleted
+    )
     assert clary("endpoints", "show", "photos").returncode == 2
     assert "No endpoints yet" in clary("endpoints").stdout
 
@@ -136,6 +143,7 @@ def test_a_server_in_the_foreground(
         rest, _ = server.communicate(timeout=SECONDS)
     assert server.returncode in {0, 130}, rest
     assert "Traceback" not in rest
+    assert rest.endswith("photos has ended\n")
     assert not (tmp_path / "home" / "state.sqlite").exists()
 
 

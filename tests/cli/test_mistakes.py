@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clary.cli.parser import SYNONYMS, nearest_option
+from clary.formats.tar_gz import pack_files
 from clary.formats.training_options import TrainingOptions
 from tests.cli.conftest import Clary
 
@@ -81,11 +82,20 @@ from tests.cli.conftest import Clary
         ("deploy latest --replica 2", "`clary deploy` has no option --replica: did you mean --rep"),
         ("deploy latest --port 80", "--port is for a server of this terminal's: add --foreground"),
         ("deploy latest --foreground --port 70000", "--port is 70000 but must be 0 to 65535"),
-        ("deploy latest --foreground --replicas 2", "--replicas needs the service to share"),
+        ("deploy latest --foreground --replicas 2", "--replicas is for endpoints: leave it out"),
         ("deploy s3://a/b.tar.gz --precision int8 --calibrate c", "--calibrate needs the model on"),
         ("endpoints show nothing", "there is no endpoint nothing, nor any other"),
         ("endpoints delete", "`clary endpoints delete` needs the name of an endpoint"),
         ("endpoints update a", "there is nothing to change: name a model"),
+        ("deploy photos --replicas 1000", "--replicas is 1000 but must be 1 to 32"),
+        ("deploy photos --env LEVEL", "--env is 'LEVEL' but must be NAME=VALUE"),
+        ("deploy photos --detach --foreground", "--detach is for endpoints: leave it out"),
+        ("deploy photos --variant B --foreground", "--variant is for endpoints: leave it out"),
+        ("deploy photos --env A=1 --foreground", "--env is for endpoints: with --foreground the"),
+        ("endpoints update a --replicas 2 --precision int8", "--precision, --calibrate and --env"),
+        ("endpoints update a --calibrate b --weight 1", "--precision, --calibrate and --env are"),
+        ("endpoints update a --remove", "--remove goes with --variant, and with nothing else"),
+        ("endpoints update a b --variant c --remove", "--remove goes with --variant, and with"),
         ("endpoints update a --weight -1", "--weight is -1.0 but must be at least 0"),
         ("predict nothing a.jpg", "there is no model and no job nothing"),
     ],
@@ -106,6 +116,21 @@ def test_a_missing_folder_names_its_nearest_neighbour(
     ended = clary(verb, "phtos")
     assert ended.returncode == 1
     assert ended.stderr == "clary: there is no folder or file phtos: did you mean photos?\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_is_no_model_is_not_deployed(clary: Clary, tmp_path: Path, picture_folder) -> None:
+    photos = picture_folder("photos", classes=2, per_class=2)
+    (tmp_path / "words.txt").write_text("words")
+    pack_files({"words.txt": tmp_path / "words.txt"}, tmp_path / "words.tar.gz")
+    for place in (photos, "words.tar.gz"):
+        ended = clary("deploy", place)
+        assert ended.returncode == 2
+        assert "holds no model, neither model.json, code/inference.py nor a .pt" in ended.stderr
+        assert ended.stderr.count("\n") == 1
+    ended = clary("deploy", next(photos.rglob("*.jpg")))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "is no archive: give a job's name, a model folder or a model.tar.gz" in ended.stderr
     assert not (tmp_path / "home").exists()
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clary.errors import DataError, ServiceError, UsageError
+from clary.errors import DataError, FormatError, ServiceError, UsageError
 from clary.sdk.deploying import ModelChoice, deploy
 from clary.sdk.endpoint import Endpoint
 from clary.sdk.endpoint_listing import figures, list_endpoints
 from clary.sdk.office import ensure_running
 from clary.sdk.predictor import Predictor
-from clary.sdk.redeploying import redeploy
+from clary.sdk.redeploying import redeploy, remove_variant
 from clary.sdk.session import Session
 from clary.settings import Settings
 from clary.vision.prediction import predict
@@ -27,7 +27,7 @@ from tests.sdk.small_models import CLASSES, small_model
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """A service for all tests of the file: a model is converted once."""
     with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
-        settings = Settings.from_environment(environment)
+        settings = Settings.from_environment({**environment, "CLARY_WARM": "0"})
         yield Session.on_this_machine(settings, record=ensure_running(settings, say=print))
 
 
@@ -103,7 +103,24 @@ def test_a_second_variant_shares_the_requests(session: Session, models: list[Pat
     assert a != pytest.approx(b, abs=1e-3)
     with pytest.raises(UsageError, match="say which by --variant"):
         redeploy(endpoint, ModelChoice(first))
+
+    with pytest.raises(UsageError, match="no variant C: it has AllTraffic, B"):
+        remove_variant(endpoint, "C")
+    left = remove_variant(endpoint, "AllTraffic")
+    assert [one.name for one in left.variants] == ["B"]
+    assert list(endpoint.models()) == ["B"]
+    client = session.client("sagemaker")
+    assert len(client.list_models()["Models"]) == 1
+    assert len(client.list_endpoint_configs()["EndpointConfigs"]) == 1
+    only = Predictor("shared", session).predict(picture).ranked
+    assert dict(only) == pytest.approx(b, abs=1e-3)
+    with pytest.raises(UsageError, match="without B the endpoint shared has no variant"):
+        remove_variant(endpoint, "B")
+
+    tail = endpoint.tail()
+    assert next(tail.new_lines(), None) is not None
     endpoint.delete()
+    assert list(tail.new_lines()) == []  # its log has gone with it
 
 
 @pytest.mark.slow
@@ -116,8 +133,15 @@ def test_what_cannot_be_served_leaves_nothing_behind(
         deploy(model, session=session, name="one")
     broken = tmp_path / "broken.tar.gz"
     broken.write_bytes(b"no archive")
-    with pytest.raises(Exception, match="cannot be unpacked"):
+    with pytest.raises(UsageError, match="is no archive"):
         deploy(broken, session=session, name="two")
+    broken.write_bytes(b"\x1f\x8b no archive")
+    with pytest.raises(FormatError, match="cannot be unpacked"):
+        deploy(broken, session=session, name="two")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "one.jpg").write_bytes(b"a picture")
+    with pytest.raises(UsageError, match="holds no model"):
+        deploy(tmp_path / "pictures", session=session, name="two")
     with pytest.raises(ServiceError, match="model data"):
         deploy("s3://nowhere/model.tar.gz", session=session, name="three")
     client = session.client("sagemaker")

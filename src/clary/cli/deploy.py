@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,12 +17,16 @@ from clary.sdk.deploying import ModelChoice, require_names, require_service
 from clary.sdk.deploying import deploy as deploy_model
 from clary.sdk.endpoint import DEFAULT_VARIANT
 from clary.sdk.locations import resolve_model
+from clary.sdk.model_sources import stem_of
 from clary.sdk.serving import DEFAULT_PORT, require_port, serve
 from clary.sdk.session import Session
 from clary.settings import Settings
 
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 ALONE = Group("Without the service", sort_key=1)
+# The service's bound of a variant's instances.
+MOST_REPLICAS = 32
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def deploy(
@@ -33,6 +38,7 @@ def deploy(
     variant: str = DEFAULT_VARIANT,
     precision: Precision = "auto",
     calibrate: Path | None = None,
+    env: list[str] | None = None,
     instance_type: str | None = None,
     detach: Switch = False,
     foreground: Annotated[Switch, Parameter(group=ALONE)] = False,
@@ -49,6 +55,8 @@ def deploy(
         precision: The arithmetic; auto is bf16 where the processor has it, else fp32. int8 is
             the fastest and needs to be calibrated once.
         calibrate: Pictures for int8, a folder of them per class: what the model was trained on.
+        env: A variable of the model's environment, such as SAGEMAKER_PROGRAM=serve.py; give it
+            again for each.
         instance_type: A label, for programs that ask; all runs on this machine.
         detach: Return at once; the endpoint goes on starting.
         foreground: Be a plain HTTP server in this terminal until Ctrl-C, with neither service nor
@@ -61,12 +69,23 @@ def deploy(
     """
     settings = Settings.from_environment()
     require_names(name, variant, replicas)
+    require_replicas(replicas)
+    environment = variables(env)
     if port is not None and not foreground:
         raise UsageError("--port is for a server of this terminal's: add --foreground")
     if foreground:
-        if replicas != 1:
+        _refuse_with_foreground(
+            {
+                "--replicas": replicas != 1,
+                "--variant": variant != DEFAULT_VARIANT,
+                "--instance-type": instance_type is not None,
+                "--detach": detach,
+            }
+        )
+        if environment:
             raise UsageError(
-                "--replicas needs the service to share the requests out: leave out --foreground"
+                "--env is for endpoints: with --foreground the model has this shell's variables, "
+                f"as in `{next(iter(environment))}=… clary deploy … --foreground`"
             )
         return _serve(
             model, settings, name=name, port=port, precision=precision, calibrate=calibrate
@@ -78,7 +97,7 @@ def deploy(
         prepare(model, settings, precision, calibrate)
     session = Session.on_this_machine(settings)
     began = time.monotonic()
-    choice = ModelChoice(model, precision)
+    choice = ModelChoice(model, precision, environment=environment)
     endpoint = deploy_model(
         choice,
         session=session,
@@ -94,7 +113,7 @@ def deploy(
         print(f"`clary endpoints show {endpoint.name}` tells how far it is")
         return 0
     found = settled(endpoint)
-    require_service(found)
+    require_service(endpoint, found)
     print(f"{endpoint.name} is in service after {time.monotonic() - began:.1f} s")
     print_next(endpoint, found, asynchronous=False)
     return 0
@@ -113,6 +132,39 @@ def prepare(model: str, settings: Settings, precision: Precision, calibrate: Pat
         _say_conversion(found)
 
 
+def require_replicas(replicas: int) -> None:
+    """Be sure that this machine's service takes so many.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise UsageError(f"--replicas is {replicas} but must be 1 to {MOST_REPLICAS}")
+
+
+def variables(given: list[str] | None) -> dict[str, str]:
+    """The variables that --env names.
+
+    Raises:
+        UsageError: one is not NAME=VALUE.
+    """
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not _VARIABLE.fullmatch(name):
+            raise UsageError(
+                f"--env is {text!r} but must be NAME=VALUE, such as SAGEMAKER_PROGRAM=serve.py"
+            )
+        found[name] = value
+    return found
+
+
+def _refuse_with_foreground(given: dict[str, bool]) -> None:
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} is for endpoints: leave it out, or --foreground")
+
+
 def _serve(
     model: str,
     settings: Settings,
@@ -128,7 +180,7 @@ def _serve(
     return serve(
         location,
         settings,
-        name=name or location.name,
+        name=name or stem_of(location, settings),
         port=chosen,
         precision=precision,
         pictures=calibrate,
@@ -140,14 +192,15 @@ def _say_conversion(found: Conversion) -> None:
         print(f"Made the model ready to be served in {found.seconds:.1f} s", flush=True)
     judged = found.calibration
     if judged is not None:
+        count = judged.judged
         judgement = ""
         if judged.accuracy_before is not None and judged.accuracy_after is not None:
-            judgement = (
-                f"the accuracy is {judged.accuracy_after:.4f}, {judged.accuracy_before:.4f} "
-                "before, and "
+            after, before = (
+                round(share * count) for share in (judged.accuracy_after, judged.accuracy_before)
             )
+            judgement = f"{after:,} answers are right, {before:,} were before; "
         print(
-            f"int8 was calibrated on {judged.pictures} pictures; on {judged.judged} others "
-            f"{judgement}{judged.agreement:.1%} of the answers are the same",
+            f"int8 was calibrated on {judged.pictures:,} pictures; of {count:,} others "
+            f"{judgement}{round(judged.agreement * count):,} are the same",
             flush=True,
         )

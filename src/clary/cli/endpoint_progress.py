@@ -65,6 +65,11 @@ boto3     boto3.client("sagemaker-runtime").invoke_endpoint_async(
         )
     else:
         accept = NAMED_JSON if found.is_builtin else "application/json"
+        if not found.is_builtin:
+            print(
+                "\nIts script decides what it takes: where that is not image/jpeg, send its own "
+                f"kind,\nsuch as by `clary endpoints invoke {name} FILE --content-type TYPE`."
+            )
         print(
             f"""
 predict   clary predict {name} picture.jpg

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from clary.cli.deploy import Precision, prepare
+from clary.cli.deploy import Precision, prepare, require_replicas, variables
 from clary.cli.endpoint_progress import print_next, settled
 from clary.cli.parser import Switch
 from clary.errors import DataError, ServiceError, ServiceUnreachable, UsageError
@@ -22,13 +22,16 @@ from clary.sdk.endpoint import DEFAULT_VARIANT, Endpoint, EndpointDescription, S
 from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_endpoints, word_for
 from clary.sdk.job_listing import has_had_jobs
 from clary.sdk.locations import nearest
+from clary.sdk.model_sources import without_time
 from clary.sdk.predictor import NPY, Predictor
-from clary.sdk.redeploying import only_variant, redeploy
+from clary.sdk.redeploying import only_variant, redeploy, remove_variant, require_variant
 from clary.sdk.session import Session
 from clary.settings import Settings
 
 app = App(name="endpoints", help="List, show, ask, change and delete endpoints.")
 
+# A narrower terminal has no room for the median.
+_WIDE = 100
 _TYPES_BY_END = {".json": "application/json", ".npy": NPY, ".csv": "text/csv"}
 
 
@@ -49,22 +52,24 @@ def list_() -> int:
         print("No endpoints yet: `clary deploy latest` makes one of the latest training's model.")
         return 0
     known = figures(session, found)
+    console = Console(highlight=False)
+    wide = console.width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("endpoint", overflow="fold")
+    table.add_column("endpoint", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("model", overflow="fold")
-    for name in ("replicas", "requests", "p50 ms", "p99 ms", "errors"):
+    for name in ("replicas", "requests", *(("p50 ms",) if wide else ()), "p99 ms", "errors"):
         table.add_column(name, justify="right", no_wrap=True)
     for endpoint in found:
         models = Endpoint(session, endpoint.name).models(endpoint.config_name)
         status = endpoint.status
         for variant in endpoint.variants or (Variant({"VariantName": DEFAULT_VARIANT}),):
-            word = word_for(models.get(variant.name, ServedModel("")))
+            word = without_time(word_for(models.get(variant.name, ServedModel(""))))
             fared = known.get((endpoint.name, variant.name), Figures())
-            cells = _figure_cells(variant, fared)
+            cells = _figure_cells(variant, fared, wide=wide)
             table.add_row(_row_name(endpoint.name, variant), status, word, *cells)
             status = ""
-    Console(highlight=False).print(table)
+    console.print(table)
     return 0
 
 
@@ -86,7 +91,7 @@ def show(name: str, /) -> int:
     rows = {
         "endpoint": found.name,
         "status": found.status,
-        "why": found.failure_reason,
+        "why": None if found.status == "InService" else found.failure_reason,
         "created": f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
         "captures": _capture_text(found),
     }
@@ -96,7 +101,11 @@ def show(name: str, /) -> int:
     for variant in found.variants:
         _print_variant(variant, models.get(variant.name), known[found.name, variant.name])
     if found.status == "InService":
+        if found.failure_reason:
+            print(f"The last update was taken back: {found.failure_reason}")
         print_next(endpoint, found, asynchronous="AsyncInferenceConfig" in found.raw)
+    elif found.status == "Failed":
+        print(f"end       clary endpoints delete {name}")
     return 0
 
 
@@ -118,13 +127,21 @@ def logs(
         ServiceError: the service cannot be started or does not answer.
     """
     endpoint = _endpoint(name)
+    said = False
     try:
         for line in endpoint.lines(follow=follow):
+            said = True
             print(f"{_short(line.host)}: {line.message}", flush=follow)
     except ServiceUnreachable as error:
         raise ServiceError(
             f"{error}; the replicas go on, and `clary endpoints logs {name}` shows them"
         ) from error
+    if not said and not follow:
+        print(
+            f"clary: no replica of {name} has said anything: `clary endpoints show {name}` tells "
+            "how it stands",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -178,6 +195,8 @@ def update(
     weight: float | None = None,
     precision: Precision = "auto",
     calibrate: Path | None = None,
+    env: list[str] | None = None,
+    remove: Switch = False,
 ) -> int:
     """Put another model into an endpoint, or change replicas and weights. No request is lost:
     the old model answers until the new one does, and stays where the new one fails.
@@ -190,34 +209,50 @@ def update(
         weight: Its share of the requests, by the sum of all weights.
         precision: The arithmetic of the new model, as for `clary deploy`.
         calibrate: Pictures for int8, a folder of them per class.
+        env: A variable of the new model's environment, NAME=VALUE.
+        remove: Take the variant out; the others answer all requests then.
 
     Raises:
         UsageError: there is no such endpoint or model, or nothing is to be changed.
         ServiceError: the service refuses the change, or has taken it back.
     """
-    if replicas is not None and replicas < 1:
-        raise UsageError(f"--replicas is {replicas} but must be at least 1")
+    if replicas is not None:
+        require_replicas(replicas)
     if weight is not None and not weight >= 0:
         raise UsageError(f"--weight is {weight} but must be at least 0")
-    if model is None and replicas is None and weight is None:
+    environment = variables(env)
+    scaled = replicas is not None or weight is not None
+    if model is None and (precision != "auto" or calibrate is not None or environment):
+        raise UsageError(
+            "--precision, --calibrate and --env are for a model: name one, as in "
+            f"`clary endpoints update {name} latest`"
+        )
+    if remove and (model is not None or scaled or variant is None):
+        raise UsageError("--remove goes with --variant, and with nothing else")
+    if model is None and not scaled and not remove:
         raise UsageError(
             f"there is nothing to change: name a model, as in `clary endpoints update {name} "
             "latest`, or give --replicas or --weight"
         )
     settings = Settings.from_environment()
     endpoint = _endpoint(name)
-    variant = variant or only_variant(endpoint.description())
-    if model is not None and not model.startswith("s3://"):
+    found = _in_service(endpoint)
+    variant = variant or only_variant(found)
+    if model is None:
+        require_variant(found, variant)
+        _require_weight(found, variant, weight)
+    elif not model.startswith("s3://"):
         prepare(model, settings, precision, calibrate)
     began = time.monotonic()
-    if model is None:
+    if remove:
+        remove_variant(endpoint, variant, watch=lambda: settled(endpoint))
+    elif model is None:
         endpoint.scale(variant, replicas=replicas, weight=weight)
-        after = settled(endpoint)
-        require_service(after)
+        require_service(endpoint, settled(endpoint))
     else:
-        after = redeploy(
+        redeploy(
             endpoint,
-            ModelChoice(model, precision),
+            ModelChoice(model, precision, environment=environment),
             variant=variant,
             replicas=replicas,
             weight=weight,
@@ -241,9 +276,29 @@ def delete(*names: str) -> int:
     if not names:
         raise UsageError("`clary endpoints delete` needs the name of an endpoint")
     for endpoint in [_endpoint(name) for name in names]:
+        archives = sorted({model.data for model in endpoint.models().values() if model.data})
         endpoint.delete()
-        print(f"{endpoint.name} is deleted")
+        stays = f"; what it served stays: {', '.join(archives)}" if archives else ""
+        print(f"{endpoint.name} is deleted{stays}")
     return 0
+
+
+def _in_service(endpoint: Endpoint) -> EndpointDescription:
+    found = endpoint.description()
+    if found.status != "InService":
+        raise UsageError(
+            f"{found.name} is {found.status}, and only what is in service can be changed: "
+            f"`clary endpoints show {found.name}` tells how far it is"
+        )
+    return found
+
+
+def _require_weight(found: EndpointDescription, variant: str, weight: float | None) -> None:
+    others = [one.weight for one in found.variants if one.name != variant and not one.shadow]
+    if weight == 0 and not any(others):
+        raise UsageError(
+            f"--weight is 0 but no other variant of {found.name} has a weight: nobody would answer"
+        )
 
 
 def _endpoint(name: str) -> Endpoint:
@@ -265,12 +320,15 @@ def _print_variant(variant: Variant, model: ServedModel | None, fared: Figures) 
     latency = ""
     if not math.isnan(fared.p50_ms):
         latency = f", p50 {fared.p50_ms:.1f} ms, p99 {fared.p99_ms:.1f} ms in the model"
-    errors = f", {fared.errors:,} errors" if fared.errors else ""
+    requests = f"{fared.requests:,} request{'' if fared.requests == 1 else 's'}"
+    errors = ""
+    if fared.errors:
+        errors = f", {fared.errors:,} error{'' if fared.errors == 1 else 's'}"
     rows = {
         "model": word_for(served) or "deleted meanwhile",
         "archive": served.data,
         "replicas": _replicas(variant),
-        "last hour": f"{fared.requests:,} requests{latency}{errors}",
+        "last hour": f"{requests}{latency}{errors}",
     }
     print(f"variant   {_variant_name(variant)}, weight {variant.weight:g}")
     for key, value in rows.items():
@@ -295,8 +353,9 @@ def _replicas(variant: Variant) -> str:
     return f"{variant.replicas} of {variant.desired_replicas}"
 
 
-def _figure_cells(variant: Variant, fared: Figures) -> tuple[str, ...]:
-    latencies = ("" if math.isnan(ms) else f"{ms:.1f}" for ms in (fared.p50_ms, fared.p99_ms))
+def _figure_cells(variant: Variant, fared: Figures, *, wide: bool) -> tuple[str, ...]:
+    shown = (fared.p50_ms, fared.p99_ms) if wide else (fared.p99_ms,)
+    latencies = ("" if math.isnan(ms) else f"{ms:.1f}" for ms in shown)
     return (_replicas(variant), f"{fared.requests:,}", *latencies, f"{fared.errors:,}")
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from clary.errors import ProgramFailed, ServiceError, UsageError
 from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
-from clary.formats.model_archive import opened_model
 from clary.gpus import count_gpus
-from clary.sdk.model_sources import is_clarys
+from clary.sdk.model_sources import is_clarys, opened_servable
 from clary.sdk.processes import job_program_output
 from clary.settings import Settings
 
@@ -59,13 +58,16 @@ def convert(
         What has come of it; None for a model that is served by its own script.
 
     Raises:
-        UsageError: int8 without pictures, pictures without int8, or a precision for a script.
+        UsageError: there is no model, int8 without pictures, pictures without int8, or a precision
+            for a script.
         FormatError: the model is damaged.
         ProgramFailed: it cannot be converted; the program has said why.
     """
     if pictures is not None and precision != "int8":
         raise UsageError("--calibrate is for int8: add --precision int8")
-    with opened_model(location) as folder:
+    if pictures is not None:
+        _require_pictures(pictures)
+    with opened_servable(location) as folder:
         if not is_clarys(folder):
             if precision != "auto":
                 raise UsageError(
@@ -91,6 +93,16 @@ def convert(
     if code:
         raise ProgramFailed(code)
     return _conversion(said)
+
+
+def _require_pictures(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(
+            f"--calibrate is {folder} but there is no such folder: give one with one folder of "
+            "pictures per class"
+        )
+    if next(folder.iterdir(), None) is None:
+        raise UsageError(f"--calibrate is {folder} but that folder is empty")
 
 
 def _conversion(said: str) -> Conversion:

@@ -85,7 +85,7 @@ def deploy(
     }
     create(endpoint, choice, source, request)
     if wait:
-        require_service(endpoint.wait())
+        require_service(endpoint, endpoint.wait())
     return endpoint
 
 
@@ -122,10 +122,13 @@ def create(
         raise
 
 
-def require_service(found: EndpointDescription, config_name: str | None = None) -> None:
+def require_service(
+    endpoint: Endpoint, found: EndpointDescription, config_name: str | None = None
+) -> None:
     """Be sure that an endpoint serves.
 
     Args:
+        endpoint: the one.
         found: how it stands.
         config_name: what shall be in effect.
 
@@ -136,12 +139,15 @@ def require_service(found: EndpointDescription, config_name: str | None = None) 
         return
     name = found.name
     reason = (found.failure_reason or "the service does not say why").rstrip(".")
-    hint = f"`clary endpoints logs {name}` shows what its replicas said"
-    if found.status == "InService":
-        raise ServiceError(f"{reason}; {name} answers as before ({hint})")
+    hints = []
+    if next(endpoint.tail().new_lines(), None) is not None:
+        hints.append(f"`clary endpoints logs {name}` shows what its replicas said")
     if found.status == "Failed":
-        hint += f", `clary endpoints delete {name}` removes it"
-    raise ServiceError(f"the endpoint {name} is {found.status}: {reason} ({hint})")
+        hints.append(f"`clary endpoints delete {name}` removes it")
+    hint = f" ({', '.join(hints)})" if hints else ""
+    if found.status == "InService":
+        raise ServiceError(f"{reason}; {name} answers as before{hint}")
+    raise ServiceError(f"the endpoint {name} is {found.status}: {reason}{hint}")
 
 
 def require_names(name: str | None, variant: str, replicas: int) -> None:

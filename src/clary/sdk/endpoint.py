@@ -1,7 +1,7 @@
 """An endpoint, wherever it is: how it stands, what it serves, how it fares.
 
     endpoint = Endpoint(session, "photos")
-    print(endpoint.description().status, endpoint.figures())
+    print(endpoint.description().status, endpoint.models())
     endpoint.scale("AllTraffic", replicas=2)
     endpoint.delete()
 
@@ -69,6 +69,11 @@ class Variant:
         deployed = self.raw.get("DeployedImages") or ()
         return tuple(str(image.get("SpecifiedImage", "")) for image in deployed)
 
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it is a model of Clary's, which can name its classes."""
+        return bool(self.images) and all(map(names_image, self.images))
+
 
 @dataclass(frozen=True)
 class EndpointDescription:
@@ -125,8 +130,8 @@ class EndpointDescription:
     @property
     def is_builtin(self) -> bool:
         """Whether all that answers are models of Clary's, which can name their classes."""
-        images = [image for one in self.variants if not one.shadow for image in one.images]
-        return bool(images) and all(map(names_image, images))
+        answering = [one for one in self.variants if not one.shadow]
+        return bool(answering) and all(one.is_builtin for one in answering)
 
 
 @dataclass(frozen=True)

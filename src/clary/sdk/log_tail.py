@@ -77,9 +77,12 @@ class LogTail:
         host = self._host_of(stream)
         while True:
             where = {"nextToken": token} if token else {}
-            answer = logs.get_log_events(
-                logGroupName=self._group, logStreamName=stream, startFromHead=True, **where
-            )
+            try:
+                answer = logs.get_log_events(
+                    logGroupName=self._group, logStreamName=stream, startFromHead=True, **where
+                )
+            except logs.exceptions.ResourceNotFoundException:
+                return  # what it belonged to has been deleted meanwhile, and its log with it
             for event in answer["events"]:
                 moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
                 yield LogLine(host, moment, event["message"])

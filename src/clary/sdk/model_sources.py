@@ -23,6 +23,8 @@ from clary.settings import Settings
 # Stands for SageMaker's own images: what runs is the Python that is here.
 SCRIPT_IMAGE = "clary/pytorch-inference"
 HANDLERS = Path("code") / "inference.py"
+_WEIGHTS = (".pt", ".pth")
+_GZIP = b"\x1f\x8b"
 _OWN_HANDLERS = Path(__file__).parents[1] / "vision/export/serving_template/inference.py"
 _BLOCK_BYTES = 1 << 20
 _FINGERPRINT_LENGTH = 8
@@ -65,7 +67,7 @@ def bring(session: Session, model: str | Path | TrainingJob) -> ModelSource:
             return _of_job(TrainingJob(session, name))
         except UsageError:
             pass  # a folder laid out like a job's, which the service has not run
-    return _uploaded(session, location, name or _word_for(location))
+    return _uploaded(session, location, _word_for(location, settings))
 
 
 def job_of(location: Path, settings: Settings) -> str | None:
@@ -84,6 +86,37 @@ def is_clarys(folder: Path) -> bool:
         return False
     handlers = folder / HANDLERS
     return not handlers.exists() or handlers.read_bytes() == _OWN_HANDLERS.read_bytes()
+
+
+@contextmanager
+def opened_servable(location: Path) -> Iterator[Path]:
+    """Give the folder of a model that can be served; that of an archive is temporary.
+
+    Raises:
+        UsageError: it holds nothing that could be served, or the file is no archive.
+        FormatError: the archive is damaged.
+        StorageError: the archive cannot be unpacked.
+    """
+    if location.is_file():
+        with storage_errors(location), location.open("rb") as file:
+            if file.read(len(_GZIP)) != _GZIP:
+                raise UsageError(
+                    f"{location} is no archive: give a job's name, a model folder or a model.tar.gz"
+                )
+    with opened_model(location) as folder:
+        if not _servable(folder):
+            raise UsageError(
+                f"{location} holds no model, neither {DESCRIPTION_FILE}, {HANDLERS} nor a "
+                f"{' or '.join(_WEIGHTS)} file: `clary train` makes one of a folder of pictures"
+            )
+        yield folder
+
+
+def _servable(folder: Path) -> bool:
+    """Whether a folder may be a model: other scripts than the usual one can be asked for."""
+    if (folder / DESCRIPTION_FILE).is_file() or any((folder / HANDLERS).parent.glob("*.py")):
+        return True
+    return any(path.suffix in _WEIGHTS and path.is_file() for path in folder.iterdir())
 
 
 def without_time(name: str) -> str:
@@ -124,7 +157,7 @@ def _fingerprint(archive: Path) -> str:
 @contextmanager
 def _archive(location: Path) -> Iterator[tuple[Path, Path]]:
     """A model as an archive and as a folder, whichever of them it is."""
-    with opened_model(location) as folder:
+    with opened_servable(location) as folder:
         if location.is_file():
             yield location, folder
             return
@@ -134,8 +167,16 @@ def _archive(location: Path) -> Iterator[tuple[Path, Path]]:
             yield archive, folder
 
 
-def _word_for(location: Path) -> str:
-    """What a model is called after: its file, or the folder around one that has no name."""
+def stem_of(location: Path, settings: Settings) -> str:
+    """What an endpoint of a model of this machine is called after."""
+    return without_time(_word_for(location, settings))
+
+
+def _word_for(location: Path, settings: Settings) -> str:
+    """What a model is called: its job, its file, or the folder around one that has no name."""
+    job = job_of(location, settings)
+    if job is not None:
+        return job
     name = location.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
     nameless = {"model", "output", ""}
     while name in nameless and location.parent != location:

@@ -34,10 +34,12 @@ JSON = "application/json"
 NPY = "application/x-npy"
 # What a service of this machine has to do at once, so that none of its cores waits.
 AT_ONCE = 8
+_BODY = "the body "
 # How far a sum of probabilities may be from 1: those of bf16 networks are rounded.
 _SUM_TOLERANCE = 0.02
 # AWS's words, and so the service's.
 _TOO_LARGE = re.compile(r"'body' failed to satisfy.*less than or equal to (\d+)")
+_NOT_IN_SERVICE = re.compile(r"its status is (\w+)")
 
 # A path, the bytes of a picture file, a uint8 array of shape (height, width, 3), or a PIL image.
 Picture: TypeAlias = Any
@@ -98,8 +100,9 @@ class Predictor:
 
         Returns:
             Classes with their probabilities, the most probable first. Where the model is a script
-            that answers with numbers alone, a class is its position as text, and numbers that are
-            no probabilities go through a softmax.
+            that answers with numbers alone, or one of the endpoint's variants is such a script and
+            none is chosen, a class is its position as text; numbers that are no probabilities go
+            through a softmax.
 
         Raises:
             DataError: the picture cannot be read, or the endpoint refuses it.
@@ -193,14 +196,19 @@ class Predictor:
         try:
             return self.predict(Named(name, content), top)
         except PictureRefused as error:
-            return Prediction(name, error=f"{name} is refused: {error}")
+            reason = str(error)
+            if reason.startswith(_BODY):  # the replica's word: it knows no names
+                return Prediction(name, error=f"{name} {reason.removeprefix(_BODY)}")
+            return Prediction(name, error=f"{name} is refused: {reason}")
         except DataError as error:
             return Prediction(name, error=str(error))
 
     def _asked_for(self) -> str:
         """A model of Clary's names its classes when asked to; scripts know their own types."""
         if self._accept is None:
-            builtin = self.endpoint.description().is_builtin
+            found = self.endpoint.description()
+            asked = [one for one in found.variants if one.name == self.variant]
+            builtin = asked[0].is_builtin if asked else found.is_builtin
             self._accept = NAMED_JSON if builtin else JSON
         return self._accept
 
@@ -286,7 +294,14 @@ def _failure(error: ClientError, endpoint: str, size: int) -> PictureRefused | S
     """Whose fault an error is: the picture's, or the model's; None for any other error."""
     status = error.response.get("OriginalStatusCode")
     if status is None:
-        bound = _TOO_LARGE.search(str(error.response["Error"].get("Message", "")))
+        message = str(error.response["Error"].get("Message", ""))
+        state = _NOT_IN_SERVICE.search(message)
+        if state is not None:
+            return ServiceError(
+                f"the endpoint {endpoint} is {state[1]} and answers nobody: "
+                f"`clary endpoints show {endpoint}` tells when it is in service"
+            )
+        bound = _TOO_LARGE.search(message)
         if bound is None:
             return None
         return PictureRefused(

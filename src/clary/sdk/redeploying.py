@@ -2,8 +2,9 @@
 
     redeploy(endpoint, ModelChoice("better/model.tar.gz"))
     redeploy(endpoint, ModelChoice("better/model.tar.gz"), variant="better", weight=0.1)
+    remove_variant(endpoint, "AllTraffic")
 
-The earlier model answers until the new one does, and stays where the new one fails.
+What is there answers until the change is whole, and stays where it fails.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from clary.sdk.deploying import (
     usual_instance,
 )
 from clary.sdk.endpoint import Endpoint, EndpointDescription
+from clary.sdk.estimator import made_up_name
 from clary.sdk.model_sources import bring
 from clary.sdk.session import spoken_faults
 
@@ -60,13 +62,10 @@ def redeploy(
     found = endpoint.description()
     name = variant or only_variant(found)
     require_names(None, name, 1 if replicas is None else replicas)
-    earlier = {served.name for served in endpoint.models(found.config_name).values()}
     source = bring(endpoint.session, choice.model)
-    client = endpoint.session.client("sagemaker")
-    with spoken_faults():
-        before = client.describe_endpoint_config(EndpointConfigName=found.config_name)
-    model = create_model(endpoint, choice, source)
+    before = _config(endpoint, found)
     variants = _current_variants(found, before)
+    model = create_model(endpoint, choice, source)
     changes = {
         "ModelName": model,
         "InitialInstanceCount": replicas,
@@ -77,24 +76,86 @@ def redeploy(
         **(variants.get(name) or {**_NEW_VARIANT, "InstanceType": usual_instance()}),
         **{key: value for key, value in changes.items() if value is not None},
     }
+    watch = watch or endpoint.wait
+    return _put(
+        endpoint, (found, before), variants, model, made=[model], watch=watch if wait else None
+    )
+
+
+def remove_variant(
+    endpoint: Endpoint,
+    variant: str,
+    *,
+    watch: Callable[[], EndpointDescription] | None = None,
+) -> EndpointDescription:
+    """Take a variant out of an endpoint; returns when the others answer all requests.
+
+    Args:
+        endpoint: what is changed.
+        variant: the name of the one that goes; another one must be there.
+        watch: waits in place of `Endpoint.wait`.
+
+    Raises:
+        UsageError: there is no such endpoint or variant, or nobody would be asked without it.
+        ServiceError: the service refuses the change, or has taken it back.
+    """
+    found = endpoint.description()
+    require_variant(found, variant)
+    before = _config(endpoint, found)
+    variants = _current_variants(found, before)
+    variants.pop(variant, None)
+    if not any(one["InitialVariantWeight"] for one in variants.values()):
+        raise UsageError(
+            f"without {variant} the endpoint {endpoint.name} has no variant with a weight: give "
+            f"another one some, or end it by `clary endpoints delete {endpoint.name}`"
+        )
+    config = made_up_name(endpoint.name)
+    return _put(endpoint, (found, before), variants, config, made=[], watch=watch or endpoint.wait)
+
+
+def _put(
+    endpoint: Endpoint,
+    current: tuple[EndpointDescription, Mapping[str, Any]],
+    variants: Mapping[str, Mapping[str, Any]],
+    config: str,
+    *,
+    made: list[str],
+    watch: Callable[[], EndpointDescription] | None,
+) -> EndpointDescription:
+    """Bring a new configuration into effect and forget the earlier one, or the new one where it
+    fails, with the models that were made for it.
+    """
+    found, before = current
+    earlier = {served.name for served in endpoint.models(found.config_name).values()}
+    kept = {key: before[key] for key in _KEPT if before.get(key)}
     try:
-        kept = {key: before[key] for key in _KEPT if before.get(key)}
-        create_config(endpoint, model, list(variants.values()), kept)
+        create_config(endpoint, config, [dict(one) for one in variants.values()], kept)
         with spoken_faults():
-            client.update_endpoint(EndpointName=endpoint.name, EndpointConfigName=model)
+            endpoint.session.client("sagemaker").update_endpoint(
+                EndpointName=endpoint.name, EndpointConfigName=config
+            )
     except BaseException:
-        endpoint.forget(model, [model])
+        endpoint.forget(config, made)
         raise
-    if not wait:
+    if watch is None:
         return endpoint.description()
-    after = endpoint.wait() if watch is None else watch()
-    if after.config_name != model:
-        endpoint.forget(model, [model])
+    after = watch()
+    if after.config_name != config:
+        endpoint.forget(config, made)
     else:
-        serving = {str(one["ModelName"]) for one in variants.values()}
+        shadows = before.get("ShadowProductionVariants") or ()
+        serving = {str(one["ModelName"]) for one in (*variants.values(), *shadows)}
         endpoint.forget(found.config_name, earlier - serving)
-    require_service(after, model)
+    require_service(endpoint, after, config)
     return after
+
+
+def _config(endpoint: Endpoint, found: EndpointDescription) -> dict[str, Any]:
+    with spoken_faults():
+        config: dict[str, Any] = endpoint.session.client("sagemaker").describe_endpoint_config(
+            EndpointConfigName=found.config_name
+        )
+    return config
 
 
 def _current_variants(
@@ -112,6 +173,19 @@ def _current_variants(
             variant["InitialVariantWeight"] = current.raw.get("DesiredWeight", current.weight)
         variants[variant["VariantName"]] = variant
     return variants
+
+
+def require_variant(found: EndpointDescription, variant: str) -> None:
+    """Be sure that an endpoint has a variant.
+
+    Raises:
+        UsageError: it has not.
+    """
+    names = [one.name for one in found.variants if not one.shadow]
+    if variant not in names:
+        raise UsageError(
+            f"the endpoint {found.name} has no variant {variant}: it has {', '.join(names)}"
+        )
 
 
 def only_variant(found: EndpointDescription) -> str:

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import cast, get_args
 
 from clary.errors import UsageError
-from clary.formats.model_archive import opened_model
 from clary.formats.replica import Precision, ReplicaSettings
 from clary.sdk.converting import convert
 from clary.sdk.endpoint import DEFAULT_VARIANT
+from clary.sdk.model_sources import opened_servable
 from clary.sdk.processes import run_job_program
 from clary.settings import Settings
 
@@ -44,13 +44,14 @@ def serve(
         pictures: what int8 is calibrated on.
 
     Raises:
-        UsageError: the port is taken or out of bounds, or the precision does not fit the model.
+        UsageError: the port is taken or out of bounds, there is no model, or the precision does
+            not fit it.
         FormatError: the model is damaged.
         ProgramFailed: it cannot be converted; the program has said why.
     """
     require_port(port)
     conversion = convert(location, settings, precision=precision, pictures=pictures)
-    with opened_model(location) as folder, TemporaryDirectory(prefix="clary-serve-") as place:
+    with opened_servable(location) as folder, TemporaryDirectory(prefix="clary-serve-") as place:
         assert precision in get_args(Precision)
         ReplicaSettings(
             endpoint=name,
@@ -70,13 +71,16 @@ def serve(
                 file=sys.stderr,
                 flush=True,
             )
-        if port:
-            print(
-                f"curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg "
-                f"http://{HOST}:{port}/invocations"
-            )
-            print("Ctrl-C ends it, once it has answered what it was asked", flush=True)
-        return run_job_program("serve", [place])
+        address = f"http://{HOST}:{port}/invocations" if port else "ADDRESS/invocations"
+        print(
+            "Once it serves, from another terminal:\n"
+            f"curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg {address}\n"
+            "Ctrl-C ends it, once it has answered what it was asked",
+            flush=True,
+        )
+        code = run_job_program("serve", [place])
+    print(f"{name} has ended", flush=True)
+    return code
 
 
 def require_port(port: int) -> None:
