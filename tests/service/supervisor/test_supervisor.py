@@ -119,7 +119,7 @@ def test_a_stop_terminates_and_kills_after_the_grace(
     assert not supervisor.stop_job("stopped")
     job = reach(supervisor, "stopped", "Stopped")
     assert executor.of("stopped").signals == (["TERM"] if heeds else ["TERM", "KILL"])
-    assert (time.monotonic() - asked > QUICK.grace_s) == (not heeds)
+    assert heeds or time.monotonic() - asked > QUICK.grace_s
     assert job.failure is None
     assert job.model_artifacts is not None
     assert [one.status for one in job.transitions][-3:] == ["Stopping", "Uploading", "Stopped"]
