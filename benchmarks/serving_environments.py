@@ -16,7 +16,15 @@ REQUIREMENTS = {
     "litserve": (*_TORCH, "litserve"),
     "bentoml": (*_TORCH, "bentoml"),
     "ray": (*_TORCH, "ray[serve]"),
-    "torchserve": (*_TORCH, "torchserve", "torch-model-archiver", "pyyaml", "psutil", "packaging"),
+    "torchserve": (
+        *_TORCH,
+        "torchserve",
+        "torch-model-archiver",
+        "captum",
+        "pyyaml",
+        "psutil",
+        "packaging",
+    ),
 }
 
 

@@ -1,7 +1,5 @@
 """LitServe and torch; `BATCH` is its largest batch, 1 for none. It takes pictures as base64."""
 
-from __future__ import annotations
-
 import base64
 import os
 import sys
@@ -18,7 +16,8 @@ class Classifier(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.network = load().to(device)
 
-    def decode_request(self, request: Any) -> torch.Tensor:
+    # Its type is left open: LitServe reads it, and takes another than its own for a form.
+    def decode_request(self, request):
         return opened(base64.b64decode(request["image_data"]))
 
     def predict(self, pictures: torch.Tensor) -> torch.Tensor:
