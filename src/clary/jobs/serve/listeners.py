@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clary.endpoint.http_messages import not_accepted
 from clary.errors import ServiceError
 from clary.formats.replica import ReplicaSettings
 
 # Connections wait here while the server process is started again.
 _BACKLOG = 4096
+# How long they are listened to once they need not wait any more, all together.
+_TURNING_AWAY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
             ) from error
         workers.listen(_BACKLOG)
         yield Listeners(clients, workers, path)
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Tell those who wait in a listener that nobody will serve them, and close it."""
+    refused = not_accepted("stopping", "the server is shutting down").encode(keep_alive=False)
+    clients = []
+    with listener, suppress(OSError):  # nobody else is there
+        listener.setblocking(False)
+        while True:
+            clients.append(listener.accept()[0])
+    until = time.monotonic() + _TURNING_AWAY_S
+    for client in clients:
+        with client, suppress(OSError):
+            client.settimeout(max(0.001, until - time.monotonic()))
+            client.sendall(refused)
+            client.shutdown(socket.SHUT_WR)
+            # What is closed on unread bytes is reset, and the answer lost with it.
+            while client.recv(1 << 16) and time.monotonic() < until:
+                pass
 
 
 def _for_clients(settings: ReplicaSettings) -> socket.socket:

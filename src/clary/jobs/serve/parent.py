@@ -19,7 +19,7 @@ from clary.endings import EXIT_INTERRUPTED
 from clary.endpoint import worker
 from clary.formats.replica import Listening, ReplicaSettings
 from clary.jobs.serve.children import SIGNALS, Child, command, signal_group
-from clary.jobs.serve.listeners import Listeners
+from clary.jobs.serve.listeners import Listeners, turn_away
 from clary.jobs.serve.server_process import run_server
 
 _PATIENCE_S = 60.0
@@ -98,11 +98,13 @@ class Parent:
             due = [child.due for child in (self._server, *self._workers) if child.due is not None]
             wait = min([_PATIENCE_S, *(max(0.0, at - time.monotonic()) for at in due)])
             got = signal.sigtimedwait(SIGNALS, wait)
-            if got is not None and got.si_signo != signal.SIGCHLD:
+            # First of all: whether there is a server that can answer.
+            code = self._reap()
+            if code is None and got is not None and got.si_signo != signal.SIGCHLD:
                 if self._stopping and got.si_signo == signal.SIGINT:
                     return EXIT_INTERRUPTED
                 self._stop()
-            code = self._reap()
+                code = self._reap()
             if code is not None:
                 return code
 
@@ -117,11 +119,12 @@ class Parent:
     def _stop(self) -> None:
         """Have the server answer what was begun; the workers are needed until it has."""
         self._stopping = True
-        # The server's own is the last one: when that is closed, the system refuses who comes.
-        self._listeners.clients.close()
         if self._server.pid is None:
             self._server.due = None
+            turn_away(self._listeners.clients)
         else:
+            # The server's own is the last one: when that is closed, the system refuses who comes.
+            self._listeners.clients.close()
             with suppress(ProcessLookupError):
                 os.kill(self._server.pid, signal.SIGTERM)
 

@@ -8,40 +8,20 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from clary.endpoint.backend import Backend
 from clary.endpoint.server import Server, server_metrics
 from clary.endpoint.server_metrics import ServerMetrics
+from clary.errors import ClaryError
 from clary.formats.replica import ReplicaSettings
-from clary.jobs.serve.listeners import Listeners
+from clary.jobs.serve.line_writer import LineWriter
+from clary.jobs.serve.listeners import Listeners, turn_away
 
 # Each connection is one; 1024 are soon used up.
 _OPEN_FILES = 16_384
-# Lines wait for company for so long.
-_FLUSH_S = 0.05
 # Clients of a server that has died wait so long for the next one, before they are told to.
 _AGAIN_S = 5.0
-
-
-class LineWriter:
-    """Lines of many requests in few writes. For one event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        """Write a line, soon."""
-        if not self._lines:
-            self._loop.call_later(_FLUSH_S, self.flush)
-        self._lines.append(line)
-
-    def flush(self) -> None:
-        """Write what is left."""
-        if self._lines:
-            sys.stdout.write("\n".join(self._lines) + "\n")
-            sys.stdout.flush()
-            self._lines.clear()
 
 
 def run_server(settings: ReplicaSettings, listeners: Listeners, served: int, *, again: bool) -> int:
@@ -79,13 +59,19 @@ async def _serve(
     await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
+        with suppress(asyncio.CancelledError, ClaryError):
+            await starting
+        # Those who are connected are told so, and those who still wait in the listener.
+        await server.close()
+        turn_away(listeners.clients)
+        lines.close()
         return
     starting.result()
     lines.say(f"serves after {time.monotonic() - begun:.1f} s")
     os.write(served, b"\0")
     await ending
     await server.close()
-    lines.flush()
+    lines.close()
 
 
 def _backend(
