@@ -74,19 +74,13 @@ def deploy(
     if port is not None and not foreground:
         raise UsageError("--port is for a server of this terminal's: add --foreground")
     if foreground:
-        _refuse_with_foreground(
-            {
-                "--replicas": replicas != 1,
-                "--variant": variant != DEFAULT_VARIANT,
-                "--instance-type": instance_type is not None,
-                "--detach": detach,
-            }
-        )
-        if environment:
-            raise UsageError(
-                "--env is for endpoints: with --foreground the model has this shell's variables, "
-                f"as in `{next(iter(environment))}=… clary deploy … --foreground`"
-            )
+        endpoint_options = {
+            "--replicas": replicas != 1,
+            "--variant": variant != DEFAULT_VARIANT,
+            "--instance-type": instance_type is not None,
+            "--detach": detach,
+        }
+        _refuse_with_foreground(endpoint_options, environment)
         return _serve(
             model, settings, name=name, port=port, precision=precision, calibrate=calibrate
         )
@@ -159,10 +153,15 @@ def variables(given: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _refuse_with_foreground(given: dict[str, bool]) -> None:
+def _refuse_with_foreground(given: dict[str, bool], environment: dict[str, str]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise UsageError(f"{option} is for endpoints: leave it out, or --foreground")
+    if environment:
+        raise UsageError(
+            "--env is for endpoints: with --foreground the model has this shell's variables, "
+            f"as in `{next(iter(environment))}=… clary deploy … --foreground`"
+        )
 
 
 def _serve(
