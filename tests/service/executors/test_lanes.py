@@ -126,12 +126,14 @@ def files_of(job: TrainingJobSpec) -> set[str]:
 
 
 def words_of(lines: list[str], job: TrainingJobSpec) -> list[str]:
-    """A log without the figures of a clock, and without the job's name."""
+    """A log without the figures of a clock, without the job's name, and without what is done for
+    single trainings alone: their models are made ready to be served.
+    """
     clocks = re.compile(r"\b(images_per_second|seconds)=[0-9.]+")
     return [
         clocks.sub(r"\1=", line).replace(job.name, "JOB")
         for line in lines
-        if not line.startswith(("trained ", "checked in", "features of"))
+        if not line.startswith(("trained ", "checked in", "features of", "serving "))
     ]
 
 
