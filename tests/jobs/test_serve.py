@@ -238,6 +238,24 @@ def test_a_script_is_waited_for_at_the_end(tmp_path: Path) -> None:
         assert [answer.status for answer in answers] == [200] * 4
 
 
+def test_who_waits_for_a_server_that_will_not_come_is_told_so(tmp_path: Path) -> None:
+    with started(tmp_path, pictures(tmp_path)) as replica:
+        (server,) = replica.children
+        replica.process.send_signal(signal.SIGSTOP)
+        os.kill(server, signal.SIGKILL)
+        wait_for(lambda: len([*Path(f"/proc/{server}/task").iterdir()]) == 1 and not lives(server))
+        wires = [Wire(replica.port) for _ in range(5)]
+        for wire in wires:
+            wire.post(b"x" * 100_000)
+        replica.process.send_signal(signal.SIGTERM)
+        replica.process.send_signal(signal.SIGCONT)
+        for wire in wires:
+            answer = wire.answer()
+            assert (answer.status, answer.headers["x-clary-not-accepted"]) == (503, "stopping")
+            wire.socket.close()
+        assert replica.process.wait(60) == 0
+
+
 def test_a_second_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
     with started(tmp_path, script(tmp_path, workers=1)) as replica:
         children = replica.children
