@@ -22,6 +22,12 @@ from tests.sdk.small_models import CLASSES, small_model
 SECONDS = 120.0
 
 
+@pytest.fixture
+def clary_environment(clary_environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Without the process that keeps torch for trainings: there are none here."""
+    return {**clary_environment, "CLARY_WARM": "0"}
+
+
 def rows_of(output: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = json.loads(output)
     return rows

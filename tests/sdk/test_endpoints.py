@@ -18,6 +18,8 @@ from clary.sdk.predictor import Predictor
 from clary.sdk.redeploying import redeploy, remove_variant
 from clary.sdk.session import Session
 from clary.settings import Settings
+from clary.vision.caching import CacheStore
+from clary.vision.export.serving import convert_model
 from clary.vision.prediction import predict
 from tests.conftest import own_clary
 from tests.sdk.small_models import CLASSES, small_model
@@ -32,10 +34,13 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two models that answer differently."""
+def models(tmp_path_factory: pytest.TempPathFactory, session: Session) -> list[Path]:
+    """Two models that answer differently; the service has to convert the first."""
     folder = tmp_path_factory.mktemp("models")
-    return [small_model(folder / f"model-{seed}", seed) for seed in (1, 2)]
+    found = [small_model(folder / f"model-{seed}", seed) for seed in (1, 2)]
+    assert session.settings is not None
+    convert_model(found[1], CacheStore.of(session.settings))
+    return found
 
 
 @pytest.mark.slow

@@ -84,11 +84,7 @@ def deploy(
         return _serve(
             model, settings, name=name, port=port, precision=precision, calibrate=calibrate
         )
-    if model.startswith("s3://"):
-        if precision == "int8" and calibrate is not None:
-            raise UsageError("--calibrate needs the model on this machine: fetch the archive first")
-    else:
-        prepare(model, settings, precision, calibrate)
+    prepare(model, settings, precision, calibrate)
     session = Session.on_this_machine(settings)
     began = time.monotonic()
     choice = ModelChoice(model, precision, environment=environment)
@@ -120,6 +116,10 @@ def prepare(model: str, settings: Settings, precision: Precision, calibrate: Pat
         UsageError: there is no such model, or the precision does not fit it.
         ProgramFailed: it cannot be converted; the program has said why.
     """
+    if model.startswith("s3://"):
+        if precision == "int8" and calibrate is not None:
+            raise UsageError("--calibrate needs the model on this machine: fetch the archive first")
+        return
     location = resolve_model(model, settings)
     found = convert(location, settings, precision=precision, pictures=calibrate)
     if found is not None:

@@ -241,7 +241,7 @@ def update(
     if model is None:
         require_variant(found, variant)
         _require_weight(found, variant, weight)
-    elif not model.startswith("s3://"):
+    else:
         prepare(model, settings, precision, calibrate)
     began = time.monotonic()
     if remove:

@@ -175,7 +175,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise UsageError(
             f"port {port} of {host} cannot be listened on ({reason}): "
-            "stop what uses it, or choose another with --port or CLARY_PORT"
+            "stop what uses it, or choose another with CLARY_PORT or `clary start --port`"
         ) from error
     with listener:
         yield listener
