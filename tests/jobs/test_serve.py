@@ -337,6 +337,21 @@ def test_workers_that_cannot_even_begin_end_the_start(tmp_path: Path) -> None:
     assert "worker 1 ended with 1, 6 times before the model was loaded" in replica.log
 
 
+def test_the_last_words_say_what_the_workers_died_of(tmp_path: Path) -> None:
+    settings = script(tmp_path, workers=1)
+    inference = tmp_path / "model" / "code" / "inference.py"
+    inference.write_text("import os\n\ndef model_fn(model_dir):\n    os._exit(3)\n")
+    settings.write(tmp_path)
+    replica = Replica(tmp_path)
+    try:
+        assert replica.process.wait(60) == 1
+    finally:
+        replica.end()
+    last = replica.log.strip().splitlines()[-1]
+    assert "worker 1 ended with 3" in last
+    assert "before the model was loaded" in last
+
+
 def test_a_path_too_long_for_a_socket_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ class Parent:
         self._served, self._tells_served = os.pipe()
         os.set_blocking(self._served, False)
         self._has_served = False
+        self._worker_died = ""
         self._attempts = 0
         self._server = Child("server", self._run_server)
         self._workers = [
@@ -154,18 +155,26 @@ class Parent:
                 return code if code >= 0 else 128 - code
             self._attempts += 1
             if not self._has_served and (code > 0 or self._attempts >= _ATTEMPTS):
+                self._say_what_workers_died_of()
                 return code if code > 0 else _EXIT_GAVE_UP
         elif self._stopping:
             return None
-        elif child.deaths >= _WORKER_ATTEMPTS and not self._served_once():
-            self._say(
-                f"{child.name} {how}, {child.deaths} times before the model was loaded: what it "
-                "has printed says more"
-            )
-            return _EXIT_GAVE_UP
+        elif not self._served_once():
+            times = f"{child.deaths} times" if child.deaths > 1 else "once"
+            self._worker_died = f"{child.name} {how}, {times}"
+            if child.deaths >= _WORKER_ATTEMPTS:
+                self._say_what_workers_died_of()
+                return _EXIT_GAVE_UP
         wait = child.start_again()
-        self._say(f"{child.name} {pid} {how}; it is started again in {wait:.1f} s")
+        self._say(f"{child.name} (process {pid}) {how}; it is started again in {wait:.1f} s")
         return None
+
+    def _say_what_workers_died_of(self) -> None:
+        """Last of all: the last line is the reason that people are told."""
+        if self._worker_died:
+            self._say(
+                f"{self._worker_died} before the model was loaded: what it has printed says more"
+            )
 
     def _served_once(self) -> bool:
         self._has_served = self._has_served or _has_byte(self._served)

@@ -67,7 +67,7 @@ async def _serve(
         lines.close()
         return
     starting.result()
-    lines.say(f"serves after {time.monotonic() - begun:.1f} s")
+    lines.say(f"{settings.endpoint} serves after {time.monotonic() - begun:.1f} s")
     os.write(served, b"\0")
     await ending
     await server.close()
