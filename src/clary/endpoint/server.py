@@ -230,7 +230,7 @@ class Server:
             self.metrics.count(response.status, seconds, len(request.body), len(response.body))
             self._say(
                 f"POST /invocations {response.status} {seconds * 1000:.1f} ms "
-                f"{len(request.body)} bytes {_word(request_id)}{why}"
+                f"{_size(request.body)} {_word(request_id)}{why}"
             )
         return response
 
@@ -369,6 +369,10 @@ def _refusal(refusal: Refusal) -> HttpResponse:
     if refusal.status == 504:
         headers[TIMED_OUT] = "1"
     return error_response(refusal.status, refusal.sentence, headers)
+
+
+def _size(body: bytes) -> str:
+    return "1 byte" if len(body) == 1 else f"{len(body)} bytes"
 
 
 def _word(text: str) -> str:
