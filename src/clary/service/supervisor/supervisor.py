@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from clary.service.executors.executor import Executor
 from clary.service.invocations.traffic import Traffic
@@ -15,6 +12,7 @@ from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.daemon_pool import DaemonPool
 from clary.service.supervisor.endpoints.supervisor import EndpointSupervisor
+from clary.service.supervisor.round_loop import RoundLoop
 from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.rules.transitions import stopped
 from clary.service.supervisor.timing import Timing
@@ -22,13 +20,8 @@ from clary.service.supervisor.transitions import Event, advance, state_of
 from clary.service.supervisor.tuning import transitions as tuning
 from clary.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-Job = TypeVar("Job", TrainingJob, TuningJob)
-
 # Each waits on a thread of its own.
 WAITER_LIMIT = 128
-_AFTER_A_FAILURE_S = 1.0
 _CLOSING_S = 5.0
 
 
@@ -71,7 +64,7 @@ class Supervisor:
         )
         self._executor = executor
         self._pool = DaemonPool()
-        self._rounds = Rounds(
+        rounds = Rounds(
             state,
             executor,
             settings,
@@ -80,31 +73,24 @@ class Supervisor:
             timing=timing or Timing(),
             changed=self._changed,
         )
-        self._changes = 0
-        self._condition = threading.Condition()
-        self._closing = False
-        self._waiters = threading.BoundedSemaphore(WAITER_LIMIT)
-        self._thread = threading.Thread(target=self._run, name="clary-supervisor", daemon=True)
+        self._loop = RoundLoop("clary-supervisor", rounds.next, waiters=WAITER_LIMIT)
 
     def start(self) -> None:
         """Take up all jobs that have not ended, and all endpoints."""
-        self._thread.start()
+        self._loop.start()
         self.endpoints.start()
 
     def close(self) -> None:
         """Let go of the executor. Running jobs go on."""
         self.release()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._loop.close()
         self.endpoints.close()
         self._executor.close()
         self._pool.join(_CLOSING_S)
 
     def release(self) -> None:
         """Decide nothing more, and let waiting callers return now: the service is about to end."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
+        self._loop.release()
         self.endpoints.release()
 
     def submit(self, name: str) -> None:
@@ -174,7 +160,7 @@ class Supervisor:
         Raises:
             StorageError: the database cannot be read.
         """
-        return self._wait_until(self._state.training_jobs.find, name, satisfied, seconds)
+        return self._loop.wait_until(self._state.training_jobs.find, name, satisfied, seconds)
 
     def wait_until_tuning(
         self, name: str, satisfied: Callable[[TuningJob], bool], seconds: float
@@ -184,33 +170,7 @@ class Supervisor:
         Raises:
             StorageError: the database cannot be read.
         """
-        return self._wait_until(self._state.tuning_jobs.find, name, satisfied, seconds)
-
-    def _wait_until(
-        self,
-        find: Callable[[str], Job | None],
-        name: str,
-        satisfied: Callable[[Job], bool],
-        seconds: float,
-    ) -> Job | None:
-        if not self._waiters.acquire(blocking=False):
-            return find(name)
-        try:
-            deadline = time.monotonic() + seconds
-            while True:
-                with self._condition:
-                    seen = self._changes
-                job = find(name)
-                if job is None or satisfied(job):
-                    return job
-                with self._condition:
-                    remaining = deadline - time.monotonic()
-                    if self._changes == seen and remaining > 0 and not self._closing:
-                        self._condition.wait(remaining)
-                    if self._closing or time.monotonic() >= deadline:
-                        return find(name)
-        finally:
-            self._waiters.release()
+        return self._loop.wait_until(self._state.tuning_jobs.find, name, satisfied, seconds)
 
     def wait_for_change(self, name: str, seconds: float) -> TrainingJob | None:
         """Wait until a job is in another state than now, at most so long.
@@ -231,19 +191,4 @@ class Supervisor:
         return changed is not None
 
     def _changed(self) -> None:
-        with self._condition:
-            self._changes += 1
-            self._condition.notify_all()
-
-    def _run(self) -> None:
-        while not self._closing:
-            with self._condition:
-                seen = self._changes
-            try:
-                pause_s = self._rounds.next()
-            except Exception:
-                logger.exception("A round of the supervisor failed and is tried again")
-                pause_s = _AFTER_A_FAILURE_S
-            with self._condition:
-                if self._changes == seen and not self._closing:
-                    self._condition.wait(pause_s)
+        self._loop.wake()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -15,9 +13,8 @@ from clary.service.supervisor.daemon_pool import DaemonPool
 from clary.service.supervisor.endpoints.many_models import ManyModels
 from clary.service.supervisor.endpoints.rounds import EndpointRounds
 from clary.service.supervisor.endpoints.workplace import EndpointTiming, Workplace
+from clary.service.supervisor.round_loop import RoundLoop
 from clary.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 # Each waits on a thread of its own.
 WAITER_LIMIT = 64
@@ -55,6 +52,7 @@ class EndpointSupervisor:
         """
         self._state = state
         self._pool = DaemonPool()
+        timing = timing or EndpointTiming()
         self._work = Workplace(
             state,
             replicas,
@@ -63,42 +61,35 @@ class EndpointSupervisor:
             environment,
             traffic,
             self.wake,
-            timing=timing or EndpointTiming(),
+            timing=timing,
         )
-        self._rounds = EndpointRounds(self._work)
         self._models = ManyModels(self._work)
-        self._changes = 0
-        self._condition = threading.Condition()
-        self._closing = False
-        self._waiters = threading.BoundedSemaphore(WAITER_LIMIT)
-        self._thread = threading.Thread(target=self._run, name="clary-endpoints", daemon=True)
+        self._loop = RoundLoop(
+            "clary-endpoints",
+            EndpointRounds(self._work).next,
+            waiters=WAITER_LIMIT,
+            retry_s=timing.retry_s,
+        )
 
     def start(self) -> None:
         """Take up all endpoints that there are.
 
         Returns once all replicas were looked at: no request goes to a port that a dead one had.
         """
-        self._round()
-        self._thread.start()
+        self._loop.start(first_here=True)
 
     def release(self) -> None:
         """Decide nothing more, and let waiting callers return now: the service is about to end."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
+        self._loop.release()
 
     def close(self) -> None:
         """Let go of everything. Replicas go on."""
-        self.release()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._loop.close()
         self._pool.join(_CLOSING_S)
 
     def wake(self) -> None:
         """Say that something was changed, or may have become possible."""
-        with self._condition:
-            self._changes += 1
-            self._condition.notify_all()
+        self._loop.wake()
 
     def want(self, endpoint: str, variant: str) -> None:
         """Have a serverless variant started, or kept; returns at once."""
@@ -126,37 +117,4 @@ class EndpointSupervisor:
         Raises:
             StorageError: the database cannot be read.
         """
-        if not self._waiters.acquire(blocking=False):
-            return self._state.endpoints.find(name)
-        try:
-            deadline = time.monotonic() + seconds
-            while True:
-                with self._condition:
-                    seen = self._changes
-                endpoint = self._state.endpoints.find(name)
-                if endpoint is None or satisfied(endpoint):
-                    return endpoint
-                with self._condition:
-                    remaining = deadline - time.monotonic()
-                    if self._changes == seen and remaining > 0 and not self._closing:
-                        self._condition.wait(remaining)
-                    if self._closing or time.monotonic() >= deadline:
-                        return self._state.endpoints.find(name)
-        finally:
-            self._waiters.release()
-
-    def _round(self) -> float | None:
-        try:
-            return self._rounds.next()
-        except Exception:
-            logger.exception("A round of the endpoints failed and is tried again")
-            return self._work.timing.retry_s
-
-    def _run(self) -> None:
-        while not self._closing:
-            with self._condition:
-                seen = self._changes
-            pause_s = self._round()
-            with self._condition:
-                if self._changes == seen and not self._closing:
-                    self._condition.wait(pause_s)
+        return self._loop.wait_until(self._state.endpoints.find, name, satisfied, seconds)

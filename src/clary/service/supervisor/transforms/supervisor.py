@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from clary.service.executors.transform_executor import TransformExecutor, Transf
 from clary.service.state.state import State
 from clary.service.state.transform_jobs import ACTIVE, TransformJobRecord
 from clary.service.supervisor.daemon_pool import DaemonPool
+from clary.service.supervisor.round_loop import RoundLoop
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transforms import transitions
 from clary.service.supervisor.transforms.conducting import TransformConductor
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 # Each waits on a thread of its own.
 _WAITER_LIMIT = 64
-_AFTER_A_FAILURE_S = 1.0
 _CLOSING_S = 5.0
 
 
@@ -65,34 +64,24 @@ class TransformSupervisor:
         # By number, as the state counts.
         self._conductors: dict[int, TransformConductor] = {}
         self._failures: dict[int, _Failure] = {}
-        self._changes = 0
-        self._condition = threading.Condition()
-        self._closing = False
-        self._waiters = threading.BoundedSemaphore(_WAITER_LIMIT)
-        self._thread = threading.Thread(target=self._run, name="clary-transforms", daemon=True)
+        self._loop = RoundLoop("clary-transforms", self._next, waiters=_WAITER_LIMIT)
 
     def start(self) -> None:
         """Take up all jobs that have not ended."""
-        self._thread.start()
+        self._loop.start()
 
     def release(self) -> None:
         """Decide nothing more, and let waiting callers return now: the service is about to end."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
+        self._loop.release()
 
     def close(self) -> None:
         """End the thread. Running jobs go on."""
-        self.release()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._loop.close()
         self._pool.join(_CLOSING_S)
 
     def wake(self) -> None:
         """Say that a job was created, or that a step may have become possible."""
-        with self._condition:
-            self._changes += 1
-            self._condition.notify_all()
+        self._loop.wake()
 
     def stop_job(self, name: str) -> bool:
         """Ask for a job's end; False when it has ended or is asked already.
@@ -118,38 +107,7 @@ class TransformSupervisor:
         Raises:
             StorageError: the database cannot be read.
         """
-        find = self._state.transform_jobs.find
-        if not self._waiters.acquire(blocking=False):
-            return find(name)
-        try:
-            deadline = time.monotonic() + seconds
-            while True:
-                with self._condition:
-                    seen = self._changes
-                job = find(name)
-                if job is None or satisfied(job):
-                    return job
-                with self._condition:
-                    remaining = deadline - time.monotonic()
-                    if self._changes == seen and remaining > 0 and not self._closing:
-                        self._condition.wait(remaining)
-                    if self._closing or time.monotonic() >= deadline:
-                        return find(name)
-        finally:
-            self._waiters.release()
-
-    def _run(self) -> None:
-        while not self._closing:
-            with self._condition:
-                seen = self._changes
-            try:
-                pause_s = self._next()
-            except Exception:
-                logger.exception("A round of transform jobs failed and is tried again")
-                pause_s = _AFTER_A_FAILURE_S
-            with self._condition:
-                if self._changes == seen and not self._closing:
-                    self._condition.wait(pause_s)
+        return self._loop.wait_until(self._state.transform_jobs.find, name, satisfied, seconds)
 
     def _next(self) -> float | None:
         """Take every job a step further; how long the next round may wait, None for ever."""
