@@ -64,18 +64,24 @@ def test_who_waits_gets_what_is_wanted_or_what_there_is() -> None:
     loop = RoundLoop("rounds", lambda: None, waiters=1)
     loop.start()
     records = {"job": 1}
+    looked = threading.Semaphore(0)
+
+    def find(name: str) -> int | None:
+        looked.release()
+        return records.get(name)
+
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(loop.wait_until, records.get, "job", lambda one: one == 2, 60)
-        while True:
-            begun = time.monotonic()
-            assert loop.wait_until(records.get, "job", lambda _: False, 0.2) == 1
-            if time.monotonic() - begun < 0.2:
-                break  # the only place is taken: this one got what there is
+        waiting = pool.submit(loop.wait_until, find, "job", lambda one: one == 2, 60)
+        assert looked.acquire(timeout=20)
+        # The only place is taken, so that this one gets what there is, at once.
+        begun = time.monotonic()
+        assert loop.wait_until(find, "job", lambda one: one == 3, 60) == 1
+        assert time.monotonic() - begun < 30
         records["job"] = 2
         loop.wake()
         assert waiting.result(20) == 2
-        waiting = pool.submit(loop.wait_until, records.get, "job", lambda one: one == 3, 60)
+        assert loop.wait_until(records.get, "gone", lambda _: True, 60) is None
+        waiting = pool.submit(loop.wait_until, find, "job", lambda one: one == 3, 60)
         loop.release()
         assert waiting.result(20) == 2
-    assert loop.wait_until(records.get, "gone", lambda _: True, 60) is None
     loop.close()
