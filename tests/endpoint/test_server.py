@@ -253,4 +253,4 @@ def test_the_name_of_a_request_forges_no_line() -> None:
     with serving(Lengths()) as running:
         ask(running.port, b"x", "x-request-id: a 200 1.0 ms")
         wait_for(lambda: running.lines)
-    assert running.lines[-1].endswith(' 1 bytes "a 200 1.0 ms"')
+    assert running.lines[-1].endswith(' 1 byte "a 200 1.0 ms"')
