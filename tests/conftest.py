@@ -26,6 +26,9 @@ from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.settings import Settings
+from tests.examples.stages import pytest_addoption, pytest_terminal_summary
+
+__all__ = ["pytest_addoption", "pytest_terminal_summary"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -123,25 +126,34 @@ def clary_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Where the real data sets are unpacked, once for all sessions and workers."""
-    unpack = SHARED / "data" / "unpack.py"
-    if not unpack.exists():
-        pytest.skip("the real pictures (../shared/data) are not beside this checkout")
+def kept_data() -> Path:
+    """Where what takes long to make is kept, once for all sessions and workers."""
     default = Path(os.environ.get("TMPDIR", "/tmp")) / "clary-test-data"
     return Path(os.environ.get("CLARY_TEST_DATA", default))
 
 
-def _unpacked(folder: Path, name: str, inside: str) -> Path:
+@pytest.fixture(scope="session")
+def shared_data(kept_data: Path) -> Path:
+    """Where the real data sets are unpacked."""
+    if not (SHARED / "data" / "unpack.py").exists():
+        pytest.skip("the real pictures (../shared/data) are not beside this checkout")
+    return kept_data
+
+
+def _made(folder: Path, name: str, script: Path, *words: str) -> None:
+    """Run a script that fills a folder, unless it has run; one process at a time."""
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / f".{name}.done").exists():
-            script = SHARED / "data" / "unpack.py"
-            subprocess.run([sys.executable, str(script), str(folder), name], check=True)
+            subprocess.run([sys.executable, str(script), str(folder), *words], check=True)
             (folder / f".{name}.done").touch()
+
+
+def _unpacked(folder: Path, name: str, inside: str) -> Path:
+    _made(folder, name, SHARED / "data" / "unpack.py", name)
     return folder / inside
 
 
@@ -175,4 +187,20 @@ def weights_dir() -> Path:
     folder = SHARED / "weights"
     if not folder.exists():
         pytest.skip("the pretrained weights (../shared/weights) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hub_cache(kept_data: Path) -> Path:
+    """A `TORCH_HOME` where scripts find the weights that they ask torchvision for by name.
+
+    The ones of ResNet-18 and ResNet-50 are random. Those of MobileNetV2 and SqueezeNet are real
+    where they are beside the checkout, and random as well otherwise.
+    """
+    real = SHARED / "weights" / "hub_cache.py"
+    if real.exists():
+        folder, script = kept_data / "hub", real
+    else:
+        folder, script = kept_data / "hub-random", Path(__file__).with_name("random_weights.py")
+    _made(folder, "weights", script)
     return folder

@@ -7,6 +7,7 @@
     smart_open   S3 as open files
     tensorboard  what event files are read with
     notebook     version 2 of the SDK, a kernel, tables and charts
+    own_kernel   a kernel, and all that the Python of the tests has
 
 Each is made once, in `.clients/` of the checkout, and kept.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from uv import find_uv_bin
 FOLDER = Path(__file__).resolve().parents[2] / ".clients"
 REQUIREMENTS = {
     "sagemaker2": ("sagemaker==2.257.*",),
-    "sagemaker3": ("sagemaker>=3,<4",),
+    "sagemaker3": ("sagemaker>=3,<4", "ipykernel>=6"),
     "awscli": ("awscli>=1.46,<2",),
     "s3fs": ("s3fs>=2025",),
     "smart_open": ("smart_open[s3]>=7",),
@@ -37,7 +39,10 @@ REQUIREMENTS = {
         "pandas",
         "matplotlib>=3.6",
     ),
+    "own_kernel": ("ipykernel>=6",),
 }
+# What else such an environment finds: the packages of the Python that runs the tests.
+BESIDE = {"own_kernel": sysconfig.get_path("purelib")}
 # What uv says when it is the network that fails, and not what was asked for.
 UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Could not connect")
 
@@ -65,7 +70,8 @@ def client_environment(name: str) -> ClientEnvironment:
     """
     root = FOLDER / name
     stamp = root / ".requirements"
-    wanted = "\n".join((sys.version, *REQUIREMENTS[name]))
+    beside = BESIDE.get(name, "")
+    wanted = "\n".join((sys.version, *REQUIREMENTS[name], *filter(None, [beside])))
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -75,6 +81,11 @@ def client_environment(name: str) -> ClientEnvironment:
             _uv(
                 "pip", "install", "--compile-bytecode", "--python", str(python), *REQUIREMENTS[name]
             )
+            if beside:
+                # `addsitedir` rather than the path alone: it also reads that folder's .pth files.
+                (packages,) = root.glob("lib/python*/site-packages")
+                line = f"import site; site.addsitedir({beside!r})\n"
+                (packages / "beside.pth").write_text(line)
             stamp.write_text(wanted)
     return ClientEnvironment(root)
 
@@ -122,3 +133,9 @@ def smart_open() -> ClientEnvironment:
 def notebook() -> ClientEnvironment:
     """What people's notebooks run in: the SDK, version 2, with tables and charts."""
     return client_environment("notebook")
+
+
+@pytest.fixture(scope="session")
+def own_kernel() -> ClientEnvironment:
+    """What a notebook runs in that imports Clary itself."""
+    return client_environment("own_kernel")
