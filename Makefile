@@ -6,9 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# `make bench QUICK=1` is over in minutes and shows no more than that the benchmarks run.
-BENCH_OPTIONS := $(if $(QUICK),--quick)
-
 .PHONY: demo test check bench format docs lock setup
 
 demo: setup
@@ -23,10 +20,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# `make bench QUICK=1` is over in minutes and shows no more than that the benchmarks run.
 bench: setup
-	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do \
-		echo "== $$script $(BENCH_OPTIONS)"; $(BIN)/python $$script $(BENCH_OPTIONS); \
-	done
+	$(BIN)/python benchmarks/summary.py $(if $(QUICK),--quick)
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -39,7 +39,8 @@ from pathlib import Path
 
 import smdebug_environment
 from measuring import Contestant, available_bytes, conditions
-from watching_costs import EVERY, Kept, Round, table
+from rows import Rows, add_rows_option
+from watching_costs import EVERY, Kept, Round, add_rows, table
 
 HERE = Path(__file__).resolve().parent
 NOTHING = "nothing"
@@ -69,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tries the program: measures nothing")
     parser.add_argument("--smdebug", type=Path, default=smdebug_environment.default_folder())
     parser.add_argument("--date", default=datetime.date.today().isoformat())
+    add_rows_option(parser)
     args = parser.parse_args()
     args.contestants = args.contestants or [*OURS, *THEIRS]
     if args.quick:
@@ -167,6 +169,7 @@ class Race:
         kept = {name: Kept.read(self._folder(name)) for name in names}
         if self.rounds:
             print(table(self.rounds, NOTHING, kept, WARM_UP), flush=True)
+            add_rows(Rows.of("debugger", self.args), self.model, self.rounds, NOTHING, kept)
         else:
             print("ended before the first round", flush=True)
         for name in names:

@@ -30,10 +30,13 @@ from typing import Any
 
 from measuring import Contestant, Spread, conditions, interleave, race_table
 from photographs import SHARED_DATA, photographs, repeated
+from rows import Rows, add_rows_option
 
 HERE = Path(__file__).resolve().parent
 PHOTOGRAPHS = 976
 FROZEN_EPOCHS = 10
+FULL_GOAL = 3.5
+FROZEN_GOALS = {1: 30.0, 4: 8.0}
 LIKE_THE_SCRIPT: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 1e-3,
@@ -56,6 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of the interleaved parts")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and epochs")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
+    add_rows_option(parser)
     return parser.parse_args()
 
 
@@ -65,6 +69,7 @@ class Bench:
     def __init__(self, args: argparse.Namespace, work: Path) -> None:
         self.args = args
         self.work = work
+        self.rows = Rows.of("finetune", args)
         self.source, about = photographs(args.data, work)
         print(conditions(args.date), f"data: {about}", sep="\n", flush=True)
         self._files = 0
@@ -141,6 +146,13 @@ class Bench:
         )
         print(race_table(contestants, faster))
         print(f"ratio: to {faster.name}, the faster of the two", flush=True)
+        for one in contestants[2:]:
+            ratios = [
+                own.rate / script.rate
+                for own, script in zip(one.sections, faster.sections, strict=True)
+            ]
+            what = f"{model}, all layers learn, img/s"
+            self.rows.add(what, one.name, ratios, against=faster.name, goal=FULL_GOAL)
 
     def frozen(self, model: str) -> None:
         data = repeated(self.source, self.work / "frozen", PHOTOGRAPHS)
@@ -174,6 +186,13 @@ class Bench:
         print(f"| usual script (start + {FROZEN_EPOCHS} × one epoch) | {Spread(script)} | 1 |")
         for views, walls in seconds.items():
             print(f"| Clary, {views} view(s) | {Spread(walls)} | {Spread(ratios[views])} |")
+            self.rows.add(
+                f"frozen {model}, {PHOTOGRAPHS} photographs, {FROZEN_EPOCHS} epochs",
+                f"Clary, {views} view(s)",
+                ratios[views],
+                against="usual script",
+                goal=FROZEN_GOALS[views],
+            )
         sys.stdout.flush()
 
     def curves(self, model: str) -> None:
@@ -208,6 +227,13 @@ class Bench:
                 for run, reference in zip(losses[name], losses["fp32"], strict=True)
             ]
             print(f"largest relative difference of the training loss, {name}: {max(apart):.2%}")
+            self.rows.add(
+                f"{model}, all layers learn, largest change of the loss",
+                name,
+                [100 * max(apart)],
+                unit="%",
+                against="fp32, the same seed",
+            )
         sys.stdout.flush()
 
 

@@ -29,6 +29,7 @@ from clary.endpoint.invocation import Invocation, Reply
 from clary.endpoint.server import Server
 from clary.formats.replica import ReplicaSettings
 from measuring import conditions
+from rows import Rows, add_rows_option
 
 BODY_BYTES = 120_000
 ANSWER = b"[" + b"0.0075," * 290 + b"0]"
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--quick", action="store_true", help="two rounds of a second")
+    add_rows_option(parser)
     given = parser.parse_args()
     rounds, seconds = (2, 1.0) if given.quick else (given.rounds, given.seconds)
     contestants = {"clary": serve_clary, "uvicorn": serve_uvicorn}
@@ -198,6 +200,15 @@ def main() -> None:
             middle, low, high = statistics.median(column), min(column), max(column)
             cells.append(f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})")
         print(f"| {name} | {clients} | {' | '.join(cells)} |")
+    for clients in CONCURRENCIES:
+        pairs = zip(found["clary", clients], found["uvicorn", clients], strict=True)
+        Rows.of("http_layers", given).add(
+            f"CPU of an answer, {clients} client(s)",
+            "Clary's connections",
+            [own[0] / peer[0] for own, peer in pairs],
+            against="uvicorn",
+            less=True,
+        )
 
 
 if __name__ == "__main__":

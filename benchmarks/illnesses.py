@@ -1,11 +1,13 @@
 """Which rule finds which illness of a training, after how many steps, and who cries wolf.
 
-    python benchmarks/illnesses.py --data CIFAR_FOLDER [--dogs DOGS --weights WEIGHTS] [--seeds 10]
+    python benchmarks/illnesses.py [--data CIFAR_FOLDER] [--dogs DOGS --weights WEIGHTS]
+        [--seeds 10] [--quick]
 
 Every training of `ill_trainings.py` runs with each seed under a hook; then all rules judge its log
 with their defaults. An illness is found when a rule that is named for it fires; a rule that fires
 for a healthy training is a false alarm. Other rules that fire for an illness are its consequences
-and are listed. Steps count training batches before the finding. `--quick` takes two seeds.
+and are listed. Steps count training batches before the finding. `--quick` takes one seed. Without
+`--data` the pictures beside the checkout are taken.
 
 With `--dogs` (a folder with train/ and valid/) and `--weights` (torchvision's mobilenet_v2.pth) a
 fine-tuning of the whole network is judged as well.
@@ -33,6 +35,8 @@ from clary.formats.tensor_log.entries import Mode
 from clary.rules.runner import Now, Runner
 from dog_finetune import finetune
 from ill_trainings import HEALTHY, ILL, Training, run
+from photographs import shared_set
+from rows import Rows, add_rows_option
 
 # Every rule that can judge a training by itself, with its defaults; tensors are named where a rule
 # would take all of them.
@@ -89,8 +93,8 @@ def spread(values: Sequence[int]) -> str:
 class Table:
     """Counts by training, in the order they came."""
 
-    def __init__(self, seeds: int) -> None:
-        self._seeds = seeds
+    def __init__(self, rows: Rows) -> None:
+        self._summary = rows
         self._rows: list[str] = []
         self.missed = 0
         self.false_alarms = 0
@@ -106,6 +110,10 @@ class Table:
                     beside[one.rule] += 1
         caught = sum(any(one.rule in training.rules for one in found) for found in all_found)
         self.missed += len(all_found) - caught
+        share = 100 * caught / len(all_found)
+        self._summary.add(
+            training.name, "caught by the right rule", [share], n=len(all_found), unit="%", goal=100
+        )
         told = "; ".join(
             f"{rule} {len(right[rule])}/{len(all_found)}, {spread(right[rule])}"
             for rule in training.rules
@@ -119,6 +127,10 @@ class Table:
         alarms = Counter(one.rule for found in all_found for one in found)
         count = sum(bool(found) for found in all_found)
         self.false_alarms += count
+        share = 100 * count / len(all_found)
+        self._summary.add(
+            name, "false alarms", [share], n=len(all_found), unit="%", goal=0, less=True
+        )
         told = ", ".join(f"{rule} {times}" for rule, times in alarms.most_common())
         self._rows.append(f"| {name} | {count}/{len(all_found)} false | {told or 'nothing'} | |")
 
@@ -132,7 +144,7 @@ class Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="CIFAR-10's batch files")
+    parser.add_argument("--data", type=Path, help="CIFAR-10's batch files")
     parser.add_argument("--dogs", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
@@ -140,9 +152,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--published", action="store_true", help="with SageMaker's bare thresholds")
     parser.add_argument("--verbose", action="store_true", help="print each finding")
+    add_rows_option(parser)
     options = parser.parse_args()
-    seeds = 2 if options.quick else options.seeds
-    table = Table(seeds)
+    with tempfile.TemporaryDirectory(prefix="clary-bench-") as work:
+        if options.data is None:
+            options.data = shared_set("cifar10-batches", "cifar-10-batches-py", Path(work))
+        compare(options)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Train, judge, and print the table."""
+    seeds = 1 if options.quick else options.seeds
+    table = Table(Rows.of("illnesses", options))
 
     def all_of(name: str, train: object) -> list[list[Found]]:
         everything = []
@@ -185,7 +207,6 @@ def main() -> int:
     print(f"n = {seeds} seeds; gradients, weights and units every 5 steps, losses at each")
     print(table)
     print(f"missed: {table.missed}; false alarms: {table.false_alarms}")
-    return 0
 
 
 if __name__ == "__main__":

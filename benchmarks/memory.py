@@ -21,9 +21,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rows import Rows, add_rows_option
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CLASSES = 10
 MIB = 1024
+# Of the larger folder's memory to the smaller one's: of a picture its path is kept, no more.
+GROWTH_GOAL = 1.1
 
 
 def make_pictures(root: Path, count: int) -> Path:
@@ -87,9 +91,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="1,000 and 5,000 pictures")
     parser.add_argument("--data", type=Path, help="the pickled CIFAR-10 as .tar.gz or folder")
+    add_rows_option(parser)
     given = parser.parse_args()
     print(f"{'data':<28}{'pictures':>10}{'peak MiB':>10}{'own MiB':>9}{'seconds':>9}")
     failed = 0
+    peaks: list[float] = []
     with tempfile.TemporaryDirectory(prefix="clary-memory-") as folder:
         root = Path(folder)
         counts = (1_000, 5_000) if given.quick else (10_000, 100_000)
@@ -103,7 +109,17 @@ def main() -> int:
         for number, (what, count, data) in enumerate(sets):
             resident, own, seconds, code = train(data, root / "home", f"job-{number}")
             failed |= code
+            peaks.append(resident)
             print(f"{what:<28}{count:>10,}{resident:>10,}{own:>9,}{seconds:>9.1f}", flush=True)
+    if not failed:
+        Rows.of("memory", given).add(
+            f"peak memory, {counts[1]:,} pictures",
+            "Clary",
+            [peaks[1] / peaks[0]],
+            against=f"{counts[0]:,} pictures",
+            goal=GROWTH_GOAL,
+            less=True,
+        )
     return failed
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from rows import leave_out
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED_DATA = SHARED / "data"
 MADE_PER_CLASS = {"train": 122, "val": 76}
 
 
@@ -29,6 +32,29 @@ def photographs(data: Path, work: Path) -> tuple[Path, str]:
     made = work / "made"
     _make_photographs(made)
     return made, "MADE pictures of 500×375, about 120 KB each: the real ones are not here"
+
+
+def shared_set(name: str, folder: str, work: Path) -> Path:
+    """Unpack a data set beside the checkout; a benchmark that cannot have it is left out.
+
+    Args:
+        name: as `unpack.py` calls it.
+        folder: what it is unpacked as.
+        work: gets it.
+    """
+    unpack = SHARED_DATA / "unpack.py"
+    if not unpack.exists():
+        leave_out(f"{name} is not beside the checkout: give its folder")
+    subprocess.run([sys.executable, str(unpack), str(work), name], check=True)
+    return work / folder
+
+
+def shared_weights(name: str) -> Path:
+    """Weights beside the checkout; a benchmark that cannot have them is left out."""
+    weights = SHARED / "weights" / name
+    if not weights.exists():
+        leave_out(f"{name} is not beside the checkout: give --weights")
+    return weights
 
 
 def repeated(source: Path, target: Path, count: int, *, valid: int | None = None) -> Path:

@@ -33,14 +33,19 @@ from clary.vision.before_torch import prepare_process
 prepare_process()
 
 from measuring import Spread, conditions  # noqa: E402
-from profiled_training import LEVELS, OFF, Turn, clarys_own, scripts  # noqa: E402
+from profiled_training import CHEAP, FULL, LEVELS, OFF, Turn, clarys_own, scripts  # noqa: E402
+from rows import Rows, add_rows_option  # noqa: E402
 
 QUIET_BELOW = 0.25
+GOALS = {CHEAP: 1.005, FULL: 1.10}
 Round = Mapping[str, Turn]
 RACES: dict[str, Callable[[argparse.Namespace, Path, Callable[[Round], bool]], None]] = {
     "script": scripts,
     "clary": clarys_own,
 }
+
+
+NAMES = {"script": "a script", "clary": "Clary's own training"}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -56,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="of the script's DataLoader")
     parser.add_argument("--quick", action="store_true", help="tries the program: measures nothing")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
+    add_rows_option(parser)
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.steps, args.batch_size, args.image_size = 2, 6, 4, 64
@@ -79,19 +85,17 @@ def table(rounds: Sequence[Round]) -> str:
         own = Spread([1e3 * turns[name].own_s for turns in rounds])
         whole = _precise([turns[name].seconds / turns[OFF].seconds for turns in rounds])
         lines.append(
-            f"| {name} | {steps} | {_ratios(rounds, name)} | {_ratios(quiet, name)} | {whole} "
+            f"| {name} | {steps} | {_precise(_ratios(rounds, name))} "
+            f"| {_precise(_ratios(quiet, name))} | {whole} "
             f"| {own} | {others} |"
         )
     return "\n".join(lines)
 
 
-def _ratios(rounds: Sequence[Round], name: str) -> str:
-    return _precise(
-        [
-            statistics.fmean(turns[name].steps) / statistics.fmean(turns[OFF].steps)
-            for turns in rounds
-        ]
-    )
+def _ratios(rounds: Sequence[Round], name: str) -> list[float]:
+    return [
+        statistics.fmean(turns[name].steps) / statistics.fmean(turns[OFF].steps) for turns in rounds
+    ]
 
 
 def _precise(values: Sequence[float]) -> str:
@@ -124,6 +128,11 @@ def main() -> None:
                 print("interrupted", file=sys.stderr)
             if rounds:
                 print(table(rounds), flush=True)
+                what = f"{args.model}, a profiled step of {NAMES[name]}"
+                for level, goal in GOALS.items():
+                    Rows.of("profiler", args).add(
+                        what, level, _ratios(rounds, level), against=OFF, goal=goal, less=True
+                    )
 
 
 if __name__ == "__main__":

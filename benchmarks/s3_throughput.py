@@ -34,6 +34,7 @@ from botocore.config import Config
 from uv import find_uv_bin
 
 from measuring import Spread, busy_seconds, conditions
+from rows import Rows, add_rows_option
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -229,6 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="one small round: shows that it runs")
+    add_rows_option(parser)
     given = parser.parse_args()
     rounds, size, count = (1, 20 * MB, 50) if given.quick else (given.rounds, 100 * MB, 1000)
     servers = contestants()
@@ -250,8 +252,13 @@ def main() -> None:
     for what in servers[0].rates:
         for server in servers:
             rates = server.rates[what]
-            ratio = Spread([a / b for a, b in zip(rates, base.rates[what], strict=True)])
-            print(f"| {what} | {server.name} | {Spread(rates)} | {ratio} |")
+            ratios = [a / b for a, b in zip(rates, base.rates[what], strict=True)]
+            print(f"| {what} | {server.name} | {Spread(rates)} | {Spread(ratios)} |")
+            if server is not base:
+                goal = 1 if server is servers[0] else None  # the others are not ours to judge
+                Rows.of("s3_throughput", given).add(
+                    what, server.name, ratios, against=base.name, goal=goal
+                )
 
 
 if __name__ == "__main__":

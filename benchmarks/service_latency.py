@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from measuring import Spread
+from rows import Rows, add_rows_option
 
 BUCKET = "latency"
+FIRST_LINE_GOAL_S, FIT_GOAL_S = 0.5, 12.0
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0-cpu-py310"
 FIRST_LINE = "import time; print('first line at', time.time(), flush=True)\nimport torch\n"
@@ -149,7 +151,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--warm-up", type=float, default=40, help="seconds for the warm parent")
     parser.add_argument("--sdk", help="a Python that has the SageMaker SDK v2")
+    add_rows_option(parser)
     given = parser.parse_args()
+    rows = Rows.of("service_latency", given)
     jobs = 3 if given.quick else given.jobs
     print(
         f"date {datetime.date.today()}, Python {platform.python_version()}, "
@@ -163,10 +167,26 @@ def main() -> None:
             seconds = first_lines(home, jobs)
             print(f"CreateTrainingJob → first user line, n = {jobs}, s: {Spread(seconds)}")
             print(f"within half a second: {sum(value <= 0.5 for value in seconds)} of {jobs}")
+            rows.add(
+                "CreateTrainingJob → first line of user code",
+                "Clary",
+                seconds,
+                unit="s",
+                goal=FIRST_LINE_GOAL_S,
+                less=True,
+            )
             if given.sdk:
                 took = fits(home, given.sdk, 1 if given.quick else 3)
                 print(f"fit(wait=True) of a two-second script, n = {len(took)}, s: {Spread(took)}")
                 print(f"median {statistics.median(took):.1f} s")
+                rows.add(
+                    "fit() of a two-second script, SageMaker SDK 2",
+                    "Clary",
+                    took,
+                    unit="s",
+                    goal=FIT_GOAL_S,
+                    less=True,
+                )
         finally:
             clary(home, "stop")
 

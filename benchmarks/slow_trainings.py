@@ -33,6 +33,7 @@ from clary.profiler.diagnosis import Diagnosis, diagnose, verdict
 from clary.profiler.profile import Profile
 from measuring import Spread, busy_seconds, conditions
 from photographs import SHARED_DATA, photographs
+from rows import Rows, add_rows_option
 
 SCRIPT = Path(__file__).with_name("slow_training.py")
 WELL_BUILT = "well built"
@@ -151,18 +152,13 @@ class Outcome:
 
     def row(self) -> str:
         """Of the table."""
-        causes = [one[0].cause if (one := run.causes) else WELL_BUILT for run in self.slow]
-        wanted = self.slowness.cause or WELL_BUILT
+        causes, wanted = self._causes(), self.slowness.cause or WELL_BUILT
         right = sum(cause == wanted for cause in causes)
         named = f"{wanted} {right}/{len(causes)}"
         if right < len(causes):
             named += f" (said {', '.join(sorted(set(causes) - {wanted}))})"
         predicted = [
             one.gain for run in self.slow for one in run.causes[:1] if one.gain is not None
-        ]
-        measured = [
-            slow.picture_s / after.picture_s
-            for slow, after in zip(self.slow, self.after, strict=True)
         ]
         then = [run.causes[0].cause if run.causes else WELL_BUILT for run in self.after]
         change = ", ".join(
@@ -173,8 +169,28 @@ class Outcome:
         others = Spread([run.others for run in (*self.slow, *self.after)])
         return (
             f"| {self.slowness.name} | {named} | {change or '–'} | {Spread(predicted)} | "
-            f"{Spread(measured)} | {', '.join(dict.fromkeys(then)) or '–'} | {others} |"
+            f"{Spread(self._gains())} | {', '.join(dict.fromkeys(then)) or '–'} | {others} |"
         )
+
+    def add_rows(self, rows: Rows) -> None:
+        """Whether the first cause was the right one, and what the change has brought."""
+        wanted = self.slowness.cause or WELL_BUILT
+        causes = self._causes()
+        right = 100 * sum(cause == wanted for cause in causes) / len(causes)
+        rows.add(
+            self.slowness.name, "the right cause named", [right], n=len(causes), unit="%", goal=100
+        )
+        if self.slowness.cause is not None and self.options != self.slowness.options:
+            rows.add(self.slowness.name, "after the change", self._gains(), against="before")
+
+    def _causes(self) -> list[str]:
+        return [run.causes[0].cause if run.causes else WELL_BUILT for run in self.slow]
+
+    def _gains(self) -> list[float]:
+        return [
+            slow.picture_s / after.picture_s
+            for slow, after in zip(self.slow, self.after, strict=True)
+        ]
 
 
 def measure(
@@ -225,6 +241,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="of each training, about")
     parser.add_argument("--only", default="", help="those whose name holds this")
     parser.add_argument("--quick", action="store_true", help="once each, 15 s")
+    add_rows_option(parser)
     options = parser.parse_args(arguments)
     rounds, seconds = (1, 15.0) if options.quick else (options.rounds, options.seconds)
     outcomes = [Outcome(one) for one in SLOWNESSES if options.only in one.name]
@@ -245,6 +262,7 @@ def main(arguments: Sequence[str]) -> None:
     print("|---|---|---|---|---|---|---|")
     for outcome in outcomes:
         print(outcome.row())
+        outcome.add_rows(Rows.of("slow_trainings", options))
 
 
 if __name__ == "__main__":

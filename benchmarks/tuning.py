@@ -34,11 +34,13 @@ from typing import Any
 
 from measuring import Spread, conditions
 from photographs import SHARED_DATA, photographs, repeated
+from rows import Rows, add_rows_option
 
 HERE = Path(__file__).resolve().parent
 TRIALS, EPOCHS, PHOTOGRAPHS = 20, 10, 976
 MODEL = "resnet50"
 GOALS = {1: 600, 4: 150}
+GAP_GOAL_MS = 100
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 BUCKET = "overhead"
 SCRIPT = """
@@ -59,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=40, help="seconds for the warm parent")
     parser.add_argument("--quick", action="store_true", help="few photographs, epochs and trials")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
+    add_rows_option(parser)
     return parser.parse_args()
 
 
@@ -146,6 +149,13 @@ def tune(args: argparse.Namespace, work: Path) -> None:
     for views, goal in GOALS.items():
         row = f"clary tune, {views} view(s) | {Spread(seconds[views])} | {Spread(ratios[views])}"
         print(f"| {row} | {'–' if args.quick else goal} |")
+        Rows.of("tuning", args).add(
+            f"{trials} trials × {epochs} epochs, frozen {MODEL}, {count} photographs",
+            f"clary tune, {views} view(s)",
+            ratios[views],
+            against="usual script, computed",
+            goal=goal,
+        )
     sys.stdout.flush()
 
 
@@ -184,9 +194,18 @@ def overhead(args: argparse.Namespace, work: Path) -> None:
             for strategy in ("Bayesian", "Random"):
                 name = f"{kind.split()[0]}-{strategy}"
                 _create(sagemaker, name, strategy, trials, definition)
-                cells.append(str(Spread(_gaps(home, sagemaker, name))))
+                gaps = _gaps(home, sagemaker, name)
+                cells.append(str(Spread(gaps)))
+                Rows.of("tuning", args).add(
+                    f"from one trial to the next, {kind}",
+                    "TPE" if strategy == "Bayesian" else "random",
+                    gaps,
+                    unit="ms",
+                    goal=GAP_GOAL_MS,
+                    less=True,
+                )
             print(f"| {kind} | {' | '.join(cells)} |", flush=True)
-    print("goal: 100 ms")
+    print(f"goal: {GAP_GOAL_MS} ms")
 
 
 def _upload_script(s3: Any) -> None:

@@ -1,7 +1,9 @@
 """Bayesian search against random search on photographs, at equal trials.
 
-    python benchmarks/tuning_photographs.py FOLDER --weights FILE [--seeds 20] [--trials 20]
-        [--space lr=1e-4..1e-1:log dropout=0..0.8 …]
+    python benchmarks/tuning_photographs.py [FOLDER --weights FILE] [--seeds 20] [--trials 20]
+        [--space lr=1e-4..1e-1:log dropout=0..0.8 …] [--quick]
+
+FOLDER and the weights are those beside the checkout where none are given.
 
 A trial trains the head of a frozen backbone on features that are computed once, with what
 `clary tune --objective valid_loss` would choose for it: its default space, 10 epochs, four trials
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,6 +34,8 @@ from clary.tuner.search import Search, Strategy, suggest
 from clary.tuner.trials import Trial
 from clary.vision.before_torch import prepare_process
 from measuring import Spread, conditions
+from photographs import shared_set, shared_weights
+from rows import Rows, add_rows_option
 
 prepare_process()
 
@@ -176,15 +181,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--model", default="mobilenetv2_100")
     parser.add_argument("--space", nargs="+", help="ranges, as `clary tune` takes them")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--parallel", type=int, default=4)
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 4 trials, 2 epochs")
+    add_rows_option(parser)
     arguments = parser.parse_args()
     options = TrainingOptions()
+    if arguments.quick:
+        arguments.seeds, arguments.trials = 3, 4
+        options = TrainingOptions(epochs=2)
+    with tempfile.TemporaryDirectory(prefix="clary-bench-") as work:
+        if arguments.folder is None:
+            arguments.folder = shared_set("dogs", "dogImages", Path(work))
+        if arguments.weights is None:
+            arguments.weights = shared_weights("mobilenet_v2.pth")
+        race(arguments, options)
+
+
+def race(arguments: argparse.Namespace, options: TrainingOptions) -> None:
+    """Let the strategies search, and print what they found."""
     print(conditions(datetime.date.today().isoformat()))
     heads = features_of(arguments, options)
     given = {"weights": str(arguments.weights), "trainable_layers": "0"}
@@ -207,6 +227,18 @@ def main() -> None:
     print(f"n = {arguments.seeds} seeds, {', '.join(map(str, space.names))}")
     print(report(races, sorted({arguments.trials // 2, arguments.trials})))
     print(f"{len(everyone) * arguments.trials} heads in {time.monotonic() - began:.0f} s")
+    won = [
+        after.best_after(arguments.trials) < before.best_after(arguments.trials)
+        for before, after in zip(races["Random"], races["Bayesian"], strict=True)
+    ]
+    Rows.of("tuning_photographs", arguments).add(
+        f"{arguments.folder.name}, least valid loss of {arguments.trials} trials: seeds won",
+        "Bayesian",
+        [100 * sum(won) / len(won)],
+        n=len(won),
+        unit="%",
+        against="Random",
+    )
 
 
 if __name__ == "__main__":

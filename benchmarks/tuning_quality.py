@@ -36,6 +36,7 @@ from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, 
 from clary.tuner.search import Search, Strategy, suggest
 from clary.tuner.trials import Direction, Trial
 from made_up_objectives import OBJECTIVES, Objective
+from rows import Rows, add_rows_option
 
 EPOCHS = 27
 TRIALS = (20, 40)
@@ -53,6 +54,8 @@ class Contestant:
 
 RANDOM = Contestant("Random", "Random")
 CONTESTANTS = (RANDOM, Contestant("Bayesian", "Bayesian"), Contestant("Hyperband", "Hyperband"))
+# Hyperband trains an eighth of the epochs: at equal trials it may lose.
+BETTER_THAN_RANDOM = ("Bayesian", "Bayesian, GP")
 SAME_EPOCHS = Contestant("Hyperband, same epochs", "Hyperband", same_epochs=True)
 GAUSSIAN_PROCESS = Contestant("Bayesian, GP", "Bayesian", "gp")
 
@@ -223,7 +226,9 @@ def _regret(problem: Problem, trials: Sequence[Trial]) -> float:
     return problem.regret(winner)
 
 
-def rows(problem: Problem, contestants: Sequence[Contestant], seeds: int, parallel: int) -> None:
+def compare(
+    problem: Problem, contestants: Sequence[Contestant], seeds: int, parallel: int, rows: Rows
+) -> None:
     """Print a line for each contestant and number of trials; contestants take turns."""
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
     for seed in range(seeds):
@@ -242,6 +247,16 @@ def rows(problem: Problem, contestants: Sequence[Contestant], seeds: int, parall
             lost = sum(mine > theirs for mine, theirs in pairs) / seeds
             against = "–" if name == RANDOM.name else f"{won:.0%} / {lost:.0%}"
             epochs = statistics.median(run.epochs for run in found)
+            if name != RANDOM.name:
+                rows.add(
+                    f"{problem.name}, regret after {count} trials: seeds won",
+                    name,
+                    [100 * won],
+                    n=seeds,
+                    unit="%",
+                    against=RANDOM.name,
+                    goal=50 if name in BETTER_THAN_RANDOM else None,
+                )
             asked = statistics.median(run.suggest_ms for run in found)
             print(
                 f"| {problem.name} | {count} | {name} | {middle:.4f} ({low:.4f}–{high:.4f}) "
@@ -258,6 +273,7 @@ def main() -> None:
     parser.add_argument("--gp", action="store_true", help="the Gaussian process too")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="with a tuning.json")
     parser.add_argument("--quick", action="store_true", help="4 seeds, to see that it works")
+    add_rows_option(parser)
     given = parser.parse_args()
     seeds = 4 if given.quick else given.seeds
     contestants = [
@@ -277,7 +293,7 @@ def main() -> None:
         "| ms per suggestion |\n|---|---|---|---|---|---|---|"
     )
     for problem in problems:
-        rows(problem, contestants, seeds, given.parallel)
+        compare(problem, contestants, seeds, given.parallel, Rows.of("tuning_quality", given))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from clary.formats.tensor_log import TensorLog
 from measuring import Section, Spread
+from rows import Rows
 
 # Steps between two captures; a capture comes with the first step of a period.
 EVERY = 5
 QUIET_BELOW = 0.25
 
 Round = Mapping[str, Section]
+# What Clary's own ways may cost: the ratio of steps, and kilobytes a capture.
+GOALS = {"default": 1.005, "statistics": 1.03}
+CAPTURE_GOAL_KB = {"statistics": 100.0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,31 @@ def table(rounds: Sequence[Round], baseline: str, kept: Mapping[str, Kept], warm
         for failure in one.failures
     ]
     return "\n".join(lines)
+
+
+def add_rows(
+    rows: Rows, model: str, rounds: Sequence[Round], baseline: str, kept: Mapping[str, Kept]
+) -> None:
+    """What can be held against goals, of the same rounds."""
+    for name, one in kept.items():
+        rows.add(
+            f"{model}, a watched step",
+            name,
+            _ratios(rounds, name, baseline),
+            against="unwatched",
+            goal=GOALS.get(name),
+            less=True,
+        )
+        if one.captures:
+            rows.add(
+                f"{model}, a capture",
+                name,
+                [one.size / one.captures / 1e3],
+                n=one.captures,
+                unit="KB",
+                goal=CAPTURE_GOAL_KB.get(name),
+                less=True,
+            )
 
 
 def _periods(turn: Section) -> list[float]:
