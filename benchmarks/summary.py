@@ -17,8 +17,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
+from measuring import conditions
 from rows import LEFT_OUT, read_rows, table
 
 HERE = Path(__file__).resolve().parent
@@ -137,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="clary-bench-") as work:
         rows = given.rows or Path(work) / "rows.jsonl"
         summary = run_all([HERE / f"{name}.py" for name in names], rows, quick=given.quick)
-        print(f"\n{summary}", flush=True)
+        print(f"\n{conditions(date.today().isoformat())}\n\n{summary}", flush=True)
     return summary.code
 
 
