@@ -19,6 +19,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/build_site.py
 
 # `make bench QUICK=1` is over in minutes and shows no more than that the benchmarks run.
 bench: setup
@@ -28,10 +29,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# After a change of the training options or the service's operations.
+# The site, after the pages that are written from the training options and the service's operations.
 docs: setup
 	$(BIN)/python docs/write_options_page.py
 	$(BIN)/python docs/write_compatibility_page.py
+	$(BIN)/python docs/build_site.py
 
 # After a change of the dependencies: pins that still fit are kept.
 lock: setup
