@@ -15,8 +15,6 @@ nitpicky = True
 # Notebooks have lines of a shell among their Python.
 suppress_warnings = ["misc.highlighting_failure"]
 highlight_language = "none"
-pygments_style = "friendly"
-pygments_dark_style = "monokai"
 # `--option` stays what it is.
 smartquotes = False
 
