@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.environments import ClientEnvironment, notebook, own_kernel, sagemaker3
+from tests.conftest import SHARED
 from tests.examples.notebooks import Notebook
 from tests.examples.stages import PROPERTY
 
@@ -20,6 +21,15 @@ __all__ = ["notebook", "own_kernel", "sagemaker3"]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KERNEL = "example"
 RunExample = Callable[..., Notebook]
+
+
+@pytest.fixture(scope="session")
+def real_cifar(request: pytest.FixtureRequest) -> Path | None:
+    """The folder around `cifar-10-batches-py`, where the real data is beside the checkout."""
+    if not SHARED.exists():
+        return None
+    folder: Path = request.getfixturevalue("cifar_batches")
+    return folder
 
 
 @pytest.fixture
