@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.builtin_algorithm import names_image
+from clary.sdk.description import Description
 from clary.sdk.log_tail import LogLine, LogTail
 from clary.sdk.session import Session, spoken_faults
 
@@ -76,10 +76,8 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class EndpointDescription:
+class EndpointDescription(Description):
     """What DescribeEndpoint said about an endpoint; `raw` is all of it."""
-
-    raw: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -100,18 +98,6 @@ class EndpointDescription:
     def ended(self) -> bool:
         """Whether no change is under way."""
         return self.status not in CHANGING
-
-    @property
-    def failure_reason(self) -> str | None:
-        """Why it failed, or why the last change was taken back; None when neither."""
-        reason = self.raw.get("FailureReason")
-        return str(reason) if reason else None
-
-    @property
-    def created(self) -> datetime:
-        """When it was asked for."""
-        moment: datetime = self.raw["CreationTime"]
-        return moment
 
     @property
     def config_name(self) -> str:

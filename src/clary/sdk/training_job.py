@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -26,6 +25,7 @@ from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
+from clary.sdk.description import Description
 from clary.sdk.log_tail import LogLine, LogTail
 from clary.sdk.rule_evaluations import RuleEvaluation, evaluations_of, findings_of
 from clary.sdk.session import Session, spoken_faults
@@ -39,10 +39,8 @@ DELETE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class JobDescription:
+class JobDescription(Description):
     """What DescribeTrainingJob or Search said about a job; `raw` is all of it."""
-
-    raw: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -69,18 +67,6 @@ class JobDescription:
         """What the job waits for or does, in a sentence."""
         transitions = self.raw.get("SecondaryStatusTransitions") or ()
         return str(transitions[-1].get("StatusMessage", "")) if transitions else ""
-
-    @property
-    def failure_reason(self) -> str | None:
-        """Why the job failed; None when it did not."""
-        reason = self.raw.get("FailureReason")
-        return str(reason) if reason else None
-
-    @property
-    def created(self) -> datetime:
-        """When the job was asked for."""
-        moment: datetime = self.raw["CreationTime"]
-        return moment
 
     @property
     def hyperparameters(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from clary.formats.builtin_algorithm import METRICS, OBJECTIVES, names_image
+from clary.sdk.description import Description
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Range, Space
 from clary.tuner.search import Direction, Strategy
 from clary.tuner.trials import Trial
@@ -27,10 +28,8 @@ _NUMBER = re.compile(r"-(\d{3,})-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
-class TuningDescription:
+class TuningDescription(Description):
     """What DescribeHyperParameterTuningJob said; `raw` is all of it."""
-
-    raw: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -46,18 +45,6 @@ class TuningDescription:
     def ended(self) -> bool:
         """Whether the status is final."""
         return self.status in TERMINAL
-
-    @property
-    def created(self) -> datetime:
-        """When the job was asked for."""
-        moment: datetime = self.raw["CreationTime"]
-        return moment
-
-    @property
-    def failure_reason(self) -> str | None:
-        """Why the job failed; None when it did not."""
-        reason = self.raw.get("FailureReason")
-        return str(reason) if reason else None
 
     @property
     def objective(self) -> str:
@@ -223,13 +210,12 @@ class TuningDescription:
 
 
 @dataclass(frozen=True)
-class TrialDescription:
+class TrialDescription(Description):
     """What ListTrainingJobsForHyperParameterTuningJob said about a trial; `raw` is all of it.
 
     `position` is its place in the order of creation, from 1.
     """
 
-    raw: Mapping[str, Any]
     position: int
 
     @property
@@ -269,12 +255,6 @@ class TrialDescription:
     def lacks_objective(self) -> bool:
         """Whether it has ended well and yet was never heard to say its objective."""
         return self.status == "Completed" and self.ended and self.objective is None
-
-    @property
-    def failure_reason(self) -> str | None:
-        """Why it failed; None when it did not."""
-        reason = self.raw.get("FailureReason")
-        return str(reason) if reason else None
 
     @property
     def started(self) -> datetime | None:

@@ -53,6 +53,16 @@ def not_found(what: str = "Requested resource not found.") -> Fault:
     return validation(what)
 
 
+def no_such_job(name: str) -> Fault:
+    """A processing or transform job that is not there."""
+    return not_found(f"Could not find requested job with name: {name}")
+
+
+def not_to_be_stopped(kind: str, status: str) -> Fault:
+    """A job that has ended, or otherwise cannot be stopped; `kind` is such as "training job"."""
+    return validation(f"The request was rejected because the {kind} is in status {status}.")
+
+
 def resource_in_use(message: str) -> Fault:
     """A name that is taken, or a state that forbids the change."""
     return Fault("ResourceInUse", message)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.clock import now_ms
 from clary.formats.rule_request import RuleKind
-from clary.service.operations.times import now_ms
 from clary.service.requests.rule_configurations import Checker
 from clary.service.requests.updates import NOTES, is_profiled
 from clary.service.state.training_jobs import TrialOf

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.findings import (
@@ -64,7 +65,7 @@ class Check:
             rule=configuration.rule,
             status="InProgress",
             parameters=configuration.parameters,
-            started_ms=_now_ms(),
+            started_ms=clock.now_ms(),
         )
         if self.is_final:
             return
@@ -216,14 +217,14 @@ class Check:
         with storage_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             with path.open("ab") as file:
-                file.write(encode_events((_now_ms(), line) for line in text.splitlines()))
+                file.write(encode_events((clock.now_ms(), line) for line in text.splitlines()))
 
     def _say(self, found: Sequence[Finding]) -> None:
         fresh = []
         for finding in found:
             if _identity(finding) not in self._said:
                 self._said.add(_identity(finding))
-                fresh.append(finding.model_copy(update={"at_ms": _now_ms()}))
+                fresh.append(finding.model_copy(update={"at_ms": clock.now_ms()}))
         if not fresh:
             return
         append_findings(self._folder, fresh)
@@ -264,7 +265,7 @@ class Check:
                 "details": details[:DETAILS_LIMIT],
                 "last_step": self.status.last_step if judge is None else judge.last_step,
                 "judged": self.status.judged if judge is None else judge.judged,
-                "modified_ms": _now_ms(),
+                "modified_ms": clock.now_ms(),
             }
         )
         self.status.write(self._folder)
@@ -300,7 +301,3 @@ def _line(finding: Finding) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason was given"
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

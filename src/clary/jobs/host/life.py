@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from clary import clock
 from clary.errors import ClaryError, StorageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
@@ -158,17 +159,17 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
         if log is not None:
             log.say(f"clary: {error}")
             log.close()
-        _tell(HostEnded(1, str(error), _now_ms()), files)
+        _tell(HostEnded(1, str(error), clock.now_ms()), files)
         return 1
 
     if child.asked_to_stop:
         log.close()
         code = _EXIT_KILLED if files.kill.exists() else _EXIT_STOPPED
-        _tell(HostEnded(code, "stopped before it had begun", _now_ms()), files)
+        _tell(HostEnded(code, "stopped before it had begun", clock.now_ms()), files)
         return 0
 
     reading, wake_reading, wake_writing = _start_child(launch, child, here=may_run_here)
-    started = HostStarted(os.getpid(), child.pid, _now_ms())
+    started = HostStarted(os.getpid(), child.pid, clock.now_ms())
     said = _Said(wake_writing)
     watch = MachineWatch(launch, said.note)
     watch.start()
@@ -178,10 +179,10 @@ def live(launch_file: Path, lock: int, *, may_run_here: bool) -> int:
     said.log_notes(log)
     if said.broken:
         log.say(f"clary: {said.broken[0]}")
-        ended = HostEnded(child.exit_code or 1, f"ClientError: {said.broken[0]}", _now_ms())
+        ended = HostEnded(child.exit_code or 1, f"ClientError: {said.broken[0]}", clock.now_ms())
     else:
         failure = _failure(launch, child, log)
-        ended = HostEnded(child.exit_code, failure, _now_ms())
+        ended = HostEnded(child.exit_code, failure, clock.now_ms())
     log.close()
     _tell(ended, files)
     return 0
@@ -348,7 +349,3 @@ def _is_told(what: HostStarted | HostEnded, files: HostFiles) -> bool:
     except StorageError:
         return False
     return True
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from pathlib import Path
 
+from clary import clock
 from clary.formats.log_file import cut_text, encode_events
 
 _KEPT_LINES = 400
@@ -47,7 +47,7 @@ class LogWriter:
 
     def _append(self, lines: list[str]) -> None:
         self.tail.extend(lines)
-        now = int(time.time() * 1000)
+        now = clock.now_ms()
         if self._lost:
             lines = [f"clary: {self._lost} lines are missing here: the disk was full", *lines]
         content = encode_events((now, line) for line in lines)

@@ -13,6 +13,7 @@ from typing import IO, cast
 
 from rich.console import Console
 
+from clary import clock
 from clary.errors import ClaryError, Interrupted, StorageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, HostStarted, Launch
@@ -41,7 +42,7 @@ class HostedJob:
         self.began = time.monotonic()
         self._lock = lock
         self._log = LogWriter(Path(launch.log))
-        self._started: HostStarted | None = HostStarted(os.getpid(), None, _now_ms())
+        self._started: HostStarted | None = HostStarted(os.getpid(), None, clock.now_ms())
         self._ended: HostEnded | None = None
         self._ended_at = 0.0
         self.console = Console(file=cast(IO[str], _LogStream(self._log)), soft_wrap=True)
@@ -64,7 +65,7 @@ class HostedJob:
             job = cls(launch, lock)
         except (ClaryError, OSError) as error:
             with suppress(StorageError):
-                HostEnded(_EXIT_BROKEN, str(error), _now_ms()).write(files)
+                HostEnded(_EXIT_BROKEN, str(error), clock.now_ms()).write(files)
             os.close(lock)
             return None
         # Whoever wants to stop the host makes the file first and then looks for the process id.
@@ -141,7 +142,7 @@ class HostedJob:
 
     def _say_end(self, code: int, failure: str | None) -> None:
         self._log.close()
-        self._ended = HostEnded(code, failure, _now_ms())
+        self._ended = HostEnded(code, failure, clock.now_ms())
         self._ended_at = time.monotonic()
 
     def _explain(self, error: BaseException) -> int:
@@ -180,7 +181,3 @@ class _LogStream(io.TextIOBase):
         """Take some text; whole lines are written."""
         self._log.feed(text.encode("utf-8", "backslashreplace"))
         return len(text)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.formats.launch import FIRST_HOST, host_log
 from clary.formats.log_file import encode_events
@@ -32,4 +32,4 @@ def store_at_end(job: TrainingJobSpec, store: Callable[[TrainingJobSpec], None],
         logger.warning("%s: %s", job.name, said, exc_info=None if expected else error)
         log = host_log(job.directory.root, FIRST_HOST)
         with suppress(OSError), log.open("ab") as file:
-            file.write(encode_events([(int(time.time() * 1000), said)]))
+            file.write(encode_events([(clock.now_ms(), said)]))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clary import clock
 from clary.errors import ClaryError, StorageError
 from clary.service.faults import Fault
 from clary.service.invocations.async_requests import AsyncRequest, Place
@@ -128,7 +129,7 @@ class AsyncInvoking:
         if time.monotonic() < self._expired_due_s:
             return
         self._expired_due_s = time.monotonic() + _EXPIRED_EVERY_S
-        for ticket in self._backlog.take_expired(int(time.time() * 1000), _EXPIRED_AT_ONCE):
+        for ticket in self._backlog.take_expired(clock.now_ms(), _EXPIRED_AT_ONCE):
             if not self._work_on(ticket, self._give_up):
                 self._expired_due_s = time.monotonic() + _AFTER_FAILURE_S
 
@@ -147,7 +148,7 @@ class AsyncInvoking:
             # The endpoint was deleted, and what waited for it with it.
             self._backlog.drop(first.endpoint_number)
             return False
-        if not isinstance(hosted, Hosted) or first.expires_ms <= int(time.time() * 1000):
+        if not isinstance(hosted, Hosted) or first.expires_ms <= clock.now_ms():
             return False
         ticket = self._backlog.take(first.endpoint_number, _turns(hosted))
         if ticket is None:
@@ -233,7 +234,7 @@ class AsyncInvoking:
         return None
 
     def _begun(self, record: AsyncRecord) -> AsyncRecord | None:
-        started_ms = int(time.time() * 1000)
+        started_ms = clock.now_ms()
         return self._state.async_invocations.change(
             record.id,
             lambda one: dataclasses.replace(

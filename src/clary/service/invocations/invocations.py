@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.service.faults import Fault
 from clary.service.invocations import faults
@@ -170,7 +171,7 @@ class Invocations:
         Raises:
             StorageError: the database cannot be written.
         """
-        now_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         self._asynchronous.submit(
             AsyncRecord(
                 id=call.id,
@@ -178,8 +179,8 @@ class Invocations:
                 endpoint_number=hosted.number,
                 variant=None,
                 request=call.content,
-                created_ms=now_ms,
-                expires_ms=now_ms + ttl_s * 1000,
+                created_ms=at_ms,
+                expires_ms=at_ms + ttl_s * 1000,
             )
         )
 
@@ -200,7 +201,7 @@ class Invocations:
         variant = self._router.variant(hosted, question.target_variant)
         if hosted.asynchronous is None and len(question.body) > variant.limit_bytes:
             raise faults.too_large(variant.limit_bytes)
-        self._traffic.note(hosted.name, variant.name, int(time.time() * 1000))
+        self._traffic.note(hosted.name, variant.name, clock.now_ms())
         with self._router.admitted(hosted, variant):
             self._shadow(hosted, question)
             forwarded = self._forward(hosted, variant, question, question.received_s)

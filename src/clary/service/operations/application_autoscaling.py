@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import Fault, validation
 from clary.service.office import Handler, Office
@@ -18,7 +19,7 @@ from clary.service.operations.scaling_checks import (
     check_resource,
     check_target,
 )
-from clary.service.operations.times import now_ms, timestamp
+from clary.service.operations.times import timestamp
 from clary.service.state.scaling import ScalableTarget, ScalingActivity, ScalingPolicy
 
 PAGE_SIZE = 50
@@ -40,7 +41,7 @@ def register_scalable_target(office: Office, call: Call) -> Mapping[str, Any]:
     check_resource(office.state, asked)
     if asked.get("Tags"):
         raise validation("Tags of scalable targets are not offered by Clary: leave Tags out.")
-    resource, at_ms = asked["ResourceId"], now_ms()
+    resource, at_ms = asked["ResourceId"], clock.now_ms()
 
     def registered(target: ScalableTarget) -> ScalableTarget:
         changed = dataclasses.replace(
@@ -127,7 +128,7 @@ def put_scaling_policy(office: Office, call: Call) -> Mapping[str, Any]:
             arn=office.arn(place, "autoscaling"),
             resource=resource,
             configuration=configuration,
-            created_ms=now_ms(),
+            created_ms=clock.now_ms(),
         )
         earlier = scaling.policies.add(policy)
         if earlier is not None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import Fault
 from clary.service.office import Handler, Office
 from clary.service.operations.metric_statistics import periods, statistic
 from clary.service.operations.pages import page, read_token, write_token
-from clary.service.operations.times import milliseconds, now_ms, timestamp
+from clary.service.operations.times import milliseconds, timestamp
 from clary.service.state.metric_data import Datum, Metric
 
 LIST_SIZE = 500
@@ -39,7 +40,7 @@ def list_metrics(office: Office, call: Call) -> Mapping[str, Any]:
     """Show the metrics that have values."""
     office.invocations.metrics.store()
     asked = call.parameters
-    since_ms = now_ms() - RECENT_MS if asked.get("RecentlyActive") else 0
+    since_ms = clock.now_ms() - RECENT_MS if asked.get("RecentlyActive") else 0
     known = [
         (number, metric)
         for number, metric in office.state.metrics.known(
@@ -174,7 +175,7 @@ def _computed(data: Sequence[Datum], names: Sequence[str]) -> dict[str, float]:
 
 
 def _data(metric: Metric, datum: Mapping[str, Any]) -> Iterator[Datum]:
-    at_ms = milliseconds(datum["Timestamp"]) if "Timestamp" in datum else now_ms()
+    at_ms = milliseconds(datum["Timestamp"]) if "Timestamp" in datum else clock.now_ms()
     unit = datum.get("Unit", "None")
     forms = [form for form in ("Value", "Values", "StatisticValues") if form in datum]
     if len(forms) != 1:

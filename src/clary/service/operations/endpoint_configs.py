@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
@@ -17,7 +18,7 @@ from clary.service.operations.endpoint_config_checks import (
 from clary.service.operations.list_filters import passes
 from clary.service.operations.models import NEWEST_FIRST, ORDERS, no_such_model
 from clary.service.operations.pages import listed
-from clary.service.operations.times import now_ms, timestamp
+from clary.service.operations.times import timestamp
 from clary.service.state.endpoints import MODELS
 from clary.service.state.models import EndpointConfigRecord
 
@@ -31,7 +32,9 @@ def create_endpoint_config(office: Office, call: Call) -> Mapping[str, Any]:
     check_config_request(request, tags)
     check_models(request, models_of(office, request))
     name = request["EndpointConfigName"]
-    config = EndpointConfigRecord(name, office.arn(f"endpoint-config/{name}"), request, now_ms())
+    config = EndpointConfigRecord(
+        name, office.arn(f"endpoint-config/{name}"), request, clock.now_ms()
+    )
     earlier = office.state.endpoint_configs.create(
         config, {tag["Key"]: tag["Value"] for tag in tags}
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
@@ -22,7 +23,6 @@ from clary.service.operations.endpoint_config_checks import (
     instance_problems,
 )
 from clary.service.operations.endpoint_configs import existing_config, snapshot
-from clary.service.operations.times import now_ms
 from clary.service.state.endpoints import (
     EndpointRecord,
     Pending,
@@ -42,7 +42,7 @@ def update_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     existing_endpoint(office, request["EndpointName"])
     config = existing_config(office, request["EndpointConfigName"])
     content = snapshot(office, config)
-    at_ms = now_ms()
+    at_ms = clock.now_ms()
 
     def updating(endpoint: EndpointRecord) -> EndpointRecord:
         _check_in_service(endpoint)
@@ -64,7 +64,7 @@ def update_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
 def update_weights_and_capacities(office: Office, call: Call) -> Mapping[str, Any]:
     """Give variants other shares of the traffic, or other numbers of instances."""
     wishes = call.parameters["DesiredWeightsAndCapacities"]
-    at_ms = now_ms()
+    at_ms = clock.now_ms()
 
     def updating(endpoint: EndpointRecord) -> EndpointRecord:
         _check_in_service(endpoint)

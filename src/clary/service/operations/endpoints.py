@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import validation
 from clary.service.office import Handler, Office
@@ -22,7 +23,6 @@ from clary.service.operations.list_filters import passes
 from clary.service.operations.models import NEWEST_FIRST, ORDERS
 from clary.service.operations.pages import listed
 from clary.service.operations.patience import endpoint_patience_s
-from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_tags
 from clary.service.state.endpoints import EndpointRecord
 
@@ -37,7 +37,7 @@ def create_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     tags = request.get("Tags", ())
     check_tags(tags)
     check_deployment(request.get("DeploymentConfig"))
-    name, created_ms = request["EndpointName"], now_ms()
+    name, created_ms = request["EndpointName"], clock.now_ms()
     config = existing_config(office, request["EndpointConfigName"])
     content = snapshot(office, config)
     endpoint = EndpointRecord(
@@ -62,7 +62,7 @@ def describe_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     """Show an endpoint; late, when it is about to change and the caller waits for it."""
     name = call.parameters["EndpointName"]
     endpoint = existing_endpoint(office, name)
-    patience = endpoint_patience_s(endpoint, call.headers, now_ms())
+    patience = endpoint_patience_s(endpoint, call.headers, clock.now_ms())
     if patience > 0:
         later = office.supervisor.endpoints.wait_until(name, lambda now: not now.moving, patience)
         if later is None:
@@ -83,7 +83,7 @@ def list_endpoints(office: Office, call: Call) -> Mapping[str, Any]:
 
 def delete_endpoint(office: Office, call: Call) -> Mapping[str, Any]:
     """Ask for an endpoint's end; what it has accepted is answered. Also while it is created."""
-    name, at_ms = call.parameters["EndpointName"], now_ms()
+    name, at_ms = call.parameters["EndpointName"], clock.now_ms()
 
     def deleting(endpoint: EndpointRecord) -> EndpointRecord:
         if endpoint.status == "Deleting":

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clary import clock
 from clary.formats.files import storage_errors
 from clary.formats.log_file import encode_events, read_events, read_events_before
 from clary.service.call import Call
 from clary.service.faults import Fault, log_resource_exists, log_resource_not_found
 from clary.service.office import Handler, Office
 from clary.service.operations.pages import page
-from clary.service.operations.times import now_ms
 from clary.service.state.log_streams import LogGroup, LogStream
 
 PAGE_SIZE = 50
@@ -34,7 +34,7 @@ def create_log_group(office: Office, call: Call) -> Mapping[str, Any]:
     ):
         if asked.get(name, plain) != plain:
             raise invalid(f"{name} is not offered by Clary: create the log group without it.")
-    if not office.state.logs.add_group(asked["logGroupName"], now_ms()):
+    if not office.state.logs.add_group(asked["logGroupName"], clock.now_ms()):
         raise log_resource_exists("log group")
     return {}
 
@@ -80,7 +80,7 @@ def create_log_stream(office: Office, call: Call) -> Mapping[str, Any]:
     if not office.state.logs.has_group(group):
         raise log_resource_not_found("log group")
     path = _own_folder(office) / _file_name(group, name)
-    if not office.state.logs.add_stream(LogStream(group, name, path, now_ms())):
+    if not office.state.logs.add_stream(LogStream(group, name, path, clock.now_ms())):
         raise log_resource_exists("log stream")
     with storage_errors(path):
         path.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ def put_log_events(office: Office, call: Call) -> Mapping[str, Any]:
     times = [event["timestamp"] for event in events]
     if times != sorted(times):
         raise invalid("Log events in a single PutLogEvents request must be in chronological order.")
-    now = now_ms()
+    now = clock.now_ms()
     old = sum(at < now - _OLDEST_MS for at in times)
     new = sum(at > now + _NEWEST_MS for at in times)
     accepted = events[old : len(events) - new]

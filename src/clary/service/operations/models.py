@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
 from clary.service.faults import Fault, not_found, validation
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
 from clary.service.operations.model_checks import check_model_data, check_model_request
 from clary.service.operations.pages import listed
-from clary.service.operations.times import now_ms, timestamp
+from clary.service.operations.times import timestamp
 from clary.service.state.models import ModelRecord
 
 PAGE_SIZE = 10
@@ -31,7 +32,7 @@ def create_model(office: Office, call: Call) -> Mapping[str, Any]:
     check_model_request(request, tags)
     name = request["ModelName"]
     check_model_data(office.store, request)
-    model = ModelRecord(name, office.arn(f"model/{name}"), request, now_ms())
+    model = ModelRecord(name, office.arn(f"model/{name}"), request, clock.now_ms())
     earlier = office.state.models.create(model, {tag["Key"]: tag["Value"] for tag in tags})
     if earlier is not None:
         raise validation(f'Cannot create already existing model "{earlier.arn}".')

@@ -87,17 +87,13 @@ def transform_patience_s(job: TransformJobRecord, headers: Mapping[str, str], no
     """
     if not job.active:
         return 0.0
-    caller = headers.get("user-agent", "")
-    if _WAITER.search(caller):
-        return WAITER_S
-    if job.phase in STORING:
-        return UPLOADING_S
-    if job.status == "Stopping":
-        return STOPPING_S
-    if _SDK_2.search(caller):
-        # With its log it asks every thirty seconds, and so hears of a short job's end at once.
-        return max(POLL_S, YOUNG_S - (now_ms - job.created_ms) / 1000)
-    return POLL_S if _SDK.search(caller) else 0.0
+    if not _WAITER.search(headers.get("user-agent", "")):
+        if job.phase in STORING:
+            return UPLOADING_S
+        if job.status == "Stopping":
+            return STOPPING_S
+    # With its log, SDK 2 asks every thirty seconds, and so hears of a short job's end at once.
+    return _caller_s(headers, sdk_2=max(POLL_S, YOUNG_S - (now_ms - job.created_ms) / 1000))
 
 
 def endpoint_patience_s(endpoint: EndpointRecord, headers: Mapping[str, str], now_ms: int) -> float:
@@ -110,9 +106,14 @@ def endpoint_patience_s(endpoint: EndpointRecord, headers: Mapping[str, str], no
     """
     if not endpoint.moving:
         return 0.0
+    return _caller_s(headers, sdk_2=max(0.0, ENDPOINT_S - (now_ms - endpoint.modified_ms) / 1000))
+
+
+def _caller_s(headers: Mapping[str, str], *, sdk_2: float) -> float:
+    """By who asks: a waiter of botocore's, version 2 of the SDK, a later one, anybody else."""
     caller = headers.get("user-agent", "")
     if _WAITER.search(caller):
         return WAITER_S
     if _SDK_2.search(caller):
-        return max(0.0, ENDPOINT_S - (now_ms - endpoint.modified_ms) / 1000)
+        return sdk_2
     return POLL_S if _SDK.search(caller) else 0.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from clary.formats.rule_request import RuleKind
 from clary.service.call import Call
-from clary.service.faults import Fault, not_found, validation
+from clary.service.faults import no_such_job, not_to_be_stopped
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
 from clary.service.operations.pages import listed
@@ -46,10 +46,10 @@ def describe_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
     name = call.parameters["ProcessingJobName"]
     evaluation = office.state.rule_evaluations.find(name)
     if evaluation is None:
-        raise _unknown(name)
+        raise no_such_job(name)
     job = office.state.training_jobs.find(evaluation.training_job)
     if job is None:
-        raise _unknown(name)
+        raise no_such_job(name)
     return _description(evaluation, job)
 
 
@@ -67,17 +67,10 @@ def stop_processing_job(office: Office, call: Call) -> Mapping[str, Any]:
     if not office.supervisor.stop_rule(name):
         evaluation = office.state.rule_evaluations.find(name)
         if evaluation is None:
-            raise _unknown(name)
+            raise no_such_job(name)
         if evaluation.status != "Stopping":
-            raise validation(
-                "The request was rejected because the processing job is in status "
-                f"{STATUSES[evaluation.status]}."
-            )
+            raise not_to_be_stopped("processing job", STATUSES[evaluation.status])
     return {}
-
-
-def _unknown(name: str) -> Fault:
-    return not_found(f"Could not find requested job with name: {name}")
 
 
 def _summary(one: RuleEvaluation) -> dict[str, Any]:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timezone
-
-
-def now_ms() -> int:
-    """Now, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def timestamp(milliseconds: int) -> datetime:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
-from clary.service.faults import Fault, not_found, resource_in_use, validation
+from clary.service.faults import Fault, not_found, not_to_be_stopped, resource_in_use
 from clary.service.office import Handler, Office
 from clary.service.operations.describing import description
 from clary.service.operations.patience import patience_s
-from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_request
 from clary.service.operations.training_job_updates import closed_by_update, updated
 from clary.service.requests.updates import with_profiler_defaults
@@ -26,7 +26,7 @@ def create_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     condition = {"MaxRuntimeInSeconds": DEFAULT_RUNTIME_S, **request.get("StoppingCondition", {})}
     request["StoppingCondition"] = condition
     tags = {tag["Key"]: tag["Value"] for tag in request.pop("Tags", ())}
-    name, created_ms = request["TrainingJobName"], now_ms()
+    name, created_ms = request["TrainingJobName"], clock.now_ms()
     job = submitted(name, office.arn(f"training-job/{name}"), request, created_ms)
     earlier = office.state.create_training_job(job, tags, evaluations_of(job))
     if earlier is not None:
@@ -44,7 +44,7 @@ def describe_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     job = office.state.training_jobs.find(name)
     if job is None:
         raise not_found()
-    patience = patience_s(job, call.headers, now_ms())
+    patience = patience_s(job, call.headers, clock.now_ms())
     if patience > 0:
         job = office.supervisor.wait_until(name, lambda now: not now.active, patience)
         if job is None:
@@ -63,9 +63,7 @@ def stop_training_job(office: Office, call: Call) -> Mapping[str, Any]:
         if job is None:
             raise not_found()
         if job.status != "Stopping":
-            raise validation(
-                f"The request was rejected because the training job is in status {job.status}."
-            )
+            raise not_to_be_stopped("training job", job.status)
     return {}
 
 
@@ -74,7 +72,7 @@ def update_training_job(office: Office, call: Call) -> Mapping[str, Any]:
     name = call.parameters["TrainingJobName"]
     job = office.state.update_training_job(
         name,
-        lambda job: updated(job, call.parameters, now_ms()),
+        lambda job: updated(job, call.parameters, clock.now_ms()),
         evaluations_added,
         closed_by_update,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
-from clary.service.faults import Fault, not_found, resource_in_use, validation
+from clary.service.faults import no_such_job, not_to_be_stopped, resource_in_use
 from clary.service.office import Handler, Office
 from clary.service.operations.list_filters import passes
 from clary.service.operations.models import no_such_model
 from clary.service.operations.pages import listed
 from clary.service.operations.patience import transform_patience_s
-from clary.service.operations.times import now_ms, timestamp
+from clary.service.operations.times import timestamp
 from clary.service.operations.transform_job_checks import check_transform_request
 from clary.service.state.transform_jobs import TransformJobRecord
 from clary.service.supervisor.transforms.transitions import created
@@ -39,7 +40,7 @@ def create_transform_job(office: Office, call: Call) -> Mapping[str, Any]:
     check_transform_request(request, model.request, tags)
     name = request["TransformJobName"]
     arn = office.arn(f"transform-job/{name}")
-    job = created(name, arn, request, model.request, now_ms())
+    job = created(name, arn, request, model.request, clock.now_ms())
     earlier = office.state.transform_jobs.create(job, {tag["Key"]: tag["Value"] for tag in tags})
     if earlier is not None:
         raise resource_in_use(
@@ -55,12 +56,12 @@ def describe_transform_job(office: Office, call: Call) -> Mapping[str, Any]:
     name = call.parameters["TransformJobName"]
     job = office.state.transform_jobs.find(name)
     if job is None:
-        raise _no_such_job(name)
-    patience = transform_patience_s(job, call.headers, now_ms())
+        raise no_such_job(name)
+    patience = transform_patience_s(job, call.headers, clock.now_ms())
     if patience > 0:
         job = office.transforms.wait_until(name, lambda now: not now.active, patience)
         if job is None:
-            raise _no_such_job(name)
+            raise no_such_job(name)
     return _description(job)
 
 
@@ -80,16 +81,10 @@ def stop_transform_job(office: Office, call: Call) -> Mapping[str, Any]:
     if not office.transforms.stop_job(name):
         job = office.state.transform_jobs.find(name)
         if job is None:
-            raise _no_such_job(name)
+            raise no_such_job(name)
         if job.status != "Stopping":
-            raise validation(
-                f"The request was rejected because the transform job is in status {job.status}."
-            )
+            raise not_to_be_stopped("transform job", job.status)
     return {}
-
-
-def _no_such_job(name: str) -> Fault:
-    return not_found(f"Could not find requested job with name: {name}")
 
 
 def _description(job: TransformJobRecord) -> dict[str, Any]:

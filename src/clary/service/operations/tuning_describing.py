@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from clary.service.operations.times import now_ms, timestamp
+from clary import clock
+from clary.service.operations.times import timestamp
 from clary.service.state.state import State
 from clary.service.state.trials import TrialSummary
 from clary.service.state.tuning_jobs import TuningJob
@@ -74,7 +75,9 @@ def description_without_trials(job: TuningJob) -> dict[str, Any]:
         **_request(job.request),
         **_identity(job),
         "ConsumedResources": {
-            "RuntimeInSeconds": math.ceil(((job.ended_ms or now_ms()) - job.created_ms) / 1000)
+            "RuntimeInSeconds": math.ceil(
+                ((job.ended_ms or clock.now_ms()) - job.created_ms) / 1000
+            )
         },
     }
     if job.status == "Failed" and job.failure is not None:

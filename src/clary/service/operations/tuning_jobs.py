@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clary import clock
 from clary.service.call import Call
-from clary.service.faults import Fault, resource_in_use, validation
+from clary.service.faults import Fault, not_to_be_stopped, resource_in_use
 from clary.service.office import Handler, Office
 from clary.service.operations.patience import tuning_patience_s
-from clary.service.operations.times import now_ms
 from clary.service.operations.training_job_checks import check_tags
 from clary.service.operations.tuning_completing import completed_request
 from clary.service.operations.tuning_describing import description
@@ -26,7 +26,7 @@ def create_tuning_job(office: Office, call: Call) -> Mapping[str, Any]:
     tags = request.pop("Tags", ())
     check_tags(tags)
     parents = check_parents(office, request, definitions)
-    name, created_ms = request["HyperParameterTuningJobName"], now_ms()
+    name, created_ms = request["HyperParameterTuningJobName"], clock.now_ms()
     status, phase = SEARCHING
     job = TuningJob(
         name=name,
@@ -67,10 +67,7 @@ def stop_tuning_job(office: Office, call: Call) -> Mapping[str, Any]:
     if not office.supervisor.stop_tuning_job(name):
         job = _existing(office, name)
         if not job.active:
-            raise validation(
-                "The request was rejected because the hyperparameter tuning job is in status "
-                f"{job.status}."
-            )
+            raise not_to_be_stopped("hyperparameter tuning job", job.status)
     return {}
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.service.executors.executor import (
     Artifacts,
@@ -25,7 +26,8 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.deadlines import exceeded
 from clary.service.supervisor.log_following import LOG_GROUP
-from clary.service.supervisor.reasons import failure_reason, may_pass
+from clary.service.supervisor.looking import Look
+from clary.service.supervisor.reasons import failure_reason
 from clary.service.supervisor.rules.evaluations import LOG_GROUP as RULES_LOG_GROUP
 from clary.service.supervisor.rules.transitions import closed
 from clary.service.supervisor.rules.watching import RuleWatcher
@@ -90,7 +92,10 @@ class Conductor:
         self._stopping_since: float | None = None
         self._terminated = False
         self._killed_at: float | None = None
-        self._unseen_since: float | None = None
+        self._title = f"Training job {spec.name}"
+        self._sight = Look(
+            self._title, kill=lambda: executor.kill(self._spec), unseen_s=timing.unseen_s
+        )
         # What its hosts have read when they began is found again by them, and not written anew.
         self._configured: Mapping[str, Any] = {}
         self._configure_at = float("-inf")
@@ -105,7 +110,7 @@ class Conductor:
             self._spec = replace(self._spec, updates=job.updates)
             self._rules.renew(self._spec)
         here = state_of(job)
-        limit = exceeded(job, _now_ms())
+        limit = exceeded(job, clock.now_ms())
         if limit is not None and limit in TABLE.get(here, {}) and self.tell(limit):
             return
         if here == DOWNLOADING:
@@ -131,7 +136,9 @@ class Conductor:
         Raises:
             StorageError: the database cannot be written.
         """
-        return self._change(lambda job: advance(job, event, at_ms or _now_ms(), message, failure))
+        return self._change(
+            lambda job: advance(job, event, at_ms or clock.now_ms(), message, failure)
+        )
 
     def _end(self, artifacts: Artifacts | None = None) -> None:
         def end(job: TrainingJob) -> TrainingJob | None:
@@ -139,7 +146,7 @@ class Conductor:
                 job = replace(
                     job, model_artifacts=artifacts.model, output_artifacts=artifacts.output
                 )
-            return advance(job, last_event(job), _now_ms())
+            return advance(job, last_event(job), clock.now_ms())
 
         self._change(end)
 
@@ -232,21 +239,7 @@ class Conductor:
 
     def _look(self) -> Observation | None:
         """How the job stands; None when it cannot be known now."""
-        try:
-            observation = self._executor.look(self._spec)
-        except Exception as error:  # noqa: BLE001 - the job fails with it, unless it passes
-            now = time.monotonic()
-            if self._unseen_since is None:
-                self._unseen_since = now
-                if may_pass(error):
-                    logger.warning("%s cannot be looked at now: %s", self._spec.name, error)
-            if may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
-                return None
-            reason = self._reason(error)
-            self._executor.kill(self._spec)
-            return Gone(reason)
-        self._unseen_since = None
-        return observation
+        return self._sight.at(lambda: self._executor.look(self._spec))
 
     def _collect(self) -> None:
         if self._collecting is None:
@@ -284,7 +277,7 @@ class Conductor:
         return None if error is None else self._reason(error)
 
     def _reason(self, error: BaseException) -> str:
-        return failure_reason(error, f"Training job {self._spec.name}")
+        return failure_reason(error, self._title)
 
 
 def _failure_told_by(observation: Ended | Gone) -> str | None:
@@ -293,7 +286,3 @@ def _failure_told_by(observation: Ended | Gone) -> str | None:
     if observation.exit_code == 0:
         return None
     return observation.failure or f"AlgorithmError: , exit code: {observation.exit_code}"
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from clary import clock
 from clary.formats.log_file import read_events
 from clary.service.executors.executor import HostLog
 from clary.service.state.log_streams import LogStream
@@ -105,4 +105,4 @@ def _datum(job: str, match: Match) -> Datum:
 
 
 def _stream(log: HostLog) -> LogStream:
-    return LogStream(LOG_GROUP, log.stream, log.path, int(time.time() * 1000))
+    return LogStream(LOG_GROUP, log.stream, log.path, clock.now_ms())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from typing import NamedTuple, TypeVar
 
+from clary import clock
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import Executor, TrainingJobSpec
 from clary.service.state.state import State
@@ -167,7 +168,7 @@ class Rounds:
 
     def _claim(self, lack: Lack, job: TrainingJob | JobSummary, first: dict[Lack, str]) -> None:
         """Make it the job's turn to get what it lacks, if it has waited for long enough."""
-        if time.time() * 1000 - job.created_ms >= self._timing.turn_s * 1000:
+        if clock.now_ms() - job.created_ms >= self._timing.turn_s * 1000:
             first.setdefault(lack, job.name)
 
     def _conductor(self, job: TrainingJob) -> Conductor:
@@ -201,8 +202,8 @@ class Rounds:
             if self._failures:
                 return self._timing.retry_s
             return _QUEUE_TICK_S if queued else None
-        now_ms = time.time() * 1000
+        at_ms = clock.now_ms()
         calm = all(
-            job.status == "InProgress" and now_ms - job.modified_ms > _YOUNG_MS for job in moving
+            job.status == "InProgress" and at_ms - job.modified_ms > _YOUNG_MS for job in moving
         )
         return self._timing.calm_tick_s if calm else self._timing.tick_s

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
+from clary import clock
 from clary.service.executors.executor import Executor
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.state import State
@@ -114,7 +114,7 @@ class Supervisor:
         rule = self._state.rule_evaluations.find(processing_job)
         if rule is None:
             return False
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         changed = self._state.rule_evaluations.change(rule.number, lambda one: stopped(one, at_ms))
         if changed is not None:
             self._changed()
@@ -134,7 +134,7 @@ class Supervisor:
         Raises:
             StorageError: the database cannot be written.
         """
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         changed = self._state.tuning_jobs.change(
             name, lambda job: tuning.advance(job, tuning.Event.STOP_ASKED, at_ms)
         )
@@ -184,7 +184,7 @@ class Supervisor:
         return self.wait_until(name, lambda job: state_of(job) != state_of(before), seconds)
 
     def _apply(self, name: str, event: Event) -> bool:
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         changed = self._state.training_jobs.change(name, lambda job: advance(job, event, at_ms))
         if changed is not None:
             self._changed()

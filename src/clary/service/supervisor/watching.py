@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
+from clary import clock
 from clary.errors import StorageError
 from clary.service.executors.executor import Executor, TrainingJobSpec
 from clary.service.state.state import State
@@ -87,7 +88,7 @@ class Watcher:
             self._follow()
             if sample:
                 hosts = self._executor.processes(self._spec)
-                self._state.metrics.add(self._usage.sample(hosts, int(time.time() * 1000)))
+                self._state.metrics.add(self._usage.sample(hosts, clock.now_ms()))
         except Exception:
             logger.exception("Watching %s failed and is tried again in %d s", self._job, _BACKOFF_S)
             self._followed_at = self._sampled_at = time.monotonic() + _BACKOFF_S

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clary import clock
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.endpoints import EndpointRecord, VariantState
 from clary.service.state.scaling import ScalableTarget, ScalingActivity, ScalingPolicy
@@ -48,7 +49,7 @@ class Autoscaling:
 
     def __init__(self, work: Workplace) -> None:
         self._work = work
-        self._began_ms = _now_ms()
+        self._began_ms = clock.now_ms()
         self._due = 0.0
         # Whose last change is known to have come to its end.
         self._settled: set[str] = set()
@@ -79,15 +80,15 @@ class Autoscaling:
             policies,
             variant.count,
             self._minutes(endpoint_name, variant_name),
-            _now_ms(),
+            clock.now_ms(),
         )
         if decision is not None and not self._rests(target, decision):
             self._scale(target, endpoint, variant, decision)
 
     def _minutes(self, endpoint: str, variant: str) -> list[int]:
         """The invocations of each of the last minutes that were watched whole, the last first."""
-        now_ms = _now_ms()
-        return minutes(self._work.traffic, endpoint, variant, self._began_ms, now_ms)
+        traffic, began_ms = self._work.traffic, self._began_ms
+        return minutes(traffic, endpoint, variant, began_ms, clock.now_ms())
 
     def _rests(self, target: ScalableTarget, decision: Decision) -> bool:
         """Whether bounds could not be met a moment ago: each try is an update of the endpoint."""
@@ -96,7 +97,7 @@ class Autoscaling:
         last = self._work.state.scaling.activities.last(target.name)
         if last is None or last.status != FAILED:
             return False
-        return _now_ms() - (last.ended_ms or 0) < 1000 * COOLDOWN_S
+        return clock.now_ms() - (last.ended_ms or 0) < 1000 * COOLDOWN_S
 
     def _scale(
         self,
@@ -105,7 +106,7 @@ class Autoscaling:
         variant: VariantState,
         decision: Decision,
     ) -> None:
-        at_ms = _now_ms()
+        at_ms = clock.now_ms()
         changed = self._work.state.endpoints.change(
             endpoint.name, lambda one: _scaled(one, variant.name, decision.count, at_ms)
         )
@@ -147,7 +148,7 @@ class Autoscaling:
             "fulfilled by sagemaker."
             if done
             else f"Failed to set desired instance count: {endpoint.failure}",
-            _now_ms(),
+            clock.now_ms(),
         )
 
 
@@ -256,7 +257,3 @@ def _scaled(record: EndpointRecord, variant: str, count: int, at_ms: int) -> End
         replace(one, desired_count=count) if one.name == variant else one for one in record.variants
     )
     return replace(record, status=UPDATING, variants=variants, failure=None, modified_ms=at_ms)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from secrets import token_hex
 from typing import Any
 
+from clary import clock
 from clary.formats.files import storage_errors
 from clary.service.state.endpoints import EndpointRecord, VariantState, variant_request
 from clary.service.state.replicas import SERVING, STARTING, ReplicaRecord
@@ -113,7 +113,7 @@ class EndpointConductor:
         if self._switched_ms is None:
             ready = [one.ready_ms for one in replicas if one.fleet == endpoint.fleet]
             self._switched_ms = min((at for at in ready if at is not None), default=0)
-        return _now_ms() - self._switched_ms < 1000 * wait_s
+        return clock.now_ms() - self._switched_ms < 1000 * wait_s
 
     def _wanted_crews(self, endpoint: EndpointRecord) -> dict[tuple[int, str], tuple[Crew, int]]:
         """The crews that there shall be, each with how many replicas it shall have."""
@@ -140,7 +140,7 @@ class EndpointConductor:
         last_ms = max(
             last_ms, self._work.wishes.get((endpoint.name, one.name), 0), endpoint.modified_ms
         )
-        return int(_now_ms() - last_ms < self._work.timing.idle_s * 1000)
+        return int(clock.now_ms() - last_ms < self._work.timing.idle_s * 1000)
 
     def _crew(self, endpoint: EndpointRecord, fleet: int, variant: str) -> Crew:
         crew = self._crews.get((fleet, variant))
@@ -167,7 +167,7 @@ class EndpointConductor:
         if failures:
             for crew in crews:
                 crew.failure = None
-            self._change(lambda one: failed(one, failures[0], _now_ms()))
+            self._change(lambda one: failed(one, failures[0], clock.now_ms()))
             return
         serving = _counted(replicas, fleet, {SERVING})
         staying = _counted(replicas, fleet, {STARTING, SERVING})
@@ -175,8 +175,12 @@ class EndpointConductor:
             serving.get(one.name, 0) == staying.get(one.name, 0) == self._asked(endpoint, one)
             for one in variants
         )
-        if complete and self._change(lambda one: whole(one, _now_ms())) and pending is not None:
-            self._switched_ms = _now_ms()
+        if (
+            complete
+            and self._change(lambda one: whole(one, clock.now_ms()))
+            and pending is not None
+        ):
+            self._switched_ms = clock.now_ms()
 
     def _asked(self, endpoint: EndpointRecord, one: VariantState) -> int:
         if endpoint.pending is not None:
@@ -236,7 +240,3 @@ def _counted(
         if one.fleet == fleet and one.status in statuses:
             counts[one.variant] = counts.get(one.variant, 0) + 1
     return counts
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

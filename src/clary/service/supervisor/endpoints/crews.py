@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.gpus import count_gpus
 from clary.service.executors.replica_executor import DEADLINE_S, ReplicaSpec
@@ -196,7 +197,7 @@ class Crew:
                     fleet=self._fleet,
                     variant=self._variant,
                     instance=f"i-{secrets.token_hex(9)[:17]}",
-                    created_ms=_now_ms(),
+                    created_ms=clock.now_ms(),
                     shadow=service.shadow,
                 )
             )
@@ -217,7 +218,7 @@ class Crew:
                 LOG_GROUP + name,
                 f"{self._variant}/{replica.instance}",
                 self._work.replicas.log(folder),
-                _now_ms(),
+                clock.now_ms(),
             )
         )
         self._work.replicas.start(
@@ -238,7 +239,3 @@ class Crew:
         if isinstance(error, ClaryError):
             return str(error)
         return f"InternalServerError: {type(error).__name__}: {error}. `clary logs` shows where."
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
+from clary import clock
 from clary.service.state.replicas import SERVING, ReplicaRecord
 from clary.service.supervisor.endpoints.workplace import Workplace
 from clary.service.supervisor.host_metrics import HostMetrics
@@ -53,7 +54,7 @@ class EndpointMeter:
                 pid = self._work.replicas.process(folder)
                 if pid is not None:
                     hosts[f"{one.variant}/{one.instance}"] = pid
-            data = self._usage.sample(hosts, int(time.time() * 1000))
+            data = self._usage.sample(hosts, clock.now_ms())
             if self._work.state.endpoints.find(self._endpoint) is not None:
                 self._work.state.metrics.add(data)
         except Exception:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.service.executors.replica_executor import Alive, Unlaunched
 from clary.service.state.replicas import DRAINING, ENDED, SERVING, STARTING, ReplicaRecord
@@ -104,7 +105,7 @@ class Member:
             return self._change(
                 replica,
                 lambda one: (
-                    replace(one, status=SERVING, port=port, ready_ms=_now_ms())
+                    replace(one, status=SERVING, port=port, ready_ms=clock.now_ms())
                     if one.status == STARTING
                     else None
                 ),
@@ -122,7 +123,7 @@ class Member:
     def _serve(self, replica: ReplicaRecord) -> ReplicaRecord:
         timing = self._work.timing
         self._questions.answered()
-        if replica.ready_ms and _now_ms() - replica.ready_ms > timing.proven_s * 1000:
+        if replica.ready_ms and clock.now_ms() - replica.ready_ms > timing.proven_s * 1000:
             self._crew.proven(replica)
         if self._questions.silent(timing.unhealthy_s):
             self._work.replicas.kill(self._folder)
@@ -154,7 +155,7 @@ class Member:
         ended = self._change(
             replica,
             lambda one: replace(
-                one, status=ENDED, port=None, ended_ms=_now_ms(), failure=reason or None
+                one, status=ENDED, port=None, ended_ms=clock.now_ms(), failure=reason or None
             ),
         )
         if reason:
@@ -171,7 +172,3 @@ class Member:
             return replica
         self._work.changed()
         return changed
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
+from clary import clock
 from clary.service.executors.replica_executor import ReplicaExecutor
 from clary.service.invocations.traffic import Traffic
 from clary.service.state.endpoints import EndpointRecord
@@ -93,7 +93,7 @@ class EndpointSupervisor:
 
     def want(self, endpoint: str, variant: str) -> None:
         """Have a serverless variant started, or kept; returns at once."""
-        self._work.wishes[endpoint, variant] = int(time.time() * 1000)
+        self._work.wishes[endpoint, variant] = clock.now_ms()
         self.wake()
 
     def fetch_model(self, endpoint: str, variant: str, target: str) -> str | None:

@@ -7,12 +7,12 @@ not wait for its messages to arrive: `delivering` asks later.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clary import clock
 from clary.formats.files import storage_errors
 from clary.formats.findings import read_findings
 from clary.formats.log_file import encode_events
@@ -86,7 +86,7 @@ class Actions:
 
     def _stop(self, evaluation: RuleEvaluation, place: int, action: Action) -> bool:
         prefix = action.target or self._job.name
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         whose = "" if prefix == self._job.name else f" of {self._job.name}"
         why = f"Stopping the training job: the rule {evaluation.configuration}{whose} has fired"
 
@@ -142,7 +142,7 @@ class Actions:
 
     def _log(self, evaluation: RuleEvaluation, action: Action, outcome: str) -> None:
         """Tell what was done in a stream of its own: the rule's log has another writer."""
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         path = self._folder(evaluation) / "log"
         what = action.name if action.target is None else f"{action.name} ({action.target})"
         with storage_errors(path):

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence, Set
 
+from clary import clock
 from clary.errors import ClaryError, FormatError, StorageError
 from clary.formats.findings import RuleStatus
 from clary.service.executors.executor import Checkers, TrainingJobSpec
@@ -158,7 +159,7 @@ class CheckerConductor:
         self._retry_at = time.monotonic() + self._timing.retry_s * (starts + 1)
 
     def _mark_begun(self, waiting: Sequence[RuleEvaluation]) -> None:
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         for one in waiting:
             if one.started_ms is None:
                 self._state.rule_evaluations.change(one.number, lambda now: began(now, at_ms))
@@ -174,7 +175,7 @@ class CheckerConductor:
             self._tell(one, "Stopped" if one.status == "Stopping" else "Error", reason)
 
     def _tell(self, evaluation: RuleEvaluation, status: str, details: str) -> RuleEvaluation:
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         changed = self._state.rule_evaluations.change(
             evaluation.number, lambda now: advance(now, status, at_ms, details)
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
+from clary import clock
 from clary.errors import ClaryError
 from clary.formats.rule_request import LOG_FILE, RuleKind
 from clary.service.executors.executor import Checkers, TrainingJobSpec
@@ -187,6 +188,6 @@ class RuleWatcher:
         if evaluation.name in self._known or not path.exists():
             return
         name = f"{evaluation.name}/algo-1-{evaluation.created_ms // 1000}"
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         self._state.logs.add_stream(LogStream(LOG_GROUP, name, path, at_ms))
         self._known.add(evaluation.name)

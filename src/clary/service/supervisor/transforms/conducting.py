@@ -8,13 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 
+from clary import clock
 from clary.service.executors.executor import Ended, Gone, Observation, Running, Waiting
 from clary.service.executors.transform_executor import TransformExecutor, TransformSpec
 from clary.service.state.log_streams import LogStream
 from clary.service.state.state import State
 from clary.service.state.transform_jobs import TransformJobRecord
 from clary.service.supervisor.host_metrics import HostMetrics
-from clary.service.supervisor.reasons import failure_reason, may_pass
+from clary.service.supervisor.looking import Look
+from clary.service.supervisor.reasons import failure_reason
 from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transforms import transitions
 from clary.service.supervisor.transforms.transitions import (
@@ -63,7 +65,10 @@ class TransformConductor:
         self._sampled_at = float("-inf")
         self._stopping_since: float | None = None
         self._terminated = self._killed = False
-        self._unseen_since: float | None = None
+        self._title = f"Transform job {spec.name}"
+        self._sight = Look(
+            self._title, kill=lambda: executor.kill(self._spec), unseen_s=timing.unseen_s
+        )
         self._waiting_since: float | None = None
 
     def step(self, job: TransformJobRecord) -> None:
@@ -81,19 +86,19 @@ class TransformConductor:
         elif job.phase == UPLOADING:
             done, failure = self._done(UPLOADING, self._executor.collect)
             if done:
-                self._change(lambda now: transitions.over(now, failure, _now_ms()))
+                self._change(lambda now: transitions.over(now, failure, clock.now_ms()))
         elif job.phase == DISCARDING:
             done, _ = self._done(DISCARDING, self._executor.tidy)
             if done:
-                self._change(lambda now: transitions.discarded(now, _now_ms()))
+                self._change(lambda now: transitions.discarded(now, clock.now_ms()))
 
     def _prepare(self) -> None:
         done, failure = self._done(PREPARING, self._executor.prepare)
         if not done:
             return
         if failure is not None:
-            self._change(lambda now: transitions.over(now, failure, _now_ms()))
-        elif self._change(lambda now: transitions.prepared(now, _now_ms())):
+            self._change(lambda now: transitions.over(now, failure, clock.now_ms()))
+        elif self._change(lambda now: transitions.prepared(now, clock.now_ms())):
             self._launch()
 
     def _launch(self) -> None:
@@ -101,7 +106,7 @@ class TransformConductor:
         if done and failure is not None:
             # Of several hosts, the first ones may run already.
             self._executor.kill(self._spec)
-            self._change(lambda now: transitions.over(now, failure, _now_ms()))
+            self._change(lambda now: transitions.over(now, failure, clock.now_ms()))
         self._launched = done and failure is None
 
     def _run(self) -> None:
@@ -121,7 +126,7 @@ class TransformConductor:
             return
         self._pool.submit(self._store_metrics, running=False)
         failure = observation.failure if isinstance(observation, Ended) else observation.reason
-        self._change(lambda now: transitions.transformed(now, failure, _now_ms()))
+        self._change(lambda now: transitions.transformed(now, failure, clock.now_ms()))
 
     def _await_hosts(self) -> Gone | None:
         """Of hosts that were launched, and are not seen to run: None while they may be yet."""
@@ -151,30 +156,21 @@ class TransformConductor:
             self._killed = True
         if job.phase == PREPARING:
             if self._work is None or self._work.done():
-                self._change(lambda now: transitions.over(now, None, _now_ms()))
+                self._change(lambda now: transitions.over(now, None, clock.now_ms()))
             return
         observation = self._look()
         # An earlier service may have died after it had stored the launch and before it launched.
         never = late and isinstance(observation, Waiting)
         if never or isinstance(observation, Ended | Gone):
-            self._change(lambda now: transitions.transformed(now, None, _now_ms()))
+            self._change(lambda now: transitions.transformed(now, None, clock.now_ms()))
 
     def _look(self) -> Observation | None:
         """How the job stands; None when it cannot be known now."""
-        try:
-            observation = self._executor.look(self._spec)
-            self._register_logs()
-        except Exception as error:  # noqa: BLE001 - the job fails with it, unless it passes
-            now = time.monotonic()
-            if self._unseen_since is None:
-                self._unseen_since = now
-                logger.warning("%s cannot be looked at now: %s", self._spec.name, error)
-            if may_pass(error) and now - self._unseen_since < self._timing.unseen_s:
-                return None
-            reason = self._reason(error)
-            self._executor.kill(self._spec)
-            return Gone(reason)
-        self._unseen_since = None
+        return self._sight.at(self._observe)
+
+    def _observe(self) -> Observation:
+        observation = self._executor.look(self._spec)
+        self._register_logs()
         return observation
 
     def _sample(self) -> None:
@@ -192,7 +188,7 @@ class TransformConductor:
         try:
             if running:
                 hosts = self._executor.processes(self._spec)
-                means = self._usage.sample(hosts, _now_ms())
+                means = self._usage.sample(hosts, clock.now_ms())
             else:
                 means = self._usage.means()
             self._state.metrics.add(means)
@@ -202,7 +198,7 @@ class TransformConductor:
     def _register_logs(self) -> None:
         for log in self._executor.logs(self._spec):
             if log.stream not in self._known:
-                stream = LogStream(LOG_GROUP, log.stream, log.path, _now_ms())
+                stream = LogStream(LOG_GROUP, log.stream, log.path, clock.now_ms())
                 self._state.logs.add_stream(stream)
                 self._known.add(log.stream)
 
@@ -224,8 +220,4 @@ class TransformConductor:
         return changed is not None
 
     def _reason(self, error: BaseException) -> str:
-        return failure_reason(error, f"Transform job {self._spec.name}")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+        return failure_reason(error, self._title)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from clary import clock
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.transform_executor import TransformExecutor, TransformSpec
 from clary.service.state.state import State
@@ -89,7 +90,7 @@ class TransformSupervisor:
         Raises:
             StorageError: the database cannot be written.
         """
-        at_ms = int(time.time() * 1000)
+        at_ms = clock.now_ms()
         changed = self._state.transform_jobs.change(
             name, lambda job: transitions.stop_asked(job, at_ms)
         )
@@ -119,7 +120,7 @@ class TransformSupervisor:
         queued = [job for job in jobs if job.phase == transitions.QUEUED]
         for waiting in queued[: max(0, self._settings.max_jobs - len(moving))]:
             admitted = self._state.transform_jobs.change(
-                waiting.name, lambda job: transitions.admitted(job, int(time.time() * 1000))
+                waiting.name, lambda job: transitions.admitted(job, clock.now_ms())
             )
             if admitted is not None:
                 moving.append(admitted)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
+from clary import clock
 from clary.formats.builtin_algorithm import lane_key
 from clary.gpus import count_gpus
 from clary.service.state.state import State
@@ -114,7 +114,7 @@ class Beginner:
         return median(took) if took else None
 
     def _store(self, definition: Definition, number: int, tuned: dict[str, str]) -> bool:
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = clock.now_ms()
         trial = new_trial(self._job, definition, number, tuned, at_ms)
 
         def count(job: TuningJob) -> TuningJob | None:

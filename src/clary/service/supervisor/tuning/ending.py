@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
+from clary import clock
 from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, TrainingJob
 from clary.service.state.tuning_jobs import Ending, TuningJob
@@ -34,7 +34,7 @@ def stop_trial(state: State, name: str, event: training.Event, changed: Callable
     Raises:
         StorageError: the database cannot be written.
     """
-    at_ms = _now_ms()
+    at_ms = clock.now_ms()
 
     def stop(job: TrainingJob) -> TrainingJob | None:
         if training.state_of(job) == training.UPLOADING:
@@ -64,13 +64,9 @@ def tell(
     Raises:
         StorageError: the database cannot be written.
     """
-    at_ms = _now_ms()
+    at_ms = clock.now_ms()
     ending = None if reason is None else Ending(*reason, at_ms)
     told = state.tuning_jobs.change(name, lambda job: advance(job, event, at_ms, ending))
     if told is not None:
         changed()
     return told is not None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
