@@ -17,6 +17,7 @@
     │   └── StepNotYetAvailable          a step that may still come
     ├── SpaceExhausted                   every combination of hyperparameters has been tried
     ├── ProgramFailed           its own  a program that has said itself what went wrong
+    ├── StageFailed             its own  a stage of a run that could not be done
     ├── TrainingError                    a run that cannot go on
     │   ├── NonFiniteLoss                the loss became NaN or infinite
     │   ├── OutOfMemory                  the smallest batch still does not fit
@@ -113,6 +114,18 @@ class ProgramFailed(ClaryError):
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
         self.exit_code = exit_code or 1
+
+
+class StageFailed(ClaryError):
+    """A stage of a run of the whole workflow could not be done; `stage` says which."""
+
+    def __init__(self, stage: str, reason: ClaryError) -> None:
+        super().__init__(
+            f"the stage {stage} failed: {reason or 'the program has said why'}\n"
+            f"what was done before {stage} is kept: mend it, and the same command goes on there"
+        )
+        self.stage = stage
+        self.exit_code = reason.exit_code
 
 
 class TrainingError(ClaryError):

@@ -109,6 +109,11 @@ class Settings(BaseModel):
         return self.home / "buckets"
 
     @property
+    def runs_dir(self) -> Path:
+        """Holds a folder per run of the whole workflow, with its record."""
+        return self.home / "runs"
+
+    @property
     def state_file(self) -> Path:
         """The service's database."""
         return self.home / "state.sqlite"

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from clary.cli.parser import Switch
-from clary.cli.profile_text import where_time_went
 from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.formats.finding_sentences import verdict
 from clary.sdk.job_comparison import compare_jobs
@@ -17,6 +16,7 @@ from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_
 from clary.sdk.locations import LATEST, no_such_job
 from clary.sdk.objective_search import LAST_LINES, find_metric, require_pattern
 from clary.sdk.picture_training import trained_on
+from clary.sdk.profile_verdict import where_time_went
 from clary.sdk.rule_evaluations import evaluations_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob

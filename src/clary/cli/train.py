@@ -14,6 +14,7 @@ from clary.cli.findings_text import say_findings
 from clary.cli.following import follow
 from clary.cli.parser import Switch
 from clary.cli.profile_text import say_where_time_went
+from clary.cli.short_paths import short_path
 from clary.cli.training_parameters import given_options, with_training_options
 from clary.endings import EXIT_INTERRUPTED
 from clary.errors import UsageError
@@ -201,11 +202,7 @@ def _directory(job: TrainingJob, settings: Settings) -> JobDirectory:
 
 
 def _place(job: TrainingJob, settings: Settings) -> str:
-    path = _directory(job, settings).root
-    try:
-        return f"~/{path.relative_to(Path.home())}"
-    except ValueError:
-        return str(path)
+    return short_path(_directory(job, settings).root)
 
 
 def _duration(seconds: float) -> str:

@@ -43,7 +43,8 @@ class CheckReport(BaseModel):
 
     `counts[split][class]` is a number of pictures, `made_splits` names the splits that were cut
     from train and not found, `widths` and `heights` are smallest, median and largest in pixels,
-    `full` tells whether every picture was decoded or its header only read.
+    `full` tells whether every picture was decoded or its header only read. `fingerprint` is another
+    one when a picture, a label or a split is another one; "" where a picture cannot be looked at.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class CheckReport(BaseModel):
     heights: tuple[int, int, int] = (0, 0, 0)
     made_splits: tuple[str, ...] = ()
     full: bool = True
+    fingerprint: str = ""
 
     @property
     def blocks_training(self) -> bool:

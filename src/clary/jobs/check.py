@@ -14,9 +14,9 @@ from rich.console import Console
 from clary.formats.data_check import CheckReport
 from clary.formats.text import valid_text
 from clary.jobs.check_table import print_next_step, print_report
+from clary.jobs.data_arguments import add_data_arguments, fingerprint, opened
 from clary.jobs.live_progress import LiveProgress
 from clary.jobs.program import ProgramParser, run_program
-from clary.settings import Settings
 
 if TYPE_CHECKING:
     from clary.vision.datasets import PictureDataset
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         UsageError: an argument is not understood.
     """
     parser = ProgramParser("check", __doc__)
-    parser.add_argument("data", help="a folder, manifest, archive or known name")
+    add_data_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--count", action="store_true", help="only count the pictures, as JSON")
     parser.add_argument("--quick", action="store_true", help="decode only files that look cut off")
@@ -48,10 +48,6 @@ def main(arguments: Sequence[str]) -> int:
         action="store_true",
         help=f"look as closely as a training does: --quick beyond {FULL_CHECK_PICTURES} pictures",
     )
-    parser.add_argument("--valid-fraction", type=float, default=0.15, metavar="F")
-    parser.add_argument("--test-fraction", type=float, default=0.15, metavar="F")
-    parser.add_argument("--group-by", metavar="WHAT", help="keep groups together, see clary train")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--workers", type=int, help="threads; as many as cores by default")
@@ -65,18 +61,9 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"--seed is {given.seed}: give 0 or more")
 
     from clary.vision.checks import check_dataset
-    from clary.vision.datasets import open_dataset
 
     with LiveProgress() as progress:
-        dataset = open_dataset(
-            given.data,
-            settings=Settings.from_environment(),
-            seed=given.seed,
-            valid_fraction=given.valid_fraction,
-            test_fraction=given.test_fraction,
-            group_by=given.group_by,
-            progress=progress,
-        )
+        dataset = opened(given, progress)
         pictures = sum(len(split) for split in dataset.splits.values())
         if given.count:
             return _print(_counted(dataset), given.data, as_json=True)
@@ -88,6 +75,8 @@ def main(arguments: Sequence[str]) -> int:
             batch_size=given.batch_size,
             image_size=given.image_size,
         )
+    if given.json:
+        report = report.model_copy(update={"fingerprint": fingerprint(dataset)})
     return _print(report, given.data, as_json=given.json)
 
 
@@ -106,6 +95,7 @@ def _counted(dataset: PictureDataset) -> CheckReport:
         seconds=0.0,
         made_splits=dataset.made_splits,
         full=False,
+        fingerprint=fingerprint(dataset),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -11,26 +11,36 @@ from clary.errors import DataError, FormatError, ProgramFailed
 from clary.formats.data_check import CheckReport
 from clary.sdk.processes import job_program_output
 
-# The options that decide which pictures there are and how they are used.
-_OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by", "image_size", "batch_size")
+# The options that decide which pictures are held out, and those that say how they are used.
+SPLIT_OPTIONS = ("seed", "valid_fraction", "test_fraction", "group_by")
+CHECK_OPTIONS = (*SPLIT_OPTIONS, "image_size", "batch_size")
+
+RunProgram: TypeAlias = Callable[[str, Sequence[str]], "tuple[int, str]"]
 
 
-def check_pictures(data: str, options: Mapping[str, Any], *, look: bool = True) -> CheckReport:
+def check_pictures(
+    data: str,
+    options: Mapping[str, Any],
+    *,
+    look: bool = True,
+    run: RunProgram = job_program_output,
+) -> CheckReport:
     """Check pictures as closely as a training does.
 
     Args:
         data: a path or a known name.
         options: those of the training, as text; what the check has no use for is left out.
         look: at the pictures; otherwise they are only counted.
+        run: runs a job program and returns its exit code and what it has printed.
 
     Raises:
         ProgramFailed: they cannot be looked at, and the program has said why.
         DataError: training would go wrong.
         FormatError: the program has not printed a report.
     """
-    given = [f"--{name.replace('_', '-')}={options[name]}" for name in _OPTIONS if name in options]
+    given = given_arguments(options, CHECK_OPTIONS)
     how = "--as-training" if look else "--count"
-    code, text = job_program_output("check", [data, "--json", how, *given])
+    code, text = run("check", [data, "--json", how, *given])
     if not text:
         raise ProgramFailed(code)
     try:
@@ -44,3 +54,12 @@ def check_pictures(data: str, options: Mapping[str, Any], *, look: bool = True) 
             "`clary check` lists all; --skip-check trains nevertheless"
         )
     return report
+
+
+def given_arguments(options: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those of some options that have a value, as arguments of a program."""
+    return [
+        f"--{name.replace('_', '-')}={options[name]}"
+        for name in names
+        if options.get(name) is not None
+    ]

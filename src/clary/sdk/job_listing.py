@@ -8,7 +8,7 @@ from clary.errors import ClaryError, UsageError
 from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
 from clary.sdk.locations import LATEST
 from clary.sdk.session import Session, spoken_faults
-from clary.sdk.training_job import JobDescription
+from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 
 _PAGE = 100
@@ -62,6 +62,20 @@ def named_or_latest(session: Session, text: str) -> str:
     for found in list_jobs(session):
         return found.name
     raise UsageError("there is no job yet: run `clary train` first")
+
+
+def find_job(session: Session, name: str) -> TrainingJob | None:
+    """The training job of a name; None where there is none.
+
+    Raises:
+        ServiceError: the service refuses or does not answer.
+    """
+    job = TrainingJob(session, name)
+    try:
+        job.description()
+    except UsageError:
+        return None
+    return job
 
 
 def has_had_jobs(settings: Settings) -> bool:

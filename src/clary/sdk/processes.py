@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from clary.errors import ClaryError
+from clary.errors import ClaryError, Interrupted
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_STOPPED = frozenset(128 + number for number in STOP_SIGNALS)
 # A signal that comes between two instructions before a wait is seen when that wait is over.
 _LONGEST_WAIT_S = 1.0
+_LOOK_S = 0.2
 # `python -m` looks for modules in the current folder first, so that somebody's `random.py` beside
 # their photos would take the place of Python's. Honoured from Python 3.11 on.
 PROGRAM_ENVIRONMENT = {"PYTHONSAFEPATH": "1"}
@@ -133,6 +134,75 @@ def job_program_output(program: str, arguments: Sequence[str]) -> tuple[int, str
         check=False,
     )
     return ended.returncode, ended.stdout
+
+
+def quiet_job_program(
+    program: str, arguments: Sequence[str], *, stopped: Callable[[], bool] = lambda: False
+) -> tuple[int, str]:
+    """Run a job program that answers at once, without a word on the terminal.
+
+    Any thread may call it.
+
+    Args:
+        program: a module of `clary.jobs`.
+        arguments: its arguments.
+        stopped: asked a few times a second whether the program is no longer wanted.
+
+    Returns:
+        Its exit code, and what it has printed.
+
+    Raises:
+        ClaryError: it has failed and printed nothing; the sentence is its own.
+        Interrupted: it was no longer wanted.
+    """
+    with subprocess.Popen(
+        job_command(program, arguments),
+        env={**PROGRAM_ENVIRONMENT, **os.environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        # Ctrl-C is for the one who waits, who ends it then.
+        start_new_session=True,
+    ) as process:
+        while True:
+            try:
+                printed, said = process.communicate(timeout=_LOOK_S)
+                break
+            except subprocess.TimeoutExpired:
+                if stopped():
+                    process.terminate()
+                    process.communicate()
+                    raise Interrupted(f"stopped while {program} ran") from None
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode and not printed:
+        raise program_failure(program, process.returncode, said)
+    return process.returncode, printed
+
+
+def program_failure(program: str, code: int, said: str) -> ClaryError:
+    """What a program has said on stderr, as the error that it was.
+
+    Args:
+        program: a module of `clary.jobs`.
+        code: its exit code, below 0 where a signal has killed it.
+        said: on stderr.
+    """
+    lines = [line.removeprefix("clary: ") for line in said.splitlines() if line.strip()]
+    sentences = [line for line in said.splitlines() if line.startswith("clary: ")]
+    if sentences:
+        error = ClaryError("\n".join(line.removeprefix("clary: ") for line in sentences))
+    elif code < 0:
+        error = ClaryError(f"the program {program} was killed by {signal.Signals(-code).name}")
+    else:
+        last = lines[-1] if lines else "it does not say why"
+        error = ClaryError(f"the program {program} ended with exit code {code}: {last}")
+    error.exit_code = code if code > 0 else 128 - code
+    return error
 
 
 class _Received:

@@ -1,0 +1,306 @@
+"""`clary run` as a process: from pictures to an endpoint; kept, changed, killed, gone on with."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from clary.cli.run_view import RunView
+from clary.formats.workflow_record import (
+    STAGES,
+    Deployed,
+    Evaluated,
+    Predicted,
+    StageName,
+    StageRecord,
+    Trained,
+    Tuned,
+    WorkflowRecord,
+)
+from clary.sdk.workflow.plan import WorkflowPlan
+from clary.sdk.workflow.workflow import Workflow
+from clary.settings import Settings
+from tests.cli.conftest import Clary
+from tests.conftest import make_picture, own_clary, write_pictures
+
+TINY = (
+    *("--model", "test_resnet", "--weights", "none", "--image-size", "32"),
+    *("--precision", "fp32", "--augmentation", "none", "--batch-size", "8"),
+)
+SECONDS = 240.0
+
+
+@pytest.fixture(scope="module")
+def clary_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One service for all: the first run starts it, and loads torch for those after it."""
+    with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    return write_pictures(folder, splits={"train": 8, "valid": 4, "test": 3}, size=40)
+
+
+@pytest.fixture(scope="module")
+def home(clary_environment: Mapping[str, str]) -> Settings:
+    return Settings(home=Path(clary_environment["CLARY_HOME"]))
+
+
+def record_of(name: str, home: Settings) -> WorkflowRecord:
+    record = WorkflowRecord.read(home.runs_dir / name)
+    assert record is not None
+    return record
+
+
+def stage_of(name: str, stage: StageName, home: Settings) -> StageRecord | None:
+    record = WorkflowRecord.read(home.runs_dir / name)
+    return None if record is None else record.of(stage)
+
+
+def ends(output: str) -> dict[str, str]:
+    """`done` or `kept` by stage, of the lines that stages end with."""
+    found = re.findall(r"^(\w+) +.* \((kept|[\d.:]+(?: s)?)\)$", output, flags=re.MULTILINE)
+    return {stage: "kept" if how == "kept" else "done" for stage, how in found}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_pictures_to_an_endpoint_and_only_what_changed_again(
+    clary: Clary, photos: Path, home: Settings
+) -> None:
+    words = ("run", photos, *TINY, "--trials", "2", "--epochs", "2")
+    first = clary(*words)
+    assert first.returncode == 0, first.stderr
+    assert ends(first.stdout) == dict.fromkeys(STAGES, "done")
+    lines = first.stdout.splitlines()
+    assert lines[0].startswith(
+        "check     45 pictures of 3 classes: 24 to learn from, 12 to tune by, 9 held out"
+    )
+    assert re.search(r"^tune +2 trials of lr, weight_decay as photos-", first.stdout, re.MULTILINE)
+    assert re.search(r"^train +2 epochs, the best .*; \d rules", first.stdout, re.MULTILINE)
+    record = record_of("photos", home)
+    predicted = record.stages[-1].found
+    assert isinstance(predicted, Predicted)
+    assert len(predicted.pictures) == 6
+    assert {one.label for one in predicted.pictures} == {"class_0", "class_1", "class_2"}
+    for one in predicted.pictures:
+        assert one.answer == one.boto3_answer
+        assert one.probability == pytest.approx(one.boto3_probability, abs=1e-2)
+    assert lines[-1].startswith("photos is done in ")
+
+    # What is to be copied works as it stands.
+    command = next(line for line in lines if line.startswith("predict   clary "))
+    asked = clary(*shlex.split(command)[2:])
+    assert asked.returncode == 0, asked.stderr
+    assert len(asked.stdout.splitlines()) == 7
+    command = next(line for line in lines if line.startswith("boto3     clary "))
+    program = [sys.executable, *shlex.split(command)[5:]]
+    with_boto3 = clary("exec", "--", *program)
+    assert with_boto3.stdout.startswith("[[0."), with_boto3.stderr
+
+    again = clary(*words)
+    assert again.returncode == 0, again.stderr
+    assert ends(again.stdout) == dict.fromkeys(STAGES, "kept")
+    assert again.stdout.splitlines()[-1] == "photos is as it was: every stage is kept"
+
+    # More trials go on with those there are; fewer are enough.
+    more = clary(*words[:-4], "--trials", "3", "--epochs", "2", "--until", "tune")
+    assert ends(more.stdout) == {"check": "kept", "tune": "done"}
+    tuned = record_of("photos", home).stages[1].found
+    assert isinstance(tuned, Tuned)
+    assert tuned.trials == 3
+    assert ends(clary(*words, "--until", "tune").stdout)["tune"] == "kept"
+
+    # Other options: what they change is done anew, into the same endpoint.
+    other = clary("run", photos, *TINY, "--trials", "0", "--epochs", "1")
+    assert other.returncode == 0, other.stderr
+    expected = {stage: "done" for stage in STAGES if stage != "tune"}
+    assert ends(other.stdout) == {**expected, "check": "kept"}
+    assert "tune      left out: --trials is 0" in other.stdout
+    found = record_of("photos", home).of("deploy")
+    assert found is not None
+    assert isinstance(found.found, Deployed)
+    assert found.found.endpoint == "photos"
+    assert clary("endpoints").stdout.count("InService") == 1
+
+    # Other pictures: from the first stage on.
+    make_picture(0, 999, 40).save(photos / "train" / "class_0" / "new.jpg")
+    changed = clary("run", photos, *TINY, "--trials", "0", "--epochs", "1", "--until", "train")
+    assert ends(changed.stdout) == {"check": "done", "train": "done"}
+    assert changed.stdout.splitlines()[-1] == (
+        "Without --until, evaluate, report, deploy and predict would follow"
+    )
+
+
+def begun(name: str, stage: StageName, home: Settings, *, named: bool) -> Callable[[], bool]:
+    """Whether a stage has begun, and has written down the name of what it makes."""
+
+    def has_begun() -> bool:
+        found = stage_of(name, stage, home)
+        return found is not None and (found.found is not None or not named)
+
+    return has_begun
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def started(words: tuple[str | Path, ...], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "clary", *map(str, words)],
+        env={**environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_in_every_stage_it_goes_on_with_the_same_jobs(
+    clary: Clary, photos: Path, home: Settings, clary_environment: Mapping[str, str]
+) -> None:
+    words = ("run", photos, *TINY, "--name", "killed", "--trials", "2", "--epochs", "2")
+    jobs: dict[StageName, object] = {}
+    named: tuple[StageName, ...] = ("tune", "train", "deploy")
+    for stage in STAGES:
+        process = started(words, clary_environment)
+        wait_until(begun("killed", stage, home, named=stage in named), process)
+        process.kill()
+        process.communicate()
+        found = stage_of("killed", stage, home)
+        assert found is not None
+        if stage in named:
+            jobs[stage] = name_of(found)
+    ended = clary(*words)
+    assert ended.returncode == 0, ended.stderr
+    record = record_of("killed", home)
+    assert [stage.status for stage in record.stages] == ["done"] * len(STAGES)
+    for stage in named:
+        after = record.of(stage)
+        assert after is not None
+        assert name_of(after) == jobs[stage], stage
+    assert clary("endpoints", "delete", "killed").returncode == 0
+
+
+def name_of(stage: StageRecord) -> str:
+    found = stage.found
+    assert isinstance(found, Tuned | Trained | Deployed)
+    return found.endpoint if isinstance(found, Deployed) else found.job
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ctrl_c_stops_the_training_and_the_same_command_goes_on_from_its_checkpoint(
+    clary: Clary, photos: Path, home: Settings, clary_environment: Mapping[str, str]
+) -> None:
+    words = ("run", photos, *TINY, "--name", "stopped", "--trials", "0", "--until", "train")
+    words = (*words, "--epochs", "400")
+    process = started(words, clary_environment)
+
+    def is_learning() -> bool:
+        found = stage_of("stopped", "train", home)
+        if found is None or not isinstance(found.found, Trained):
+            return False
+        return (home.jobs_dir / found.found.job / "output" / "data" / "epochs.jsonl").is_file()
+
+    wait_until(is_learning, process)
+    os.kill(process.pid, signal.SIGINT)
+    printed, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, printed + said
+    assert "clary: stopping, what is known is kept" in said
+    assert said.endswith("clary: stopped in train; the same command goes on there\n")
+    stopped = stage_of("stopped", "train", home)
+    assert stopped is not None
+    ended = clary(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert f"goes on from the checkpoint of {name_of(stopped)} as stopped-" in ended.stdout
+    assert re.search(r"^train +400 epochs, the best", ended.stdout, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_time_limit_cuts_the_training_which_leaves_a_model_all_the_same(
+    clary: Clary, photos: Path, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLARY_HOME", str(home.home))
+    checked = clary("run", photos, *TINY, "--name", "cut", "--until", "check")
+    assert checked.returncode == 0, checked.stderr
+    options = dict(
+        zip((word.lstrip("-").replace("-", "_") for word in TINY[::2]), TINY[1::2], strict=True)
+    )
+    plan = WorkflowPlan.prepare(
+        str(photos),
+        {**options, "epochs": "100000"},
+        home,
+        name="cut",
+        trials=0,
+        until="evaluate",
+    )
+    # Shorter than a person may ask for: a tuning job of SageMaker's has a least of two minutes.
+    view = RunView(Console(file=io.StringIO()), replace(plan, seconds=6))
+    record = Workflow(replace(plan, seconds=6), home, view).run()
+    trained, evaluated = record.of("train"), record.of("evaluate")
+    assert trained is not None
+    assert evaluated is not None
+    assert re.match(r"[\d,]+ of 100000 epochs, cut by --time-limit", trained.sentence)
+    assert isinstance(trained.found, Trained)
+    assert trained.found.limit_s == 6
+    assert isinstance(evaluated.found, Evaluated)
+    assert evaluated.found.pictures == 9
+
+
+def test_a_stage_that_fails_is_named_with_what_to_do(clary: Clary, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "one", classes=1, per_class=4, size=40)
+    ended = clary("run", tmp_path / "one", *TINY)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    first, second = ended.stderr.splitlines()
+    assert first.startswith("clary: the stage check failed: training would go wrong for 1 reason")
+    assert second.startswith("clary: what was done before check is kept")
+    unknown = clary("run", "digits", "--model", "resnet18x", "--weights", "none")
+    assert unknown.returncode == 1
+    assert "resnet18x" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "`clary run` needs the folder of your pictures"),
+        (("nowhere",), "there is no folder or file nowhere"),
+        (("digits", "--until", "deployed"), "--until is 'deployed' but must be one of check"),
+        (("digits", "--trials", "many"), "--trials is 'many' but must be a whole number"),
+        (("digits", "--time-limit", "90s"), "--time-limit is 90s but must be 2m to 182d"),
+        (("digits", "--epoch", "3"), "did you mean --epochs?"),
+    ],
+    ids=("no data", "no such data", "no such stage", "no number", "too short", "no such option"),
+)
+def test_mistakes_begin_nothing(
+    clary: Clary, home: Settings, words: tuple[str, ...], sentence: str
+) -> None:
+    ended = clary("run", *words)
+    assert ended.returncode in {1, 2}
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (home.runs_dir / "digits" / "run.json").exists()
