@@ -14,6 +14,7 @@ class Verb(NamedTuple):
 
 
 VERBS = (
+    Verb("run", "clary.cli.run:run", "do it all: check, tune, train, judge, report, deploy, ask"),
     Verb("check", "clary.cli.check:check", "find what is wrong with pictures before training"),
     Verb("train", "clary.cli.train:train", "fine-tune a classifier on your pictures"),
     Verb("tune", "clary.cli.tune:tune", "find better hyperparameters by many trainings"),
