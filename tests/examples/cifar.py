@@ -53,4 +53,4 @@ def made_batch(number: int, count: int) -> dict[bytes, Any]:
 def write(file: Path, content: dict[bytes, Any]) -> None:
     """Pickle it, as the original's files are."""
     with file.open("wb") as stream:
-        pickle.dump(content, stream, protocol=2)
+        pickle.dump(content, stream, protocol=3)
