@@ -33,7 +33,7 @@ from photographs import SHARED_DATA, photographs, repeated
 from rows import Rows, add_rows_option
 
 HERE = Path(__file__).resolve().parent
-PHOTOGRAPHS = 976
+PHOTOGRAPHS, QUICK_PHOTOGRAPHS = 976, 160
 FROZEN_EPOCHS = 10
 FULL_GOAL = 3.5
 FROZEN_GOALS = {1: 30.0, 4: 8.0}
@@ -55,12 +55,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, default=SHARED_DATA, help="photographs or archives")
     parser.add_argument("--parts", nargs="+", default=["full", "frozen", "curves"])
-    parser.add_argument("--models", nargs="+", default=["resnet18", "resnet50"])
+    parser.add_argument("--models", nargs="+", help="resnet18 and resnet50, with --quick one")
     parser.add_argument("--rounds", type=int, help="rounds of the interleaved parts")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and epochs")
+    parser.add_argument("--quick", action="store_true", help="few photographs, rounds and epochs")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     add_rows_option(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.models = args.models or ["resnet18", "resnet50"][: 1 if args.quick else 2]
+    return args
 
 
 class Bench:
@@ -70,6 +72,7 @@ class Bench:
         self.args = args
         self.work = work
         self.rows = Rows.of("finetune", args)
+        self.count = QUICK_PHOTOGRAPHS if args.quick else PHOTOGRAPHS
         self.source, about = photographs(args.data, work)
         print(conditions(args.date), f"data: {about}", sep="\n", flush=True)
         self._files = 0
@@ -109,10 +112,10 @@ class Bench:
         return seconds, json.loads(done.stdout.splitlines()[-1])
 
     def full(self, model: str) -> None:
-        data = repeated(self.source, self.work / f"full-{model}", PHOTOGRAPHS, valid=4)
-        batches, rounds = (3, 3) if self.args.quick else (6, self.args.rounds or 10)
+        data = repeated(self.source, self.work / f"full-{model}", self.count, valid=4)
+        batches, rounds = (2, 1) if self.args.quick else (6, self.args.rounds or 10)
         few = {"warm_up": 3, "batches": batches}
-        epoch = {"warm_up": PHOTOGRAPHS // 32 + 3, "batches": batches}
+        epoch = {"warm_up": self.count // 32 + 3, "batches": batches}
         usual = [str(data), "--model", model, "--weights", str(self.weights(model))]
         options = {
             **LIKE_THE_SCRIPT,
@@ -155,7 +158,8 @@ class Bench:
             self.rows.add(what, one.name, ratios, against=faster.name, goal=FULL_GOAL)
 
     def frozen(self, model: str) -> None:
-        data = repeated(self.source, self.work / "frozen", PHOTOGRAPHS)
+        valid = 4 if self.args.quick else None
+        data = repeated(self.source, self.work / "frozen", self.count, valid=valid)
         rounds = 1 if self.args.quick else self.args.rounds or 3
         usual = [str(data), "--model", model, "--weights", str(self.weights(model)), "--freeze"]
         options = {
@@ -168,7 +172,7 @@ class Bench:
         script: list[float] = []
         seconds: dict[int, list[float]] = {1: [], 4: []}
         ratios: dict[int, list[float]] = {1: [], 4: []}
-        print(f"\n## frozen {model}, {PHOTOGRAPHS} photographs, {FROZEN_EPOCHS} epochs")
+        print(f"\n## frozen {model}, {self.count} photographs, {FROZEN_EPOCHS} epochs")
         for _ in range(rounds):
             # Every epoch of the script is the same work, so one stands for ten.
             command = self.command("usual-epochs", {"arguments": [*usual, "--epochs", "1"]})
@@ -187,7 +191,7 @@ class Bench:
         for views, walls in seconds.items():
             print(f"| Clary, {views} view(s) | {Spread(walls)} | {Spread(ratios[views])} |")
             self.rows.add(
-                f"frozen {model}, {PHOTOGRAPHS} photographs, {FROZEN_EPOCHS} epochs",
+                f"frozen {model}, {self.count} photographs, {FROZEN_EPOCHS} epochs",
                 f"Clary, {views} view(s)",
                 ratios[views],
                 against="usual script",
@@ -196,7 +200,9 @@ class Bench:
         sys.stdout.flush()
 
     def curves(self, model: str) -> None:
-        epochs = 2 if self.args.quick else 8
+        epochs, data = 8, self.source
+        if self.args.quick:
+            epochs, data = 2, repeated(self.source, self.work / "curves", self.count, valid=4)
         options = {
             **LIKE_THE_SCRIPT,
             # At 1e-3 random weights make the first epochs a lottery, whatever the precision.
@@ -210,7 +216,7 @@ class Bench:
         losses: dict[str, list[dict[str, float]]] = {}
         for name, (precision, seed) in runs.items():
             given = {
-                "data": self.source,
+                "data": data,
                 "options": {**options, "precision": precision, "seed": seed},
             }
             _, losses[name] = self.run(self.command("clary-run", given), self.home())

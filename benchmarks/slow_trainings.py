@@ -240,10 +240,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=40.0, help="of each training, about")
     parser.add_argument("--only", default="", help="those whose name holds this")
-    parser.add_argument("--quick", action="store_true", help="once each, 15 s")
+    parser.add_argument("--quick", action="store_true", help="once each, 5 s")
     add_rows_option(parser)
     options = parser.parse_args(arguments)
-    rounds, seconds = (1, 15.0) if options.quick else (options.rounds, options.seconds)
+    rounds, seconds = (1, 5.0) if options.quick else (options.rounds, options.seconds)
     outcomes = [Outcome(one) for one in SLOWNESSES if options.only in one.name]
     head = conditions(datetime.date.today().isoformat())
     with tempfile.TemporaryDirectory(prefix="clary-slow-") as place:
