@@ -22,7 +22,8 @@ def put(source: Path, destination: str | None = None, /) -> int:
 
     Args:
         source: The file or folder.
-        destination: An S3 URI; NAME in the default bucket by default.
+        destination: An S3 URI, whose bucket is made when it is missing; NAME in the default
+            bucket by default.
 
     Raises:
         DataError: there is no such file or folder.

@@ -37,7 +37,7 @@ def upload(session: Session, source: Path, destination: str | None = None) -> tu
         session: of the account.
         source: a file or a folder; of a folder all files, with their places in it.
         destination: an S3 URI; the name of `source` in the default bucket when not given. A file
-            goes below it where it ends in `/`.
+            goes below it where it ends in `/`. A bucket that is missing is made, but not on AWS.
 
     Returns:
         The URI of the file or of the folder, and the number of files.
@@ -48,8 +48,10 @@ def upload(session: Session, source: Path, destination: str | None = None) -> tu
         ServiceError: the service refuses it.
     """
     if not source.exists():
-        raise DataError(f"there is no file or folder {source}")
+        raise DataError(f"there is no file or folder {source}: give one to upload")
     bucket, key = split_uri(destination or f"s3://{session.default_bucket}/{source.resolve().name}")
+    if session.settings is not None and bucket not in list_buckets(session):
+        session.create_bucket(bucket)
     client = session.client("s3")
     if not source.is_dir():
         key = f"{key}{source.name}" if key.endswith("/") or not key else key
