@@ -1,0 +1,6 @@
+from clary.rules import Rule
+
+
+class LossOver(Rule):
+    def judge(self, window):
+        return []

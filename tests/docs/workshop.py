@@ -1,0 +1,144 @@
+"""What lies before a person who reads: photos, new ones, weights, scripts, trained models.
+
+All of it is small. The pretrained weights of ResNet-18 are random ones in the place where a
+download would put them: commands name it as people do, and need no network.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.clients.environments import client_environment
+from tests.conftest import make_picture, own_clary
+from tests.docs.reader import Reader
+
+FILES = Path(__file__).parent / "files"
+CLASSES = ("ants", "bees")
+PER_CLASS = {"train": 12, "val": 5}
+SIDE = 48
+# Two trainings that pages speak of, and the folder of a model and an archive made of them.
+TRAININGS = ("photos-1", "photos-2")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A folder to type in, and the environment of the shell."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    notebook: Path
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Somebody who reads one page; endpoints that they leave are deleted."""
+        reader = Reader(self.folder, self.environment, self.notebook)
+        try:
+            yield reader
+        finally:
+            reader.close()
+            for line in self._clary("endpoints").splitlines()[1:]:
+                name = line.split()[0].partition("/")[0]
+                self._clary("endpoints", "delete", name)
+
+    def _clary(self, *words: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-m", "clary", *words],
+            cwd=self.folder,
+            env={**self.environment, "COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"clary {' '.join(words)}\n{ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def train(self) -> None:
+        """Make the models."""
+        for name in TRAININGS:
+            self._clary("train", "photos/", "--name", name, "--skip-check", "--no-report")
+        trained = Path(self.environment["CLARY_HOME"]) / "jobs" / TRAININGS[1]
+        shutil.copy(trained / "output" / "model.tar.gz", self.folder / "better.tar.gz")
+
+
+@contextmanager
+def open_workshop(root: Path) -> Iterator[Workshop]:
+    """Make a workshop; the service that is started there is stopped at the end."""
+    person, folder = root / "person", root / "person" / "work"
+    shutil.copytree(FILES, folder)
+    _write_pictures(folder)
+    _write_weights(person / ".cache" / "torch" / "hub" / "checkpoints", folder)
+    _write_script_model(folder)
+    programs = person / "bin"
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    (programs / "clary").symlink_to(Path(sys.executable).with_name("clary"))
+    (programs / "aws").symlink_to(client_environment("awscli").command("aws"))
+    notebook = client_environment("notebook")
+    (person / "notebooks").symlink_to(notebook.root)
+    with own_clary(person / ".clary") as environment:
+        yield Workshop(
+            folder=folder,
+            environment={
+                **environment,
+                "HOME": str(person),
+                "PATH": f"{programs}:{environment['PATH']}",
+                "BROWSER": "true",
+                "COLUMNS": "80",
+                "HF_HUB_OFFLINE": "1",
+                "MPLBACKEND": "agg",
+                "SHELL": "/bin/bash",
+                "TORCH_HOME": str(person / ".cache" / "torch"),
+                "HF_HOME": str(person / ".cache" / "huggingface"),
+            },
+            notebook=notebook.python,
+        )
+
+
+def _write_pictures(folder: Path) -> None:
+    number, pictures = 0, []
+    for split, count in PER_CLASS.items():
+        for label, name in enumerate(CLASSES):
+            place = folder / "photos" / split / name
+            place.mkdir(parents=True)
+            for _ in range(count):
+                number += 1
+                path = place / f"{number:04}.jpg"
+                make_picture(label, number, SIDE).save(path, quality=90)
+                pictures.append((number, path.relative_to(folder)))
+    (folder / "new").mkdir()
+    for label, name in enumerate(("new/0001.jpg", "new/0002.jpg", "new.jpg", "picture.jpg")):
+        make_picture(label % 2, 1000 + label, SIDE).save(folder / name, quality=90)
+    shutil.copytree(folder / "photos", folder / "dogImages")
+    rows = [f"{path},{path.parts[2]},{path.parts[1]},{number // 2}" for number, path in pictures]
+    (folder / "photos.csv").write_text("\n".join(["path,label,split,animal", *rows]) + "\n")
+
+
+def _write_weights(checkpoints: Path, folder: Path) -> None:
+    import timm
+    import torch
+    from safetensors.torch import save_file
+    from torchvision.models import mobilenet_v2
+
+    checkpoints.mkdir(parents=True)
+    torch.manual_seed(0)
+    weights = timm.create_model("resnet18", pretrained=False).state_dict()
+    save_file(weights, checkpoints / "resnet18.a1_in1k.safetensors")
+    torch.save(mobilenet_v2(weights=None).state_dict(), folder / "mobilenet_v2.pth")
+
+
+def _write_script_model(folder: Path) -> None:
+    """An archive of people's own: a network that their `inference.py` is asked with."""
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIDE * SIDE, 2))
+    torch.jit.script(model).save(str(folder / "model.pt"))
+    with tarfile.open(folder / "mine.tar.gz", "w:gz") as archive:
+        archive.add(folder / "model.pt", "model.pt")
