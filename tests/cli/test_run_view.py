@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import datetime, timezone
 
 import pytest
@@ -41,6 +42,7 @@ def test_lines_fit_the_terminal(width: int) -> None:
     with console.capture() as captured:
         view.began("check")
         view.ended(done("check"), kept=False)
+        view.draw()
     lines = captured.get().splitlines()
     assert lines[0].startswith("✔ check ")
     assert lines[0].endswith("4.1 s")
@@ -60,7 +62,7 @@ def test_the_stage_under_way_and_those_that_wait() -> None:
     first, second = drawn(view, console)
     assert first[2:].startswith("tune      best 0.9778")
     assert "5/8" in first
-    assert first.endswith(" s")
+    assert re.search(r" \d+ s$", first)
     assert second.split() == ["·", "train"]
     assert view.kept_all
 
@@ -72,12 +74,13 @@ def test_a_terminal_without_unicode() -> None:
     view.began("check")
     assert "\n".join(drawn(view, console)).isascii()
     view.ended(done("check"), kept=False)
-    file.flush()
+    view.draw()
     assert file.buffer.getvalue().startswith(b"* check ")  # type: ignore[attr-defined]
 
 
-def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    view = RunView(Console(width=20, file=io.StringIO()), PLAN)
+def test_plain_lines_without_a_terminal() -> None:
+    file = io.StringIO()
+    view = RunView(Console(width=20, file=file), PLAN)
     with view:
         view.began("check")
         view.moved("check", Progress("looking", 1, 2))
@@ -86,7 +89,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
         view.began("train")
         view.told("train", "5 epochs as photos-1")
         view.ended(done("train", "5 epochs"), kept=False)
-    assert capsys.readouterr().out.splitlines() == [
+    assert file.getvalue().splitlines() == [
         f"check     {LONG} (kept)",
         "tune      left out: --trials is 0",
         "train     5 epochs as photos-1 …",

@@ -94,16 +94,17 @@ def run(
     console = Console(highlight=False)
     with counting_stops() as asked, RunView(console, plan) as view:
         workflow = Workflow(plan, settings, view)
-        record = _until_it_ends(workflow, asked)
+        record = _until_it_ends(workflow, view, asked)
     print_end(console, plan, record, settings, seconds=view.seconds, kept=view.kept_all)
     return 0
 
 
-def _until_it_ends(workflow: Workflow, asked: list[int]) -> WorkflowRecord:
+def _until_it_ends(workflow: Workflow, view: RunView, asked: list[int]) -> WorkflowRecord:
     """Run it on a thread of its own, so that Ctrl-C is heard at once."""
     work = _Background(workflow.run)
     stopping = False
     while not work.over.wait(_LOOK_SECONDS):
+        view.draw()
         if len(asked) > 1:
             raise KeyboardInterrupt
         if asked and not stopping:

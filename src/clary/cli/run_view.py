@@ -25,13 +25,13 @@ from clary.sdk.workflow.plan import WorkflowPlan
 from clary.sdk.workflow.stage import Progress
 
 _NAME_WIDTH = max(map(len, STAGES))
-_BAR_WIDTH = 24
+_BAR_WIDTH = 20
 # A narrower terminal has room for the words alone.
-_WIDE = 70
+_WIDE = 90
 
 
 class RunView:
-    """Hears how a run goes and shows it. Called by the thread that runs it, and drawn by rich's."""
+    """Hears how a run goes, on the thread that runs it; shows it on the one that calls `draw`."""
 
     def __init__(self, console: Console, plan: WorkflowPlan) -> None:
         self.kept_all = True
@@ -42,9 +42,10 @@ class RunView:
         self._stage: StageName | None = None
         self._stage_began = self._began
         self._progress = Progress()
+        self._ended: list[RenderableType] = []
         self._lock = threading.Lock()
         self._spinner = Spinner("line" if console.options.ascii_only else "dots", style="cyan")
-        self._live = Live(self, console=console, transient=True, refresh_per_second=8)
+        self._live = Live(self, console=console, transient=True, auto_refresh=False)
 
     def __enter__(self) -> RunView:
         if self._console.is_terminal:
@@ -52,7 +53,18 @@ class RunView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.draw()
         self._live.stop()
+
+    def draw(self) -> None:
+        """Show what is new. Two threads that write would tear each other's lines."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+        for line in ended:
+            self._console.print(line, soft_wrap=isinstance(line, Text))
+        self._console.file.flush()
+        if self._live.is_started:
+            self._live.refresh()
 
     @property
     def seconds(self) -> float:
@@ -71,7 +83,7 @@ class RunView:
         if self._console.is_terminal:
             self.moved(stage, Progress(sentence))
         else:
-            self._line(stage, f"{sentence} …")
+            self._say(stage, f"{sentence} …")
 
     def moved(self, stage: StageName, progress: Progress) -> None:
         """A stage is farther than before."""
@@ -80,28 +92,30 @@ class RunView:
 
     def ended(self, stage: StageRecord, *, kept: bool) -> None:
         """A stage is done: just now, or in an earlier run."""
-        with self._lock:
-            self._stage = None
         self.kept_all = self.kept_all and kept
         took = "kept" if kept else duration(stage.seconds)
         if not self._console.is_terminal:
-            self._line(stage.stage, f"{stage.sentence} ({took})")
+            self._say(stage.stage, f"{stage.sentence} ({took})")
             return
         mark = Text("*" if self._console.options.ascii_only else "✔", "dim" if kept else "green")
         name = Text(stage.stage, "dim" if kept else "bold")
         words = Text(stage.sentence, "dim" if kept else "")
-        self._console.print(self._row(mark, name, words, Text(took, "dim")))
+        row = self._row(mark, name, words, Text(took, "dim"))
+        with self._lock:
+            self._stage = None
+            self._ended.append(row)
 
     def left_out(self, stage: StageName, sentence: str) -> None:
         """A stage is not wanted."""
         with self._lock:
             self._waiting = [one for one in self._waiting if one != stage]
         if not self._console.is_terminal:
-            self._line(stage, f"left out: {sentence}")
+            self._say(stage, f"left out: {sentence}")
             return
-        mark = Text("-", "dim")
         words = Text(f"left out: {sentence}", "dim")
-        self._console.print(self._row(mark, Text(stage, "dim"), words, Text()))
+        row = self._row(Text("-", "dim"), Text(stage, "dim"), words, Text())
+        with self._lock:
+            self._ended.append(row)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The stage that is under way, and those that wait."""
@@ -123,10 +137,11 @@ class RunView:
         count = Text(f"{progress.done:,}/{progress.total:,}", no_wrap=True)
         bar = ProgressBar(total=progress.total, completed=progress.done, width=_BAR_WIDTH)
         parts: list[RenderableType] = [words, bar, count] if wide else [words, count]
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(overflow="ellipsis", no_wrap=True)
-        for _ in parts[1:]:
-            grid.add_column(no_wrap=True)
+        grid = Table.grid(padding=(0, 2), expand=True)
+        grid.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+        if wide:
+            grid.add_column(no_wrap=True, width=_BAR_WIDTH)
+        grid.add_column(no_wrap=True, min_width=len(count))
         grid.add_row(*parts)
         return grid
 
@@ -141,8 +156,9 @@ class RunView:
         grid.add_row(mark, name, words, took)
         return grid
 
-    def _line(self, stage: StageName, text: str) -> None:
-        print(f"{stage:<{_NAME_WIDTH}}  {text}", flush=True)
+    def _say(self, stage: StageName, text: str) -> None:
+        with self._lock:
+            self._ended.append(Text(f"{stage:<{_NAME_WIDTH}}  {text}"))
 
 
 def picture_table(rows: Iterable[tuple[str, str, str, float, str, float]]) -> Table:

@@ -17,8 +17,7 @@ from clary.formats.workflow_record import (
     Tuned,
 )
 from clary.sdk.tuning_recording import find_record, record_folder
-from clary.sdk.workflow.stage import Outcome, Progress, Run, plural
-from clary.sdk.workflow.training import directory_of
+from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of, plural
 
 EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"

@@ -29,8 +29,7 @@ from clary.sdk.data_checking import SPLIT_OPTIONS, given_arguments
 from clary.sdk.environment import changed, take_aws
 from clary.sdk.predictor import Answer, Predictor, ranked
 from clary.sdk.processes import PROGRAM_ENVIRONMENT
-from clary.sdk.workflow.stage import Outcome, Progress, Run, plural
-from clary.sdk.workflow.training import directory_of
+from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of, plural
 
 PICTURES = 6
 SCRIPT = Path(__file__).with_name("ask_with_boto3.py")

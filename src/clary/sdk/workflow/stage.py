@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from clary.errors import Interrupted, ServiceError, ServiceUnreachable
+from clary.formats.job_directory import JobDirectory
 from clary.formats.workflow_record import Found, StageName, StageRecord, WorkflowRecord
 from clary.sdk.processes import quiet_job_program
 from clary.sdk.session import Session
@@ -183,6 +184,11 @@ class Run:
         """
         if self.stop.is_set():
             raise Interrupted(f"stopped in {stage}")
+
+
+def directory_of(run: Run, job: str) -> JobDirectory:
+    """The directory of a training job of this machine."""
+    return JobDirectory(run.settings.jobs_dir / job)
 
 
 def plural(count: int, word: str) -> str:

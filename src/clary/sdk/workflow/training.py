@@ -18,7 +18,14 @@ from clary.sdk.picture_training import resume_training
 from clary.sdk.profile_verdict import where_time_went
 from clary.sdk.rule_evaluations import evaluations_of
 from clary.sdk.training_job import JobDescription, TrainingJob
-from clary.sdk.workflow.stage import Outcome, Progress, Run, plural, require_completed
+from clary.sdk.workflow.stage import (
+    Outcome,
+    Progress,
+    Run,
+    directory_of,
+    plural,
+    require_completed,
+)
 
 # Of the time limit: for what follows the training.
 RESERVE = 0.1
@@ -131,11 +138,6 @@ class Train:
                 run.ask(job.stop)
                 run.ask(lambda: job.wait(poll_seconds=0.2))
                 raise Interrupted("stopped in train")
-
-
-def directory_of(run: Run, job: str) -> JobDirectory:
-    """The directory of a training job of this machine."""
-    return JobDirectory(run.settings.jobs_dir / job)
 
 
 def _options(run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from clary.errors import Interrupted, ServiceError, UsageError
+from clary.formats.run_progress import RunProgress
 from clary.formats.workflow_record import Checked, Found, StageName, Tuned
 from clary.sdk.hyperparameter_tuner import MIN_RUN_SECONDS, made_up_tuning_name
 from clary.sdk.objective_search import require_objective
@@ -15,7 +16,14 @@ from clary.sdk.tuning_job import TuningJob, find_tuning_job
 from clary.sdk.tuning_recording import record_tuning
 from clary.sdk.tuning_resume import resume_tuning
 from clary.sdk.tuning_snapshot import TuningSnapshot, TuningWatcher
-from clary.sdk.workflow.stage import Outcome, Progress, Run, plural, require_completed
+from clary.sdk.workflow.stage import (
+    Outcome,
+    Progress,
+    Run,
+    directory_of,
+    plural,
+    require_completed,
+)
 
 # Of what is left of the time limit; the rest is for the training.
 SHARE = 0.5
@@ -114,7 +122,7 @@ class Tune:
                 most = moment.found.max_seconds
                 timed = most is not None and moment.found.seconds >= most
                 return moment, cut or timed
-            run.listener.moved(self.name, _progress(moment))
+            run.listener.moved(self.name, _progress(run, moment))
             if deadline is not None and time.monotonic() > deadline and not cut:
                 cut = True
                 run.ask(job.stop)
@@ -140,12 +148,16 @@ def _abandon(run: Run, name: str) -> None:
         run.ask(job.stop)
 
 
-def _progress(moment: TuningSnapshot) -> Progress:
+def _progress(run: Run, moment: TuningSnapshot) -> Progress:
     words = []
     if moment.best is not None and moment.best.trial.objective is not None:
         words.append(f"best {moment.best.trial.objective:.4f}")
-    running = len(moment.trials) - len(moment.done)
-    words.append(f"{plural(running, 'trial')} running")
+    running = [one.trial for one in moment.trials if not one.trial.ended]
+    words.append(f"{len(running)} running")
+    for trial in running[:1]:
+        progress = RunProgress.read(directory_of(run, trial.name))
+        if progress is not None:
+            words.append(f"the first: {progress.task}")
     return Progress(" · ".join(words), len(moment.done), moment.total)
 
 
