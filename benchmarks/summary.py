@@ -10,6 +10,8 @@ that runs and shows what is known by then. `--rows` keeps the lines behind the t
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -106,16 +108,18 @@ def run_all(
 
 def _run(command: Sequence[str]) -> int | None:
     """The exit code of a benchmark; None when it was interrupted."""
-    process = subprocess.Popen(command)
+    # A group of its own: what a benchmark has started is told to end with it, and told once.
+    process = subprocess.Popen(command, preexec_fn=os.setpgrp)  # noqa: PLW1509
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # A terminal tells it, too; who ends this program alone does not.
-        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):  # it ends meanwhile
+            os.killpg(process.pid, signal.SIGINT)
         try:
             process.wait(PATIENCE_S)
         except (KeyboardInterrupt, subprocess.TimeoutExpired):
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return None
 
@@ -134,8 +138,10 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     names = [name for name in BENCHMARKS if not given.names or name in given.names]
-    # Ending by SIGTERM is like Ctrl-C: no contestant stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ending by SIGTERM is like Ctrl-C, also where a shell lets its background jobs ignore that:
+    # no contestant stays behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="clary-bench-") as work:
         rows = given.rows or Path(work) / "rows.jsonl"
         summary = run_all([HERE / f"{name}.py" for name in names], rows, quick=given.quick)

@@ -32,11 +32,13 @@ print("a table of its own")
 FAILS = "raise RuntimeError('no such network')"
 LEAVES_OUT = "from rows import leave_out\nleave_out('TorchServe needs Java')"
 STANDS = """
-import pathlib, sys, time
+import pathlib, subprocess, sys, time
+training = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
 pathlib.Path(__file__).with_suffix('.started').touch()
 try:
     time.sleep(600)
 finally:
+    training.wait()  # told to end as well
     pathlib.Path(__file__).with_suffix('.cleared').touch()
 """
 
