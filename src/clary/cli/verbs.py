@@ -37,4 +37,5 @@ VERBS = (
     Verb("stop", "clary.cli.service:stop", "stop the service"),
     Verb("status", "clary.cli.service:status", "say whether the service runs, and where"),
     Verb("logs", "clary.cli.service:logs", "show what the service has said"),
+    Verb("doctor", "clary.cli.doctor:doctor", "say what this machine offers, and what is amiss"),
 )

@@ -45,7 +45,7 @@ def ensure_running(
     if record is not None:
         return record
     port = settings.port
-    if port == DEFAULT_PORT and not _is_free(HOST, port):
+    if port == DEFAULT_PORT and not port_is_free(HOST, port):
         port = 0
     record = start(settings, host=HOST, port=port)
     (say or _say)(f"Started the Clary service on {record.host}:{record.port}")
@@ -139,7 +139,8 @@ def _has_ended(pid: int) -> bool:
         return True
 
 
-def _is_free(host: str, port: int) -> bool:
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a service could listen there."""
     with socket.socket() as listener:
         # As the service does: an address is free again as soon as its listener has gone.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,1 @@
+"""What `clary doctor` finds out: what this machine offers, and what that means for Clary."""

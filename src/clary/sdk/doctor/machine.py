@@ -1,0 +1,200 @@
+"""Looks at the machine: cores, memory, arithmetic, GPUs, private mounts, open files."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from clary.gpus import describe_gpus
+from clary.sdk.doctor.cgroups import cgroup_limits
+from clary.sdk.doctor.observation import Observation, Surroundings, sized
+from clary.sdk.doctor.packages import cuda_of_torch
+from clary.sdk.processes import PROGRAM_ENVIRONMENT, job_command
+
+CPU_FILE = Path("/proc/cpuinfo")
+# torch, a network and a batch of 32 at 224 px, beside a service and its warm parent.
+LITTLE_MEMORY_BYTES = 2 << 30
+# What the service asks the system for.
+WANTED_OPEN_FILES = 16_384
+_PATIENCE_S = 20.0
+
+
+def look_at_cores(around: Surroundings) -> Iterator[Observation]:
+    """How many cores there are, and how many a control group leaves."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable or 1
+    allowed = cgroup_limits().cores
+    jobs = around.settings.max_jobs
+    together = f"trainings use them all, {jobs} at once at most"
+    if allowed is None or allowed > usable - 0.5:
+        yield Observation("cores", f"{usable}", together)
+        return
+    threads = max(1, round(allowed))
+    found = f"{usable}, of which a control group allows {allowed:g}"
+    if around.environment.get("OMP_NUM_THREADS", "").isdecimal():
+        threads_given = around.environment["OMP_NUM_THREADS"]
+        yield Observation("cores", found, f"OMP_NUM_THREADS={threads_given} keeps to that")
+        return
+    yield Observation(
+        "cores",
+        found,
+        "threads for all of them wait for each other",
+        "warning",
+        f"set OMP_NUM_THREADS={threads} before the service starts: more threads only wait",
+    )
+
+
+def look_at_memory(_around: Surroundings) -> Iterator[Observation]:
+    """How much memory there is, and how much is left."""
+    whole = psutil.virtual_memory()
+    limits = cgroup_limits()
+    total, left = whole.total, whole.available
+    limited = limits.memory_bytes is not None and limits.memory_bytes < total
+    if limits.memory_bytes is not None and limits.memory_left_bytes is not None:
+        total, left = min(total, limits.memory_bytes), min(left, limits.memory_left_bytes)
+    found = f"{sized(total)}, {sized(left)} free{' (a control group allows that)' * limited}"
+    if left < LITTLE_MEMORY_BYTES:
+        yield Observation(
+            "memory",
+            found,
+            f"a training needs about {sized(LITTLE_MEMORY_BYTES)} and may be killed",
+            "warning",
+            "close other programs, or train with a smaller --batch-size and --image-size",
+        )
+        return
+    yield Observation("memory", found, "enough for a training and a service")
+
+
+def look_at_arithmetic(_around: Surroundings) -> Iterator[Observation]:
+    """Which instructions for small numbers the processor has."""
+    flags = cpu_flags(CPU_FILE)
+    if flags is None:
+        yield Observation(
+            "processor", platform.machine(), "torch finds out by itself whether bf16 is native"
+        )
+        return
+    have = [
+        name
+        for name, known in (
+            ("AMX", {"amx_bf16", "amx_int8"}),
+            ("AVX512_BF16", {"avx512_bf16"}),
+            ("AVX512_VNNI", {"avx512_vnni"}),
+            ("AVX_VNNI", {"avx_vnni"}),
+            ("BF16", {"bf16"}),
+            ("I8MM", {"i8mm"}),
+        )
+        if known & flags
+    ]
+    bf16 = bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+    int8 = bool(flags & {"amx_int8", "avx512_vnni", "avx_vnni", "i8mm"})
+    precision = "trains and serves in bf16" if bf16 else "trains and serves in fp32"
+    endpoints = "endpoints with --precision int8 are faster still" if int8 else "int8 gains little"
+    yield Observation(
+        "processor",
+        f"{platform.machine()} with {', '.join(have) or 'neither AMX, AVX512_BF16 nor VNNI'}",
+        f"{precision}; {endpoints}",
+        "ok" if bf16 else "note",
+    )
+
+
+def cpu_flags(path: Path) -> set[str] | None:
+    """The names of the processor's features as the kernel lists them; None where it does not."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() in {"flags", "Features"}:
+            return set(value.split())
+    return None
+
+
+def look_at_gpus(_around: Surroundings) -> Iterator[Observation]:
+    """Which GPUs the driver shows, and whether the torch that is installed can use them."""
+    found = describe_gpus()
+    if not found.gpus:
+        yield Observation(
+            "gpu",
+            "none",
+            "pretrained networks keep their backbone frozen by default, which is fast on a CPU",
+            "note",
+        )
+        return
+    names = ", ".join(f"{gpu.name} ({sized(gpu.memory_bytes)})" for gpu in found.gpus)
+    text = f"{names}; driver {found.driver}, CUDA {'.'.join(map(str, found.cuda))}"
+    cuda = cuda_of_torch()
+    if cuda is None:
+        yield Observation(
+            "gpu",
+            text,
+            "the torch that is installed is for CPUs only",
+            "warning",
+            "install a torch for CUDA, as pytorch.org shows: trainings then use the GPU",
+        )
+    elif cuda[0] > found.cuda[0]:
+        needed = ".".join(map(str, cuda))
+        yield Observation(
+            "gpu",
+            text,
+            f"the torch that is installed was built for CUDA {needed}, newer than the driver",
+            "warning",
+            f"update the NVIDIA driver to one for CUDA {cuda[0]}, or install a torch for CUDA "
+            f"{found.cuda[0]}",
+        )
+    else:
+        yield Observation("gpu", text, "trainings and endpoints use it, in bf16 where it can")
+
+
+def look_at_mounts(_around: Surroundings) -> Iterator[Observation]:
+    """Whether jobs can have a private /opt/ml."""
+    try:
+        ended = subprocess.run(
+            job_command("host.namespace"),
+            env={**os.environ, **PROGRAM_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        isolation = ended.stdout.strip()
+    except subprocess.TimeoutExpired:
+        isolation = ""
+    how = {
+        "namespace": "mount namespaces are allowed",
+        "bubblewrap": "bubblewrap (bwrap) is installed",
+    }.get(isolation)
+    if how is not None:
+        yield Observation("/opt/ml", how, "every job sees a private /opt/ml, as on SageMaker")
+        return
+    yield Observation(
+        "/opt/ml",
+        "neither mount namespaces nor bubblewrap",
+        "scripts find their folders by SM_… variables alone, those that name /opt/ml fail",
+        "warning",
+        "install bubblewrap (on Debian and Ubuntu: apt install bubblewrap), or allow user "
+        "namespaces (sysctl kernel.unprivileged_userns_clone=1)",
+    )
+
+
+def look_at_open_files(_around: Surroundings) -> Iterator[Observation]:
+    """How many files a process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= WANTED_OPEN_FILES:
+        most = "any number" if hard == resource.RLIM_INFINITY else f"{hard:,}"
+        yield Observation("open files", most, "many clients and jobs at once")
+        return
+    yield Observation(
+        "open files",
+        f"{hard:,} at most, {soft:,} by default",
+        f"the service would take {WANTED_OPEN_FILES:,}: fewer clients and jobs at once",
+        "note" if hard >= 1024 else "warning",
+        f"raise the hard limit (ulimit -Hn {WANTED_OPEN_FILES}) before the service starts",
+    )
