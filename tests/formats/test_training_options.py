@@ -80,8 +80,8 @@ def test_plain_text_as_sagemaker_writes_it() -> None:
         ({"trainable_layers": "al"}, "--trainable-layers is 'al' but must be 'auto' or 'all', or"),
         ({"hidden": "1,2,3"}, "--hidden is ('1', '2', '3') but must have two numbers at most"),
         ({"model": ""}, "--model is '' but must not be empty"),
-        ({"valid_fraction": 0.6, "test_fraction": 0.4}, "valid_fraction 0.6 and test_fraction"),
-        ({"freeze_epochs": 3, "epochs": 3}, "freeze_epochs is 3 of 3 epochs"),
+        ({"valid_fraction": 0.6, "test_fraction": 0.4}, "--valid-fraction 0.6 and --test-fraction"),
+        ({"freeze_epochs": 3, "epochs": 3}, "--freeze-epochs is 3 of 3 epochs"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(values: dict[str, object], sentence: str) -> None:

@@ -7,20 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-import timm
 
-from clary.jobs.check_networks import main, registered_names
-
-
-def test_the_names_in_the_source_are_those_that_timm_has() -> None:
-    assert registered_names() == set(timm.list_models())
+from clary.jobs.check_networks import main
 
 
 def test_known_names_are_found_without_torch() -> None:
     program = (
         "import sys\n"
         "from clary.jobs.check_networks import main\n"
-        "assert main(['resnet18', 'test_resnet']) == 0\n"
+        "assert main(['resnet18', 'test_resnet.r160_in1k']) == 0\n"
         "assert not {'torch', 'timm'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

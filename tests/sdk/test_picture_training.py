@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from clary.errors import UsageError
+from clary.errors import ModelError, UsageError
 from clary.formats.job_directory import JobDirectory
+from clary.formats.training_options import TrainingOptions
 from clary.sdk.estimator import made_up_name
 from clary.sdk.linking import bucket_of
 from clary.sdk.picture_training import JOB_NAME, PictureTraining
@@ -58,10 +59,20 @@ def test_paths_among_the_options_become_absolute(
     earlier.create()
     earlier.write_inputs({}, {})
     (earlier.model / "model.json").write_text("{}")
-    options = {"weights": "w.safetensors", "weight_path": "earlier"}
-    parsed = PictureTraining.prepare(str(photos), options, settings).request.options
-    assert parsed.weights == str(tmp_path / "w.safetensors")
-    assert parsed.weight_path == str(earlier.model)
+
+    def parsed(**options: str) -> TrainingOptions:
+        return PictureTraining.prepare(str(photos), options, settings).request.options
+
+    assert parsed(weights="w.safetensors").weights == str(tmp_path / "w.safetensors")
+    assert parsed(weight_path="earlier").weight_path == str(earlier.model)
+    with pytest.raises(UsageError, match="give the one that training shall start from"):
+        parsed(weights="w.safetensors", weight_path="earlier")
+
+
+def test_a_network_that_nobody_has_is_refused_at_once(photos: Path, settings: Settings) -> None:
+    with pytest.raises(ModelError, match="there is no model 'resnet19' among timm's"):
+        PictureTraining.prepare(str(photos), {"model": "resnet19"}, settings)
+    assert not settings.home.exists()
 
 
 def test_a_folder_has_one_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,34 @@ def trains_head_alone(options: TrainingOptions, gpus: int) -> bool:
     return frozen and starts_pretrained(options)
 
 
+def require_combinable(options: TrainingOptions, *, frozen: bool) -> None:
+    """Check what no data set is needed for: that no two options exclude each other.
+
+    Args:
+        options: of one training.
+        frozen: whether its whole backbone stays frozen, which `auto` leaves to the machine.
+
+    Raises:
+        UsageError: two of them do.
+    """
+    if options.trainable_layers == 0 and not starts_pretrained(options):
+        raise UsageError(
+            "--trainable-layers is 0 but --weights is none: a frozen backbone with random weights "
+            "learns next to nothing; give --weights or --trainable-layers all"
+        )
+    if frozen and options.feature_cache and (options.mixup or options.cutmix):
+        raise UsageError(
+            "mixup and cutmix blend pictures, but a frozen backbone trains on features computed "
+            "once: leave them out, add --no-feature-cache, or let layers learn with "
+            "--trainable-layers 1"
+        )
+    if options.weight_path is not None and "weights" in options.model_fields_set:
+        raise UsageError(
+            f"--weights is {options.weights} and --weight-path {options.weight_path}: give the one "
+            "that training shall start from"
+        )
+
+
 def _switch(hyperparameters: Mapping[str, str], name: str) -> bool:
     text = hyperparameters.get(name, "false")
     if text.strip('"').lower() not in {"true", "false"}:

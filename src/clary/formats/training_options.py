@@ -173,12 +173,12 @@ class TrainingOptions(BaseModel):
     def _combination(self) -> TrainingOptions:
         if self.valid_fraction + self.test_fraction >= 1:
             raise ValueError(
-                f"valid_fraction {self.valid_fraction} and test_fraction {self.test_fraction} "
+                f"--valid-fraction {self.valid_fraction} and --test-fraction {self.test_fraction} "
                 "leave nothing to train on: their sum must be under 1"
             )
         if self.freeze_epochs and self.freeze_epochs >= self.epochs:
             raise ValueError(
-                f"freeze_epochs is {self.freeze_epochs} of {self.epochs} epochs: "
+                f"--freeze-epochs is {self.freeze_epochs} of {self.epochs} epochs: "
                 "give fewer, or --trainable-layers 0 to train the head alone"
             )
         return self

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from clary.errors import UsageError
-from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
+from clary.formats.builtin_algorithm import (
+    IMAGE,
+    TrainingRequest,
+    require_combinable,
+    trains_head_alone,
+)
 from clary.formats.job_directory import TRAINING_CHANNEL
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.formats.training_options import TrainingOptions
@@ -25,6 +30,7 @@ from clary.sdk.debugging import Debugging
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
 from clary.sdk.locations import absolute_path, resolve_data, resolve_model
+from clary.sdk.network_naming import require_network
 from clary.sdk.picture_debugging import picture_debugging
 from clary.sdk.profiling import Level, Profiling
 from clary.sdk.session import Session
@@ -67,6 +73,7 @@ class PictureTraining:
         profile: Level | None = None,
         skip_check: bool = False,
         no_report: bool = False,
+        shared: bool = False,
     ) -> PictureTraining:
         """Check what a person asks for.
 
@@ -80,10 +87,13 @@ class PictureTraining:
             profile: what is recorded of where its time goes; None leaves it to the service.
             skip_check: do not look at the pictures before training.
             no_report: do not write the report afterwards.
+            shared: the options are those that many trainings share, and each adds its own: whether
+                they can be combined is for whoever knows these.
 
         Raises:
             DataError: there is no such data.
             UsageError: an option is out of bounds, or the name is not allowed.
+            ModelError: there is no network of that name.
         """
         location = resolve_data(data)
         parsed = with_absolute_paths(TrainingOptions.parse(options), settings)
@@ -94,6 +104,9 @@ class PictureTraining:
             )
         if name is not None and (settings.jobs_dir / name).exists():
             raise UsageError(_taken(name))
+        if not shared:
+            require_combinable(parsed, frozen=trains_head_alone(parsed, count_gpus()))
+        require_network(parsed)
         request = TrainingRequest(parsed, skip_check=skip_check, no_report=no_report)
         return cls(
             location,

@@ -137,7 +137,9 @@ class PictureTuning:
         if plan.objective == "valid_loss":
             # A trial is judged by the epoch that it keeps, and so keeps the one of the least loss.
             given.setdefault("monitor", "valid_loss")
-        training = PictureTraining.prepare(data, given, settings, skip_check=True, no_report=True)
+        training = PictureTraining.prepare(
+            data, given, settings, skip_check=True, no_report=True, shared=True
+        )
         if plan.space:
             space = own_space(plan.space, given, count_gpus())
             space = Space(tuple(_with_absolute_paths(one, settings) for one in space.ranges))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clary.errors import UsageError
-from clary.formats.builtin_algorithm import starts_pretrained, trains_head_alone
+from clary.formats.builtin_algorithm import require_combinable, trains_head_alone
 from clary.formats.training_options import TrainingOptions
 from clary.tuner.ranges import CategoricalRange, Range, Space
 
@@ -110,22 +110,7 @@ def require_trainable(space: Space, given: Mapping[str, Any], gpus: int) -> None
         UsageError: it would refuse one.
     """
     for options in _combinations(space, given):
-        if options.trainable_layers == 0 and not starts_pretrained(options):
-            raise UsageError(
-                "--trainable-layers is 0 but --weights is none: a frozen backbone with random "
-                "weights learns next to nothing; give --weights or --trainable-layers all"
-            )
-        if _uses_features(options, gpus) and (options.mixup or options.cutmix):
-            raise UsageError(
-                "mixup and cutmix blend pictures, but a frozen backbone trains on features "
-                "computed once: leave them out, add --no-feature-cache, or let layers learn with "
-                "--trainable-layers 1"
-            )
-        if options.weight_path is not None and "weights" in options.model_fields_set:
-            raise UsageError(
-                f"--weights is {options.weights} and --weight-path {options.weight_path}: give "
-                "the one that training shall start from"
-            )
+        require_combinable(options, frozen=trains_head_alone(options, gpus))
 
 
 def _combinations(space: Space, given: Mapping[str, Any]) -> Iterator[TrainingOptions]:

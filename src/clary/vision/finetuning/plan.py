@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clary.errors import UsageError
+from clary.formats.builtin_algorithm import require_combinable, starts_pretrained
 from clary.formats.training_options import TrainingOptions
 from clary.vision.datasets import PictureDataset
 from clary.vision.hardware import Hardware, default_workers
@@ -69,26 +70,10 @@ def make_plan(
             f"there is no valid split and --valid-fraction is {options.valid_fraction}: hold out "
             "some pictures, 0.1 or more, to tell which epoch is the best"
         )
-    pretrained = options.weights != "none" or options.weight_path is not None
+    pretrained = starts_pretrained(options)
     layers = _trainable_layers(options, hardware, pretrained, notes)
     frozen = layers == 0
-    if frozen and not pretrained:
-        raise UsageError(
-            "--trainable-layers is 0 but --weights is none: a frozen backbone with random weights "
-            "learns next to nothing; give --weights or --trainable-layers all"
-        )
-    uses_features = frozen and options.feature_cache
-    if uses_features and (options.mixup or options.cutmix):
-        raise UsageError(
-            "mixup and cutmix blend pictures, but a frozen backbone trains on features computed "
-            "once: leave them out, add --no-feature-cache, or let layers learn with "
-            "--trainable-layers 1"
-        )
-    if options.weight_path is not None and "weights" in options.model_fields_set:
-        raise UsageError(
-            f"--weights is {options.weights} and --weight-path {options.weight_path}: give the one "
-            "that training shall start from"
-        )
+    require_combinable(options, frozen=frozen)
     _note_what_has_no_effect(options, frozen, notes)
     batch_size = _batch_size(options, len(dataset.train), world_size, notes)
     loss_weights, picture_weights = _balance(options, dataset, notes)
