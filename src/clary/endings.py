@@ -6,11 +6,13 @@
 | a ClaryError                | `clary: <its sentence>` | its `exit_code`     |
 | Ctrl-C                      | `clary: stopped`        | 130                 |
 | the reader of stdout leaves |                         | 141                 |
+| the disk is full            | `clary: the disk is …`  | 1                   |
 | anything else               | the traceback           | 1: a bug of Clary's |
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -20,10 +22,12 @@ from clary.errors import ClaryError
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run `main`; what ends it becomes one sentence on stderr and the exit code returned."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file name that the terminal's encoding lacks is no reason to fail.
@@ -42,10 +46,38 @@ def exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) ->
             raise
         return EXIT_BROKEN_PIPE
     except BrokenPipeError:
-        # What is left in the buffer goes nowhere, or Python complains once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # What was to be written to a file of Clary's has a sentence already: this is the output.
+        _forget_output()
+        return _say(f"the disk is full ({error.strerror}): free some space and run again", 1)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Let nothing be what a shell has closed by `>&-`.
+
+    Otherwise the next file that is opened takes its number, and programs that are started print
+    into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            taken = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so this one
+            os.set_inheritable(taken, True)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
+def _forget_output() -> None:
+    """What is left in the buffer goes nowhere, or Python complains once more when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentences: str, code: int) -> int:

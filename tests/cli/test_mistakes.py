@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from clary.cli.parser import SYNONYMS, nearest_option
+from clary.errors import DataError
 from clary.formats.tar_gz import pack_files
 from clary.formats.training_options import TrainingOptions
+from clary.sdk.locations import resolve_data
 from tests.cli.conftest import Clary
 
 
@@ -17,7 +22,7 @@ from tests.cli.conftest import Clary
     [
         ("chek photos", "there is no command chek: did you mean `clary check`?"),
         ("qqq", "there is no command qqq: `clary --help` lists the commands"),
-        ("--verbos", "there is no option --verbos: `clary --help` lists the commands"),
+        ("--json check", "there is no option --json before a command: `clary --help` lists the"),
         ("train digits --epoch 3", "`clary train` has no option --epoch: did you mean --epochs?"),
         (
             "train digits --learning-rate 1",
@@ -31,6 +36,8 @@ from tests.cli.conftest import Clary
         ("train digits --epochs", "`clary train` needs a value for --epochs"),
         ("train digits --epochs 1 --epochs 2", "--epochs is given twice"),
         ("train digits more", "`clary train` has no use for more"),
+        ("train digits --mixup 0.2 --weights w.pth", "--weights is 'w.pth' but there is no such"),
+        ("train digits --trainable-layers 0 --weights none", "--trainable-layers is 0 but --weigh"),
         ("train digits --name a_b", "--name is 'a_b' but must be 1 to 63 letters"),
         ("train digits --processes 0", "--processes is 0 but must be at least 1"),
         ("train digits --weights no.pth", "--weights is 'no.pth' but there is no such file"),
@@ -150,6 +157,68 @@ def test_a_home_that_cannot_be_written_is_one_sentence(clary: Clary, tmp_path: P
     assert ended.stderr.startswith("clary: ")
     assert "cannot be written" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_an_unknown_network_is_refused_before_anything_is_begun(
+    clary: Clary, tmp_path: Path
+) -> None:
+    ended = clary("train", "digits", "--model", "resnet19")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("clary: there is no model 'resnet19' among timm's")
+    assert "did you mean resnet1" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("photo/", "did you mean photos?"),
+        ("somewhere/else", "give a folder of pictures, or one of cifar10, digits, dogs"),
+        ("digit", "did you mean digits?"),
+        ("nothing", "give a folder of pictures, or one of cifar10, digits, dogs"),
+    ],
+)
+def test_names_are_suggested_by_themselves_not_by_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "somewhere" / "apples").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        resolve_data(name)
+    assert str(caught.value) == f"there is no folder or file {name}: {hint}"
+
+
+def test_an_empty_name_is_not_the_working_folder() -> None:
+    with pytest.raises(DataError, match="the name of the data is empty: give a folder"):
+        resolve_data("")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("<&- >&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">/dev/full", 1, "clary: the disk is full (No space left on device): free some space and"),
+    ],
+)
+@pytest.mark.parametrize("words", ["--version", "--help"])
+def test_output_that_goes_nowhere_is_no_traceback(
+    clary_environment: Mapping[str, str], words: str, redirection: str, code: int, said: str
+) -> None:
+    ended = subprocess.run(
+        f'"{sys.executable}" -m clary {words} {redirection}',
+        shell=True,
+        env=clary_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert ended.stderr.startswith(said)
+    assert ended.stderr.count("\n") == (1 if said else 0)
 
 
 def test_synonyms_lead_to_options_that_exist() -> None:

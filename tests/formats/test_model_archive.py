@@ -147,7 +147,7 @@ def test_damaged_and_missing_archives_are_said(tmp_path: Path) -> None:
         path.write_bytes(broken)
         with pytest.raises(FormatError, match="cannot be unpacked"):
             unpack_model(path, tmp_path / f"out{number}")
-    with pytest.raises(FormatError, match="does not exist"):
+    with pytest.raises(FormatError, match="there is no model archive"):
         unpack_model(tmp_path / "none.tar.gz", tmp_path / "out")
     with pytest.raises(FormatError, match="there is no model at"), opened_model(tmp_path / "none"):
         pass

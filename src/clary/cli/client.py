@@ -160,7 +160,9 @@ def install(
     """
     interpreter = sys.executable if python is None else shutil.which(python)
     if interpreter is None:
-        raise UsageError(f"--python is {python!r} but there is no such program")
+        raise UsageError(
+            f"--python is {python!r} but there is no such program: give the path of an interpreter"
+        )
     folder = install_kernel(
         Settings.from_environment(),
         name=name,

@@ -228,7 +228,7 @@ def update(
             f"`clary endpoints update {name} latest`"
         )
     if remove and (model is not None or scaled or variant is None):
-        raise UsageError("--remove goes with --variant, and with nothing else")
+        raise UsageError("--remove goes with --variant, and with nothing else: leave the rest out")
     if model is None and not scaled and not remove:
         raise UsageError(
             f"there is nothing to change: name a model, as in `clary endpoints update {name} "
@@ -274,7 +274,9 @@ def delete(*names: str) -> int:
         ServiceError: the service refuses it or does not answer.
     """
     if not names:
-        raise UsageError("`clary endpoints delete` needs the name of an endpoint")
+        raise UsageError(
+            "`clary endpoints delete` needs the name of an endpoint: see `clary endpoints`"
+        )
     for endpoint in [_endpoint(name) for name in names]:
         archives = sorted({model.data for model in endpoint.models().values() if model.data})
         endpoint.delete()

@@ -78,10 +78,11 @@ def run_verb(words: Sequence[str]) -> int:
 
 
 def _unknown_verb(word: str, names: Sequence[str]) -> str:
-    kind = "option" if word.startswith("-") else "command"
-    near = difflib.get_close_matches(word.lstrip("-"), names, n=1, cutoff=0.5)
+    if word.startswith("-"):
+        return f"there is no option {word} before a command: `clary --help` lists the commands"
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"did you mean `clary {near[0]}`?" if near else "`clary --help` lists the commands"
-    return f"there is no {kind} {word}: {hint}"
+    return f"there is no command {word}: {hint}"
 
 
 def _mistake(error: CycloptsError, words: Sequence[str]) -> str:

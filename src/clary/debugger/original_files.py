@@ -317,7 +317,9 @@ class OriginalFiles:
                 file.seek(place.start)
                 return read_record(file.read(place.length))[1]
         except FileNotFoundError as error:
-            raise FormatError(f"{path} is gone, although an index names it") from error
+            raise FormatError(
+                f"{path} is gone, although an index names it: copy the whole folder again"
+            ) from error
         except (ValueError, OSError) as error:
             raise FormatError(f"{path} is damaged at byte {place.start}: {error}") from error
 

@@ -52,10 +52,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             message = f"the disk is full while writing {path}: free some space and run again"
-        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            message = f"{path} cannot be written ({error.strerror}): choose another folder"
         else:
-            message = f"{path} cannot be written: {error.strerror or error}"
+            reason = error.strerror or error
+            message = f"{path} cannot be written ({reason}): choose another folder"
         raise StorageError(message) from error
 
 

@@ -103,7 +103,7 @@ def pack_model(folder: Path, archive: Path) -> None:
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _unfinished(path))
     if not paths:
-        raise FormatError(f"{folder} holds no model to pack")
+        raise FormatError(f"{folder} holds no model to pack: it is empty")
     # What links lead to is packed: links are not unpacked.
     pack_files({path.relative_to(folder).as_posix(): path.resolve() for path in paths}, archive)
 
@@ -124,7 +124,9 @@ def unpack_model(archive: Path, folder: Path) -> None:
                 _require_room(total, member.size, folder, archive)
                 _unpack_member(tar, member, folder, archive)
     except FileNotFoundError as error:
-        raise FormatError(f"the model archive {archive} does not exist") from error
+        raise FormatError(
+            f"there is no model archive {archive}: give the path of a model.tar.gz"
+        ) from error
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise FormatError(
             f"the model archive {archive} cannot be unpacked ({error}): it may be damaged, "

@@ -106,7 +106,10 @@ def _walked(folder: str, found: Found) -> Iterator[object]:
     yield from _unreadable(failed, found)
     if empty:
         endings = ", ".join(sorted(CONTENT_TYPES))
-        yield found(folder, DataError(f"{folder} holds no pictures ({endings})"))
+        yield found(
+            folder,
+            DataError(f"{folder} holds no pictures: give one with files that end in {endings}"),
+        )
 
 
 def _unreadable(failed: list[OSError], found: Found) -> Iterator[object]:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         UsageError: no folder is given.
     """
     if not arguments:
-        raise UsageError("give the folder of the environment, then pip's arguments")
+        raise UsageError("too few arguments: give the folder of the environment, then those of pip")
     folder = Path(arguments[0]).absolute()
     words = list(arguments[1:])
     make_layer(folder)

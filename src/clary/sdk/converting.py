@@ -102,7 +102,10 @@ def _require_pictures(folder: Path) -> None:
             "pictures per class"
         )
     if next(folder.iterdir(), None) is None:
-        raise UsageError(f"--calibrate is {folder} but that folder is empty")
+        raise UsageError(
+            f"--calibrate is {folder} but that folder is empty: give one with one folder of "
+            "pictures per class"
+        )
 
 
 def _conversion(said: str) -> Conversion:

@@ -95,15 +95,23 @@ def resolve_data(text: str) -> str:
     Raises:
         DataError: there is no such path and no data set of that name.
     """
+    known = ", ".join(KNOWN_DATASETS)
+    if not text:
+        raise DataError(f"the name of the data is empty: give a folder of pictures, or {known}")
     path = Path(text).expanduser()
     if path.exists():
         return str(absolute_path(path))
     if text in KNOWN_DATASETS:
         return text
-    beside = [str(path.parent / entry.name) for entry in _entries(path.parent)]
-    known = ", ".join(KNOWN_DATASETS)
-    near = difflib.get_close_matches(str(path), [*beside, *KNOWN_DATASETS], n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"give a folder of pictures, or one of {known}"
+    # By the name alone: all that lie in the same folder share the rest of the path.
+    beside = {entry.name: path.parent / entry.name for entry in _entries(path.parent)}
+    candidates = {**{name: name for name in KNOWN_DATASETS}, **beside}
+    near = difflib.get_close_matches(path.name, list(candidates), n=1, cutoff=0.65)
+    hint = (
+        f"did you mean {candidates[near[0]]}?"
+        if near
+        else f"give a folder of pictures, or one of {known}"
+    )
     raise DataError(f"there is no folder or file {text}: {hint}")
 
 

@@ -109,7 +109,9 @@ class Session:
             FormatError: a file of the service is damaged, or of a later version.
         """
         if self.settings is None:
-            raise ServiceUnreachable(f"{self.endpoint or 'AWS'} does not answer any more")
+            raise ServiceUnreachable(
+                f"{self.endpoint or 'AWS'} does not answer any more: try again"
+            )
         # A service that ends by intent takes its record away.
         if not self.settings.service_file.exists():
             raise ServiceUnreachable("the Clary service was stopped")

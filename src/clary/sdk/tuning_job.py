@@ -55,7 +55,9 @@ class TuningJob:
                     )
                 )
             except client.exceptions.ResourceNotFound as error:
-                raise UsageError(f"there is no tuning job {self.name}") from error
+                raise UsageError(
+                    f"there is no tuning job {self.name}: `clary tune --attach` shows the latest"
+                ) from error
 
     def trials(self) -> list[TrialDescription]:
         """Its training jobs, the first one first.

@@ -108,7 +108,7 @@ def test_pickled_models_need_trust(tmp_path: Path, reference: nn.Module) -> None
     assert torch.equal(classifier.backbone.conv1.weight, reference.conv1.weight)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut"])
+@pytest.mark.parametrize("content", [b"", b"text", b"not weights", b"PK\x03\x04 cut"])
 def test_what_is_no_weights_file_is_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ModelError, match="cannot be read as weights"):

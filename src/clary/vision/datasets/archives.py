@@ -77,8 +77,10 @@ def _damage_named(archive: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError) as error:
+        # tarfile lists every compression that it has tried, a line for each.
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise DataError(
-            f"{archive} is damaged or no archive ({error}): fetch or pack it again"
+            f"{archive} is damaged or no archive ({reason}): fetch or pack it again"
         ) from error
     except (RuntimeError, NotImplementedError) as error:
         # zipfile's words for a password and for an unknown compression.

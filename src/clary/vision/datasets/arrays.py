@@ -42,7 +42,9 @@ def read_arrays(arrays: InMemory) -> FoundDataset:
     for word, (images, labels) in arrays.splits.items():
         split = split_of(word)
         if split is None or split in found:
-            raise DataError(f"the split {word!r} is not one of train, valid and test, once each")
+            raise DataError(
+                f"the split {word!r} cannot be used: name train, valid and test, once each"
+            )
         source = ArraySource(np.asanyarray(images))
         names, numbers = _numbered(np.asarray(labels), arrays.classes, split)
         if len(numbers) != len(source):

@@ -54,7 +54,7 @@ def assemble(
     if len(classes) < 2:
         raise DataError(
             f"{location or name} holds pictures of one class ({classes[0]}): "
-            "a classifier needs at least 2"
+            "a classifier needs at least 2, each in a folder of its own"
         )
     splits: dict[str, Split] = {}
     unknown: dict[str, dict[str, int]] = {}

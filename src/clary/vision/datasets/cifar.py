@@ -136,7 +136,10 @@ def _unpickle(path: Path) -> dict[str, Any]:
                 "fetch the data set again"
             ) from error
     if not isinstance(value, dict):
-        raise DataError(f"{path} is no CIFAR batch but a pickled {type(value).__name__}")
+        raise DataError(
+            f"{path} is no CIFAR batch but a pickled {type(value).__name__}: "
+            "fetch the data set again"
+        )
     return {_as_text(key): content for key, content in value.items()}
 
 

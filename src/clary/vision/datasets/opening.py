@@ -145,8 +145,7 @@ class _Opener:
         if archive_stem(path.name) is not None:
             if self.confined_to is not None:
                 raise DataError(f"{path} is an archive in an archive: unpack the outer one first")
-            folder = unpack(path, self.settings, self.progress)
-            return replace(self, confined_to=folder).read(folder)
+            return self._unpacked(path, unpack(path, self.settings, self.progress))
         if suffix in MANIFEST_EXTENSIONS:
             return read_manifest(path, group_by=self.group_by, confined_to=self.confined_to)
         if suffix in PICTURE_EXTENSIONS:
@@ -154,6 +153,15 @@ class _Opener:
         if is_cifar_folder(path.parent):
             raise DataError(f"{path} is one file of CIFAR: give its folder, {path.parent}")
         raise DataError(f"{path} is not a data set of a known kind: {_ACCEPTED}")
+
+    def _unpacked(self, archive: Path, folder: Path) -> FoundDataset:
+        try:
+            return replace(self, confined_to=folder).read(folder)
+        except DataError as error:
+            if str(folder) not in str(error):
+                raise
+            # Nobody knows the folder of the cache: what is wrong is wrong with the archive.
+            raise DataError(str(error).replace(str(folder), str(archive))) from error
 
     def _folder(self, folder: Path) -> FoundDataset:
         """The layouts in order: what can be told for certain goes first."""

@@ -157,7 +157,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _require_classes(classes: Sequence[str]) -> None:
     if len(classes) < 2:
-        raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
+        raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}: name more")
 
 
 def fingerprint_of(*parts: object) -> str:

@@ -60,7 +60,9 @@ class EarlierModel:
             ModelError: there are fewer than two classes.
         """
         if len(classes) < 2:
-            raise ModelError(f"a classifier needs at least 2 classes but got {len(classes)}")
+            raise ModelError(
+                f"a classifier needs at least 2 classes but got {len(classes)}: name more"
+            )
         description, before = self.description, self.description.architecture
         wide = before.hidden if hidden is None else tuple(hidden)
         rate = before.dropout if dropout is None else dropout

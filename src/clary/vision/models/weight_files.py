@@ -90,7 +90,7 @@ def _read(path: Path, trust_pickle: bool) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except pickle.UnpicklingError as error:
-        if not trust_pickle and "nsupported" in str(error):
+        if not trust_pickle and "nsupported" in str(error) and _begins_as_pickle(path):
             raise ModelError(
                 f"{path} holds pickled Python objects, which can run any code when loaded: save "
                 "its state_dict() instead, or say --trust-pickle if you trust where it comes from"
@@ -101,6 +101,12 @@ def _read(path: Path, trust_pickle: bool) -> Any:
     except Exception as error:
         # Given other bytes than it wrote, torch's reader raises nearly anything.
         raise _unreadable(path, error) from error
+
+
+def _begins_as_pickle(path: Path) -> bool:
+    """Whether this may be a pickle, or the archive around one, as torch writes them."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"\x80", b"PK"))
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
