@@ -35,6 +35,8 @@ CSV = AnswerForm("text/csv")
         ("application/json;verbose=true", VERBOSE),
         ("application/json; verbose=True", VERBOSE),
         ("application/json;verbose=false", JSON),
+        ('application/json;verbose="false"', JSON),
+        ("application/json;verbose", VERBOSE),
         ("application/x-npy", NPY),
         ("text/csv, application/json;q=0.5", CSV),
         ("application/json;q=0.5, application/x-npy;q=0.8, text/csv;q=0.7", NPY),
@@ -51,7 +53,7 @@ def test_the_form_that_is_wanted_most(accept, form):
 @pytest.mark.parametrize("accept", ["image/png", "text/html", "application/json;q=0", "json"])
 def test_what_is_not_offered_is_406(accept):
     with pytest.raises(Refusal, match="is not offered: ask for application/json") as caught:
-        encode_answer(PROBABILITIES, CLASSES, accept)
+        negotiate(accept)
     assert caught.value.status == 406
 
 
@@ -75,18 +77,20 @@ def test_the_archives_own_handler_answers_the_same(accept):
     answer = inference.Answer(PROBABILITIES, list(CLASSES))
     expected, content_type = inference.output_fn(answer, accept)
     expected = expected.encode() if isinstance(expected, str) else expected
-    assert encode_answer(PROBABILITIES, CLASSES, accept) == (expected, content_type)
+    form = negotiate(accept)
+    assert form.content_type == content_type
+    assert encode_answer(PROBABILITIES, CLASSES, form) == expected
 
 
 def test_every_form_holds_the_same_probabilities():
-    body, _ = encode_answer(PROBABILITIES, CLASSES, "application/json")
+    body = encode_answer(PROBABILITIES, CLASSES, JSON)
     assert np.array_equal(np.array(json.loads(body), np.float32), PROBABILITIES)
-    body, _ = encode_answer(PROBABILITIES, CLASSES, "application/x-npy")
+    body = encode_answer(PROBABILITIES, CLASSES, NPY)
     assert np.array_equal(np.load(io.BytesIO(body)), PROBABILITIES)
-    body, _ = encode_answer(PROBABILITIES, CLASSES, "text/csv")
+    body = encode_answer(PROBABILITIES, CLASSES, CSV)
     rows = [[float(value) for value in row] for row in csv.reader(io.StringIO(body.decode()))]
     assert np.array_equal(np.array(rows, np.float32), PROBABILITIES)
-    body, _ = encode_answer(PROBABILITIES, CLASSES, "application/json;verbose=true")
+    body = encode_answer(PROBABILITIES, CLASSES, VERBOSE)
     named = json.loads(body)["predictions"]
     assert [one["label"] for one in named] == ["été", "ant"]
     assert named[0]["probability"] == named[0]["probabilities"]["été"]

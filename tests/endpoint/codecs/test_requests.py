@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clary.endpoint.codecs import Limits, crop, decode_request
+from clary.endpoint.codecs import Cropper, Limits, decode_request
 from clary.endpoint.invocation import Invocation, Refusal
 from clary.formats.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(image_size=32, resize_size=36)
+crop = Cropper(PREPROCESSING)
 FILE_TYPES = ["image/jpeg", "image/png", "application/x-image", "application/octet-stream", ""]
 TYPES = [*FILE_TYPES, "application/json", "application/x-npy", "text/csv", "text/plain"]
 
@@ -62,7 +63,7 @@ def test_a_picture_file_is_taken_as_it_is(kind, content_type):
     body = encoded(kind, pixels(40, 50, 3))
     (picture,) = ask(body, content_type and f"{content_type.upper()}; charset=binary")
     assert picture == body
-    assert crop(picture, PREPROCESSING).shape == (32, 32, 3)
+    assert crop(picture).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64", "float16", ">i4"])
@@ -80,13 +81,13 @@ def test_json_of_every_form_gives_the_same_pictures():
     several = pixels(2, 9, 11, 3)
     files = [{"b64": base64.b64encode(encoded("PNG", one)).decode()} for one in several]
     forms = [several.tolist(), {"instances": several.tolist()}, files, {"instances": files}]
-    expected = [crop(one, PREPROCESSING) for one in several]
+    expected = [crop(one) for one in several]
     for form in forms:
         found = ask(json.dumps(form).encode(), "application/json; charset=utf-8")
-        assert np.array_equal([crop(one, PREPROCESSING) for one in found], expected)
+        assert np.array_equal([crop(one) for one in found], expected)
     for form in (several[0].tolist(), files[0], [several[0].tolist()]):
         (found,) = ask(json.dumps(form).encode(), "application/json")
-        assert np.array_equal(crop(found, PREPROCESSING), expected[0])
+        assert np.array_equal(crop(found), expected[0])
 
 
 @pytest.mark.parametrize(
@@ -201,9 +202,9 @@ def test_text_among_the_numbers_claims_no_memory():
 
 def test_a_small_file_of_many_pixels_is_refused_by_its_header():
     body = encoded("PNG", np.zeros((300, 200, 3), np.uint8))
-    assert crop(body, PREPROCESSING, max_pixels=60_000).shape == (32, 32, 3)
+    assert Cropper(PREPROCESSING, max_pixels=60_000)(body).shape == (32, 32, 3)
     with pytest.raises(Refusal, match="200 by 300 pixels, over the bound of 59,999") as caught:
-        crop(body, PREPROCESSING, max_pixels=59_999)
+        Cropper(PREPROCESSING, max_pixels=59_999)(body)
     assert caught.value.status == 413
 
 
@@ -251,7 +252,7 @@ bodies = st.one_of(
 @given(body=bodies, content_type=st.sampled_from(TYPES))
 def test_any_body_gives_crops_or_a_refusal(body, content_type):
     try:
-        crops = [crop(picture, PREPROCESSING) for picture in ask(body, content_type)]
+        crops = [crop(picture) for picture in ask(body, content_type)]
     except Refusal as refusal:
         assert refusal.status in {400, 413, 415}
         assert refusal.sentence
@@ -269,7 +270,7 @@ def test_a_damaged_file_gives_a_crop_or_a_refusal(data, kind):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     length = data.draw(st.integers(1, len(body)))
     try:
-        assert crop(bytes(body[:length]), PREPROCESSING).shape == (32, 32, 3)
+        assert crop(bytes(body[:length])).shape == (32, 32, 3)
     except Refusal as refusal:
         assert (refusal.status, "cannot be read as a picture" in refusal.sentence) in {
             (400, True),
@@ -282,5 +283,5 @@ def test_a_truncated_picture_is_refused_and_never_answered(kind):
     body = encoded(kind, pixels(120, 160, 3))
     for length in (len(body) // 3, len(body) * 2 // 3, len(body) - 40):
         with pytest.raises(Refusal, match="cannot be read as a picture") as caught:
-            crop(body[:length], PREPROCESSING)
+            crop(body[:length])
         assert caught.value.status == 400

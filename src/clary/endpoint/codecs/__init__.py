@@ -5,14 +5,14 @@ it, 415 for a type that is not served, 406 for an answer that is not offered.
 """
 
 from clary.endpoint.codecs.answers import AnswerForm, encode_answer, negotiate
-from clary.endpoint.codecs.crops import crop
+from clary.endpoint.codecs.crops import Cropper
 from clary.endpoint.codecs.requests import Limits, Picture, decode_request
 
 __all__ = [
     "AnswerForm",
+    "Cropper",
     "Limits",
     "Picture",
-    "crop",
     "decode_request",
     "encode_answer",
     "negotiate",

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,12 +21,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clary.endpoint.accept_header import ANYTHING, Wish, parse_accept
 from clary.endpoint.invocation import Refusal
 
 AnswerType = Literal["application/json", "application/x-npy", "text/csv"]
 # The first is what a client gets that accepts several alike.
 ANSWER_TYPES: tuple[AnswerType, ...] = ("application/json", "application/x-npy", "text/csv")
-_QUALITY = re.compile(r"(0(\.\d*)?|1(\.0*)?)")
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,6 @@ class AnswerForm:
 
     content_type: AnswerType
     verbose: bool = False
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """One element of an Accept header."""
-
-    kind: str
-    quality: float
-    verbose: bool
-
-    def rank(self, content_type: AnswerType) -> tuple[int, float] | None:
-        """How closely it names the type, and how much it is wanted; None for another type."""
-        main, _, _ = content_type.partition("/")
-        places = {"*/*": 0, f"{main}/*": 1, content_type: 2}
-        return (places[self.kind], self.quality) if self.kind in places else None
 
 
 def negotiate(accept: str) -> AnswerForm:
@@ -62,19 +46,15 @@ def negotiate(accept: str) -> AnswerForm:
     Raises:
         Refusal: 406, none of them is offered.
     """
-    wishes = [wish for part in accept.split(",") if (wish := _wish(part))]
+    wishes = parse_accept(accept)
     if not wishes:
         return AnswerForm("application/json")
     best: tuple[float, AnswerForm] | None = None
     for content_type in ANSWER_TYPES:
-        named = [(rank, wish) for wish in wishes if (rank := wish.rank(content_type))]
-        if not named:
-            continue
-        # As HTTP has it: the closest name decides, whatever a wider one says.
-        (_, quality), wish = max(named, key=lambda pair: pair[0])
-        if quality > 0 and (best is None or quality > best[0]):
-            verbose = wish.verbose and content_type == "application/json"
-            best = (quality, AnswerForm(content_type, verbose))
+        wish = _closest(wishes, content_type)
+        if wish is not None and wish.quality > 0 and (best is None or wish.quality > best[0]):
+            verbose = content_type == "application/json" and _is_verbose(wish)
+            best = (wish.quality, AnswerForm(content_type, verbose))
     if best is None:
         raise Refusal(
             406,
@@ -85,45 +65,38 @@ def negotiate(accept: str) -> AnswerForm:
 
 
 def encode_answer(
-    probabilities: npt.NDArray[np.float32], classes: Sequence[str], accept: str
-) -> tuple[bytes, str]:
-    """An answer's body and its content type.
+    probabilities: npt.NDArray[np.float32], classes: Sequence[str], form: AnswerForm
+) -> bytes:
+    """An answer's body.
 
     Args:
         probabilities: float32 of shape (N, classes), a row per picture.
         classes: their names.
-        accept: the header of the request; empty means no preference.
-
-    Raises:
-        Refusal: 406, what is accepted is not offered.
+        form: what was negotiated.
     """
-    form = negotiate(accept)
     if form.content_type == "application/x-npy":
         buffer = io.BytesIO()
         np.save(buffer, probabilities, allow_pickle=False)
-        return buffer.getvalue(), form.content_type
+        return buffer.getvalue()
     if form.content_type == "text/csv":
         rows = (",".join(repr(float(value)) for value in row) for row in probabilities)
-        return ("\n".join(rows) + "\n").encode(), form.content_type
+        return ("\n".join(rows) + "\n").encode()
     content: Any = probabilities.tolist()
     if form.verbose:
         content = {"predictions": [_named(row, classes) for row in probabilities]}
-    return json.dumps(content).encode(), form.content_type
+    return json.dumps(content).encode()
 
 
-def _wish(part: str) -> _Wish | None:
-    kind, *parameters = [piece.strip().lower() for piece in part.split(";")]
-    if not kind:
-        return None
-    quality, verbose = 1.0, False
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            # A quality that cannot be read counts as none given.
-            quality = float(value) if _QUALITY.fullmatch(value.strip()) else 1.0
-        elif name.strip() == "verbose":
-            verbose = value.strip().strip('"') != "false"
-    return _Wish("*/*" if kind == "*" else kind, quality, verbose)
+def _closest(wishes: Sequence[Wish], content_type: str) -> Wish | None:
+    """The wish that decides about a type: the closest name, whatever a wider one says."""
+    family, _, _ = content_type.partition("/")
+    closeness = {ANYTHING: 0, f"{family}/*": 1, content_type: 2}
+    named = [wish for wish in wishes if wish.kind in closeness]
+    return max(named, key=lambda wish: (closeness[wish.kind], wish.quality), default=None)
+
+
+def _is_verbose(wish: Wish) -> bool:
+    return wish.parameters.get("verbose", "false").strip('"') != "false"
 
 
 def _named(row: npt.NDArray[np.float32], classes: Sequence[str]) -> dict[str, Any]:

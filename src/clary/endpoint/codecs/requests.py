@@ -7,7 +7,7 @@
 | application/x-npy                                             | see `arrays`                |
 
 The same as `code/inference.py` of a model archive takes on AWS. What a picture file is, its first
-bytes say; it is decoded by `crop`, which knows how large the network wants it.
+bytes say; it is decoded by `Cropper`, which knows how large the network wants it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from clary.endpoint.codecs.arrays import Pixels, pictures_of_npy
 from clary.endpoint.codecs.fetching import fetch_picture
 from clary.endpoint.codecs.json_bodies import FileInBase64, FileUrl, pictures_of_json
 from clary.endpoint.invocation import Invocation, Refusal
-from clary.formats.replica import MAX_PIXELS
 
 Picture = bytes | Pixels
 _Item = TypeVar("_Item")
@@ -41,7 +40,6 @@ class Limits:
     """What one request may ask for.
 
     pictures:      at most; each takes the network's time
-    pixels:        of one picture file; decoding takes up to 25 bytes for each
     json_bytes:    of a body in JSON
     json_items:    in its lists; they take many times their size in memory, and nobody else's
                    request is looked at while they are read. Any that InvokeEndpoint carries pass
@@ -53,7 +51,6 @@ class Limits:
     """
 
     pictures: int = 512
-    pixels: int = MAX_PIXELS
     json_bytes: int = 64 << 20
     json_items: int = 3 << 20
     allow_urls: bool = False

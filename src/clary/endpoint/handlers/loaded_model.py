@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any
 
+from clary.endpoint.accept_header import ANYTHING
 from clary.endpoint.handlers import payloads
 from clary.endpoint.handlers.code_folder import CodeFolder
 from clary.endpoint.handlers.context import Context, RequestProcessor
@@ -61,7 +62,7 @@ class LoadedModel:
         """Answer a request; what a handler raises is an answer, too."""
         began = perf_counter_ns()
         accept = request.accept.strip()
-        if accept in {"", payloads.ANY}:
+        if accept in {"", ANYTHING}:
             accept = self._environment.get(_DEFAULT_ACCEPT, "").strip() or payloads.JSON
         content_type = request.content_type or payloads.OCTET_STREAM
         processor = self._context.begin(request.request_id, _fields(request, content_type, accept))

@@ -14,22 +14,19 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from clary.endpoint.accept_header import parse_accept
 from clary.endpoint.handlers.failures import BadBody, UnacceptableFormat, UnsupportedFormat
 
 JSON = "application/json"
 CSV = "text/csv"
 OCTET_STREAM = "application/octet-stream"
-ANY = "*/*"
 NPY = "application/x-npy"
 NPZ = "application/x-npz"
 UTF8_TYPES = (JSON, CSV)
 WRITTEN = (JSON, CSV, NPY, NPZ)
-# As RFC 9110 section 12.4.2 has it.
-_QUALITY = re.compile(r"(0(\.\d*)?|1(\.0*)?)")
 
 
 def media_type(text: str | None) -> str:
@@ -89,18 +86,8 @@ def encode(value: Any, content_type: str) -> bytes | str:
 
 def accepted(accept: str) -> Iterator[str]:
     """The types of an Accept header, the most wanted first; those that are refused are left out."""
-    wanted = []
-    for place, entry in enumerate(accept.split(",")):
-        kind, *parameters = (part.strip() for part in entry.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "q":
-                # A quality that cannot be read counts as none given.
-                quality = float(value) if _QUALITY.fullmatch(value.strip()) else 1.0
-        if kind and quality > 0:
-            wanted.append((-quality, place, kind.lower()))
-    return (kind for _, _, kind in sorted(wanted))
+    wanted = [wish for wish in parse_accept(accept) if wish.quality > 0]
+    return (wish.kind for wish in sorted(wanted, key=lambda wish: -wish.quality))
 
 
 def chosen(accept: str, default: str = JSON) -> str:
