@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clary.endpoint.codecs import Limits, crop, decode_request
+from clary.endpoint.codecs import Cropper, Limits, decode_request
 from clary.endpoint.invocation import Invocation
 from clary.endpoint.runtimes import open_runtime
 from clary.formats.replica import ReplicaSettings
@@ -27,6 +27,7 @@ def main(folder: Path, pictures: Path, seconds: float) -> None:
     """Work on all threads for so long, then print how much was done."""
     settings = ReplicaSettings.read(folder)
     runtime = open_runtime(settings)
+    crop, limits = Cropper(runtime.preprocessing), Limits()
     bodies = [file.read_bytes() for file in sorted(pictures.glob("*.jpg"))]
     done = []
 
@@ -36,8 +37,8 @@ def main(folder: Path, pictures: Path, seconds: float) -> None:
             crops = []
             for body in islice(turns, 8):
                 asked = Invocation(body, "image/jpeg", "", deadline=until + 60)
-                (picture,) = decode_request(asked, Limits())
-                crops.append(crop(picture, runtime.preprocessing))
+                (picture,) = decode_request(asked, limits)
+                crops.append(crop(picture))
             made += len(stream.probabilities(np.stack(crops)))
         done.append(made)
 

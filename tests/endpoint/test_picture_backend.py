@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,18 +129,22 @@ class Failing:
         self.batch_wanted = inner.batch_wanted
 
     def streams(self, count: int) -> list[Any]:
-        outer, streams = self, self.inner.streams(count)
+        return [self.failing(stream) for stream in self.inner.streams(count)]
 
-        class Stream:
-            def __init__(self, inner: Any) -> None:
-                self.inner = inner
+    def whole(self) -> Any:
+        stream = self.inner.whole()
+        return None if stream is None else self.failing(stream)
 
+    def failing(self, stream: Any) -> Any:
+        outer = self
+
+        class Failing:
             def probabilities(self, crops: Any) -> Any:
                 if outer.failures:
                     raise outer.failures.pop()
-                return self.inner.probabilities(crops)
+                return stream.probabilities(crops)
 
-        return [Stream(stream) for stream in streams]
+        return Failing()
 
 
 def test_a_network_that_fails_is_a_500_and_not_ready_until_it_answers_again(
@@ -280,19 +285,83 @@ def test_a_picture_whose_answer_is_none_fails_alone(colour_settings: ReplicaSett
             assert get(running.port, "/ping").status == 200
 
 
+def test_who_is_alone_gets_the_whole_machine_and_keeps_nobody_waiting(
+    colour_settings: ReplicaSettings,
+) -> None:
+    used: list[str] = []
+    opened = threading.Event()
+
+    class Telling(Failing):
+        def __init__(self, inner: Runtime) -> None:
+            super().__init__(inner, [])
+            self.streams_wanted = 2
+
+        def streams(self, count: int) -> list[Any]:
+            return [self.telling(stream, "one of several") for stream in self.inner.streams(count)]
+
+        def whole(self) -> Any:
+            return self.telling(self.inner.streams(1)[0], "whole")
+
+        def telling(self, stream: Any, name: str) -> Any:
+            class Stream:
+                def probabilities(self, crops: Any) -> Any:
+                    used.append(name)
+                    if name == "whole":
+                        opened.wait(60)
+                    return stream.probabilities(crops)
+
+            return Stream()
+
+    def status(colour: str) -> int:
+        return ask(running.port, picture_of(colour)).status
+
+    opened.set()
+    free = colour_settings.model_copy(update={"workers": None})
+    backend = PictureBackend(free, opens=lambda asked: Telling(open_runtime(asked)))
+    with serving(backend, free) as running, ThreadPoolExecutor(1) as pool:
+        # Each answers before anybody asks it.
+        wait_for(lambda: Counter(used) == {"whole": 1, "one of several": 2})
+        wait_for(lambda: status("red") == 200 and used[-1] == "whole")
+        used.clear()
+        assert [status("red") for _ in range(3)] == [200] * 3
+        assert used == ["whole"] * 3
+        used.clear()
+        opened.clear()
+        first = pool.submit(status, "red")
+        wait_for(lambda: used == ["whole"])
+        assert [status("blue") for _ in range(3)] == [200] * 3
+        assert used == ["whole"] + ["one of several"] * 3
+        opened.set()
+        assert first.result(60) == 200
+
+
+def test_without_all_cores_it_serves_all_the_same(colour_settings: ReplicaSettings) -> None:
+    class Narrow(Failing):
+        def whole(self) -> Any:
+            raise RuntimeError("out of memory")
+
+    said: list[str] = []
+    free = colour_settings.model_copy(update={"workers": None})
+    backend = PictureBackend(
+        free, opens=lambda asked: Narrow(open_runtime(asked), []), complain=said.append
+    )
+    with serving(backend, free) as running:
+        wait_for(
+            lambda: said == ["clary: a request that comes alone gets one core only: out of memory"]
+        )
+        assert ask(running.port, picture_of("red")).status == 200
+
+
 class Fragile(Failing):
     """Has no numbers for red pictures, and fails at green ones."""
 
     def __init__(self, inner: Runtime) -> None:
         super().__init__(inner, [])
 
-    def streams(self, count: int) -> list[Any]:
-        class Stream:
-            def __init__(self, inner: Any) -> None:
-                self.inner = inner
-
+    def failing(self, stream: Any) -> Any:
+        class Fragile:
             def probabilities(self, crops: Any) -> Any:
-                probabilities = np.array(self.inner.probabilities(crops))
+                probabilities = np.array(stream.probabilities(crops))
                 colours = crops.reshape(len(crops), -1, 3).mean(1)
                 sure = colours.max(1) > 2 * np.median(colours, axis=1) + 50
                 if (sure & (colours.argmax(1) == COLOURS.index("green"))).any():
@@ -300,7 +369,7 @@ class Fragile(Failing):
                 probabilities[sure & (colours.argmax(1) == COLOURS.index("red"))] = np.nan
                 return probabilities
 
-        return [Stream(stream) for stream in self.inner.streams(count)]
+        return Fragile()
 
 
 def several_models(tmp_path: Path, one: ReplicaSettings, *names: str) -> ReplicaSettings:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,14 @@ from PIL import Image
 
 from clary.endpoint.backend import Health
 from clary.endpoint.batching import Batcher
-from clary.endpoint.codecs import Limits, Picture, crop, decode_request, encode_answer, negotiate
+from clary.endpoint.codecs import (
+    AnswerForm,
+    Limits,
+    Picture,
+    decode_request,
+    encode_answer,
+    negotiate,
+)
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.picture_models import LoadedModel, OpenRuntime, PictureModels
 from clary.endpoint.runtimes import Stream, open_runtime
@@ -32,15 +38,21 @@ _HEALING_S = 1.0
 _NO_NUMBERS = "it answers with numbers that are none (NaN)"
 
 Crops = npt.NDArray[np.uint8]
+_NONE = np.empty((0, 0), np.float32)
+_PLAIN = AnswerForm("application/json")
 CountBatch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """An invocation, the model that it means, and its pictures where they are known already."""
+    """An invocation, the model that it means, and its pictures where they are known already.
+
+    `form` is what it is answered in.
+    """
 
     invocation: Invocation
     model: LoadedModel
+    form: AnswerForm = _PLAIN
     pictures: Sequence[Picture] | None = None
     is_trial: bool = False
 
@@ -53,6 +65,7 @@ class PictureBackend:
         settings: ReplicaSettings,
         count_batch: CountBatch | None = None,
         opens: OpenRuntime = open_runtime,
+        complain: Callable[[str], None] = print,
     ) -> None:
         """Load nothing yet.
 
@@ -60,20 +73,23 @@ class PictureBackend:
             settings: the replica's.
             count_batch: is told of how many pictures went through at once; on any thread.
             opens: how a model is opened.
+            complain: takes a line about what is slower than it could be.
         """
         self._settings = settings
         self._count_batch = count_batch or (lambda _: None)
         self._largest = settings.max_batch
         self._limits = Limits(
-            pixels=settings.max_pixels,
             allow_urls=settings.allow_urls,
             private_urls=settings.private_urls,
         )
         self._models = PictureModels(settings, opens)
         self._only: LoadedModel | None = None
         self._batcher: Batcher[_Asked, Reply] | None = None
+        # Invocations that are not answered yet; threads only look at it.
+        self._under_way = 0
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch") if settings.allow_urls else None
-        self._healing: asyncio.Task[None] | None = None
+        self._complain = complain
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def capacity(self) -> int:
@@ -99,19 +115,22 @@ class PictureBackend:
         if not self._settings.multi_model:
             self._only = await self._models.load_only()
             self._largest = min(self._settings.max_batch, self._only.runtime.batch_wanted)
-        threads = self._models.threads
         batcher: Batcher[_Asked, Reply] = Batcher(
-            [partial(self._work, number) for number in range(threads)], self._largest
+            [self._work] * self._models.threads, self._largest
         )
         if self._only is not None:
             try:
-                for number in range(threads):
-                    await self._try(self._only, number)
+                for _ in range(self._only.streams):
+                    await self._try(self._only)
             except BaseException:
                 await batcher.close()
                 raise
         self._batcher = batcher
-        self._healing = asyncio.get_running_loop().create_task(self._heal())
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(self._heal()))
+        # Whoever says how many threads shall answer means no more than these.
+        if self._only is not None and self._settings.workers is None:
+            self._tasks.append(loop.create_task(self._open_whole(self._only)))
 
     async def answer(self, invocation: Invocation) -> Reply:
         """Answer an invocation, waiting for a turn.
@@ -120,19 +139,23 @@ class PictureBackend:
             Refusal: the request is to blame, or the model.
         """
         assert self._batcher is not None
-        negotiate(invocation.accept)
+        form = negotiate(invocation.accept)
         model = self._only or await self._models.get(invocation.model)
         pictures = None
         if self._fetchers is not None and _names_urls(invocation):
             pictures = await asyncio.get_running_loop().run_in_executor(
                 self._fetchers, decode_request, invocation, self._limits
             )
-        return await self._batcher.ask(_Asked(invocation, model, pictures))
+        self._under_way += 1
+        try:
+            return await self._batcher.ask(_Asked(invocation, model, form, pictures))
+        finally:
+            self._under_way -= 1
 
     async def close(self) -> None:
         """Answer what was accepted, then let the threads go."""
-        if self._healing is not None:
-            self._healing.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._batcher is not None:
             await self._batcher.close()
         self._models.close()
@@ -147,27 +170,35 @@ class PictureBackend:
                 with suppress(Exception):  # it is told by `health`
                     await self._batcher.ask(_Asked(_trial(), self._only, is_trial=True))
 
-    async def _try(self, model: LoadedModel, number: int) -> None:
-        """Have a thread's network answer a picture, the whole way."""
-        work = partial(self._work, number, [_Asked(_trial(), model, is_trial=True)])
-        (answer,) = await asyncio.to_thread(work)
+    async def _open_whole(self, model: LoadedModel) -> None:
+        """Once requests are answered already: a replica is there sooner."""
+        try:
+            await asyncio.to_thread(model.open_whole)
+        except Exception as error:  # noqa: BLE001 - requests are answered all the same
+            self._complain(f"clary: a request that comes alone gets one core only: {error}")
+
+    async def _try(self, model: LoadedModel) -> None:
+        """Have the stream whose turn it is answer a picture, the whole way."""
+        trial = [_Asked(_trial(), model, is_trial=True)]
+        (answer,) = await asyncio.to_thread(self._classify, model, trial, alone=False)
         if isinstance(answer, Exception):
             raise ModelError(f"the model does not answer: {answer}") from answer
 
-    def _work(self, number: int, batch: Sequence[_Asked]) -> list[Reply | Exception]:
-        """Answer a batch, on the thread of this number."""
+    def _work(self, batch: Sequence[_Asked]) -> list[Reply | Exception]:
+        """Answer a batch; on any thread."""
+        alone = self._under_way <= len(batch)
         answers: dict[int, Reply | Exception] = {}
         models: dict[int, list[int]] = {}
         for place, asked in enumerate(batch):
             models.setdefault(id(asked.model), []).append(place)
         for places in models.values():
             model = batch[places[0]].model
-            given = self._classify(model, number, [batch[place] for place in places])
+            given = self._classify(model, [batch[place] for place in places], alone=alone)
             answers.update(zip(places, given, strict=True))
         return [answers[place] for place in range(len(batch))]
 
     def _classify(
-        self, model: LoadedModel, number: int, batch: Sequence[_Asked]
+        self, model: LoadedModel, batch: Sequence[_Asked], *, alone: bool
     ) -> list[Reply | Exception]:
         begun = time.perf_counter()
         crops: list[Crops] = []
@@ -181,14 +212,19 @@ class PictureBackend:
                 spans.append(range(len(crops), len(crops) + len(own)))
                 crops += own
         asking = [one for one, span in zip(batch, spans, strict=True) if isinstance(span, range)]
+        waiting = time.perf_counter()
         try:
-            probabilities = self._through(model.streams[number], crops)
+            probabilities = _NONE
+            if crops:
+                with model.stream(alone=alone) as stream:
+                    begun += time.perf_counter() - waiting
+                    probabilities = self._through(stream, crops)
         except Exception as error:  # noqa: BLE001 - it is the answer to what it fails for
             if len(asking) > 1:
-                alone = [self._classify(model, number, [one])[0] for one in asking]
-                return [span if isinstance(span, Exception) else alone.pop(0) for span in spans]
+                singly = [self._classify(model, [one], alone=alone)[0] for one in asking]
+                return [span if isinstance(span, Exception) else singly.pop(0) for span in spans]
             if asking:
-                self._failed(model, number, asking[0], str(error))
+                self._failed(model, asking[0], str(error))
             failed = Refusal(500, f"the network failed: {error}")
             return [span if isinstance(span, Exception) else failed for span in spans]
         model_us = int((time.perf_counter() - begun) * 1e6)
@@ -199,20 +235,20 @@ class PictureBackend:
                 continue
             rows = probabilities[span.start : span.stop]
             if not np.isfinite(rows).all():
-                self._failed(model, number, asked, _NO_NUMBERS)
+                self._failed(model, asked, _NO_NUMBERS)
                 answers.append(Refusal(500, f"the network failed: {_NO_NUMBERS}"))
                 continue
             model.failures = 0
-            body, content_type = encode_answer(rows, model.runtime.classes, asked.invocation.accept)
-            answers.append(Reply(200, body, content_type, model_us=model_us))
+            body = encode_answer(rows, model.runtime.classes, asked.form)
+            answers.append(Reply(200, body, asked.form.content_type, model_us=model_us))
         return answers
 
-    def _failed(self, model: LoadedModel, number: int, asked: _Asked, why: str) -> None:
+    def _failed(self, model: LoadedModel, asked: _Asked, why: str) -> None:
         """Count it; a model that seems to fail at everything is asked whether it really does."""
         model.failures += 1
         model.failure = why
         if model.failures == _FAILURES and not asked.is_trial:
-            self._classify(model, number, [_Asked(_trial(), model, is_trial=True)])
+            self._classify(model, [_Asked(_trial(), model, is_trial=True)], alone=False)
 
     def _crops(self, asked: _Asked) -> list[Crops]:
         invocation = asked.invocation
@@ -221,9 +257,7 @@ class PictureBackend:
         pictures = asked.pictures
         if pictures is None:
             pictures = decode_request(invocation, self._limits)
-        preprocessing = asked.model.runtime.preprocessing
-        pixels = self._limits.pixels
-        return [crop(picture, preprocessing, max_pixels=pixels) for picture in pictures]
+        return [asked.model.crop(picture) for picture in pictures]
 
     def _through(self, stream: Stream, crops: list[Crops]) -> npt.NDArray[np.float32]:
         parts = []
@@ -231,9 +265,7 @@ class PictureBackend:
             some = crops[start : start + self._settings.max_batch]
             parts.append(stream.probabilities(np.stack(some)))
             self._count_batch(len(some))
-        if not parts:
-            return np.empty((0, 0), np.float32)
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _names_urls(invocation: Invocation) -> bool:

@@ -7,11 +7,17 @@ import stat
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 
+import numpy as np
+
+from clary.endpoint.codecs import Cropper
 from clary.endpoint.invocation import Refusal
 from clary.endpoint.runtimes import Runtime, Stream, open_runtime
 from clary.errors import ClaryError, ModelError
@@ -22,22 +28,66 @@ from clary.vision.cores import usable_cores
 
 _LOADED_AT_ONCE = 2
 _CONVERSION_S = 300.0
+# Threads that decode what comes next while all streams are taken: without one, cores stand by.
+_AHEAD = 1
 
 # Opens the model of settings.
 OpenRuntime = Callable[[ReplicaSettings], Runtime]
 
 
-@dataclass(eq=False)
 class LoadedModel:
-    """A model, and a stream of it for each thread.
+    """A model, and streams of it that threads take in turn; `crop` is for all of them.
 
     `failures` counts how often running it has failed, and `failure` says how.
     """
 
-    runtime: Runtime
-    streams: Sequence[Stream]
-    failures: int = 0
-    failure: str = ""
+    def __init__(self, runtime: Runtime, streams: int, max_pixels: int) -> None:
+        """Make the streams.
+
+        Args:
+            runtime: of the model.
+            streams: how many.
+            max_pixels: of one picture file.
+        """
+        self.runtime = runtime
+        self.streams = streams
+        self.crop = Cropper(runtime.preprocessing, max_pixels=max_pixels)
+        self.failures = 0
+        self.failure = ""
+        self._whole: Stream | None = None
+        self._whole_taken = Lock()
+        # The one that has rested longest is the next.
+        self._free: SimpleQueue[Stream] = SimpleQueue()
+        for stream in runtime.streams(streams):
+            self._free.put(stream)
+
+    def open_whole(self) -> None:
+        """Let who is alone have all cores from now on. Takes as long as opening the model."""
+        whole = self.runtime.whole()
+        if whole is not None:
+            side = self.runtime.preprocessing.image_size
+            whole.probabilities(np.zeros((1, side, side, 3), np.uint8))
+        self._whole = whole
+
+    @contextmanager
+    def stream(self, *, alone: bool = False) -> Iterator[Stream]:
+        """A stream for this thread alone, once one is free.
+
+        Args:
+            alone: whether nothing else is asked of this machine: one over all its cores is the
+                fastest then.
+        """
+        if alone and self._whole is not None and self._whole_taken.acquire(blocking=False):
+            try:
+                yield self._whole
+            finally:
+                self._whole_taken.release()
+            return
+        stream = self._free.get()
+        try:
+            yield stream
+        finally:
+            self._free.put(stream)
 
 
 @dataclass(frozen=True)
@@ -66,15 +116,15 @@ class PictureModels:
         """
         self._settings = settings
         self._opens = opens
-        self._threads = settings.workers
+        self._streams = settings.workers
         self._loaded: OrderedDict[str, _Kept] = OrderedDict()
         # Conversions take a process with torch in it each: a few at once are enough.
         self._loaders = ThreadPoolExecutor(_LOADED_AT_ONCE, "load")
 
     @property
     def threads(self) -> int:
-        """How many threads there are streams for."""
-        return self._threads or usable_cores()
+        """How many threads keep the streams busy: one more of them decodes what comes next."""
+        return (self._streams or usable_cores()) + _AHEAD
 
     async def load_only(self) -> LoadedModel:
         """Load the one model, and count its threads by what it wants.
@@ -83,9 +133,8 @@ class PictureModels:
             ClaryError: it cannot be loaded.
         """
         runtime = await asyncio.to_thread(self._opens, self._settings)
-        self._threads = self._settings.workers or runtime.streams_wanted
-        streams = await asyncio.to_thread(runtime.streams, self._threads)
-        return LoadedModel(runtime, streams)
+        self._streams = self._settings.workers or runtime.streams_wanted
+        return await asyncio.to_thread(self._loaded_model, runtime)
 
     async def get(self, name: str | None) -> LoadedModel:
         """A model of the folder, loaded where it is not yet.
@@ -141,8 +190,11 @@ class PictureModels:
                 "multi_model": False,
             }
         )
-        runtime = self._opens(one)
-        return LoadedModel(runtime, runtime.streams(self.threads))
+        return self._loaded_model(self._opens(one))
+
+    def _loaded_model(self, runtime: Runtime) -> LoadedModel:
+        streams = self._streams or usable_cores()
+        return LoadedModel(runtime, streams, self._settings.max_pixels)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -43,7 +44,7 @@ class Histogram:
 
 
 class ServerMetrics:
-    """All counts of one server process. For one event loop."""
+    """All counts of one server process. For one event loop, but for `count_batch`."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         """Begin at 0.
@@ -63,6 +64,7 @@ class ServerMetrics:
         self._latency = Histogram(_SECONDS)
         self._model = Histogram(_SECONDS)
         self._batches = Histogram(_SIZES)
+        self._counting = threading.Lock()
 
     def count(self, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         """Count an invocation that was answered."""
@@ -76,9 +78,10 @@ class ServerMetrics:
         self._model.add(seconds)
 
     def count_batch(self, pictures: int) -> None:
-        """Count what went through the network at once."""
-        self._batches.add(pictures)
-        self.pictures += pictures
+        """Count what went through the network at once; on any thread."""
+        with self._counting:
+            self._batches.add(pictures)
+            self.pictures += pictures
 
     def text(self) -> str:
         """Everything, as Prometheus reads it."""

@@ -89,7 +89,8 @@ def test_an_answer_does_not_change_with_the_next_one(asked):
 def test_streams_answer_side_by_side(asked):
     runtime = open_runtime(asked(precision="fp32"))
     crops = cropped(photos(24), runtime.preprocessing)
-    streams = runtime.streams(3)
+    whole = runtime.whole()
+    streams = runtime.streams(3) + ([] if whole is None else [whole])
     expected = streams[0].probabilities(crops)
     wrong: list[int] = []
 
@@ -102,7 +103,8 @@ def test_streams_answer_side_by_side(asked):
             if np.abs(answers - expected[start : start + count]).max() > 1e-5:
                 wrong.append(start)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+    numbers = range(len(streams))
+    threads = [threading.Thread(target=ask, args=(number,)) for number in numbers]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clary.endpoint.codecs import crop
+from clary.endpoint.codecs import Cropper
 from clary.endpoint.runtimes.openvino_runtime import OpenVINORuntime
 from clary.formats.model_archive import ModelDescription
 from clary.settings import GIB
@@ -82,6 +82,7 @@ def test_fp32_answers_within_a_thousandth(model, dogs, hymenoptera, tmp_path):
     store = CacheStore(tmp_path / "cache", GIB)
     runtime = OpenVINORuntime(convert_model(model, store).converted.folder, "fp32")
     (stream,) = runtime.streams(1)
+    crop = Cropper(runtime.preprocessing)
     paths = [*sorted(dogs.rglob("*.jpg"))[::160], *sorted(hymenoptera.rglob("*.jpg"))[::40]]
     with Image.open(sorted(hymenoptera.rglob("*.jpg"))[3]) as photo:
         photo.load()
@@ -94,7 +95,7 @@ def test_fp32_answers_within_a_thousandth(model, dogs, hymenoptera, tmp_path):
     names = [str(path) for path in paths[: -len(made)]] + list(made)
     far: dict[str, float] = {}
     for name, path, prediction in zip(names, paths, expected, strict=True):
-        crops = crop(path.read_bytes(), runtime.preprocessing)[None]
+        crops = crop(path.read_bytes())[None]
         (answer,) = stream.probabilities(crops)
         wanted = np.array([dict(prediction.ranked)[breed] for breed in BREEDS])
         difference = float(np.abs(answer - wanted).max())
@@ -111,7 +112,8 @@ def test_a_batch_answers_as_its_pictures_do_alone(model, dogs, tmp_path):
     runtime = OpenVINORuntime(folder, "fp32")
     (stream,) = runtime.streams(1)
     paths = sorted(dogs.rglob("*.jpg"))[:8]
-    crops = np.stack([crop(path.read_bytes(), runtime.preprocessing) for path in paths])
+    crop = Cropper(runtime.preprocessing)
+    crops = np.stack([crop(path.read_bytes()) for path in paths])
     together = stream.probabilities(crops)
     alone = np.concatenate([stream.probabilities(one[None]) for one in crops])
     assert np.abs(together - alone).max() < 1e-5

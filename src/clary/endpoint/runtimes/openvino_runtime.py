@@ -23,6 +23,8 @@ from clary.vision.cores import usable_cores
 # Pictures of 224 px that go through the network at once. Few of them cost the least each: what a
 # layer gives stays in the cache of the core that reads it next (docs/decisions/0023).
 _TOGETHER = {"fp32": 1, "bf16": 2, "int8": 2}
+# Of networks that are held twice, to answer a lone request sooner.
+_MOST_WEIGHTS_BYTES = 256 << 20
 
 
 class OpenVINORuntime:
@@ -51,6 +53,7 @@ class OpenVINORuntime:
         # The weights lie beside the description, and int8 may be made anew just now.
         with _no_change(folder):
             self._network = self._read(converted, kind)
+            self._weights_bytes = converted.network(kind).with_suffix(".bin").stat().st_size
         description = ModelDescription.read(folder)
         self.classes: tuple[str, ...] = description.classes
         self.preprocessing: Preprocessing = description.preprocessing
@@ -71,20 +74,34 @@ class OpenVINORuntime:
 
     def streams(self, count: int) -> list[Stream]:
         """Streams for `count` threads, that share the weights. Called once."""
-        compiled = self._core.compile_model(
+        compiled = self._compile(count, count)
+        return [self._stream(compiled) for _ in range(count)]
+
+    def whole(self) -> Stream | None:
+        """A stream over all cores, for who is alone here; None where that is no faster.
+
+        It has weights of its own.
+        """
+        cores = usable_cores()
+        if cores == 1 or self._weights_bytes > _MOST_WEIGHTS_BYTES:
+            return None
+        return self._stream(self._compile(1, cores))
+
+    def _compile(self, streams: int, threads: int) -> Any:
+        return self._core.compile_model(
             self._network,
             "CPU",
             {
-                "NUM_STREAMS": count,
-                "INFERENCE_NUM_THREADS": count,
+                "NUM_STREAMS": streams,
+                "INFERENCE_NUM_THREADS": threads,
                 "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
                 # Pinned streams wait for their core when something else runs there.
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        return [
-            OpenVINOStream(compiled.create_infer_request(), self.batch_wanted) for _ in range(count)
-        ]
+
+    def _stream(self, compiled: Any) -> Stream:
+        return OpenVINOStream(compiled.create_infer_request(), self.batch_wanted)
 
 
 class OpenVINOStream:
@@ -97,12 +114,18 @@ class OpenVINOStream:
     def probabilities(self, crops: Crops) -> Probabilities:
         """Probabilities, float32 of shape (N, classes), for uint8 crops (N, S, S, 3)."""
         pixels = np.require(crops, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
-        parts = []
-        for start in range(0, len(pixels), self._together):
-            some = pixels[start : start + self._together]
-            self._request.infer([openvino.Tensor(some, shared_memory=True)])
-            parts.append(np.array(self._request.get_output_tensor().data, dtype=np.float32))
-        return np.concatenate(parts)
+        if len(pixels) <= self._together:
+            return self._answer(pixels)
+        starts = range(0, len(pixels), self._together)
+        return np.concatenate(
+            [self._answer(pixels[start : start + self._together]) for start in starts]
+        )
+
+    def _answer(self, pixels: Crops) -> Probabilities:
+        self._request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+        # The next one is written to the same place.
+        (answers,) = self._request.infer(share_outputs=True).values()
+        return np.array(answers, dtype=np.float32)
 
 
 def _in_bf16(core: Any, precision: Precision) -> bool:

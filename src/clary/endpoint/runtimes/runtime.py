@@ -49,3 +49,6 @@ class Runtime(Protocol):
 
     def streams(self, count: int) -> list[Stream]:
         """Streams for `count` threads, that share the weights. Called once."""
+
+    def whole(self) -> Stream | None:
+        """A stream over all cores, for who is alone here; None where that is no faster."""

@@ -77,6 +77,10 @@ class TorchRuntime:
                 streams[0].probabilities(np.zeros((size, side, side, 3), np.uint8))
         return streams
 
+    def whole(self) -> Stream | None:
+        """None: each stream has the device to itself while it computes."""
+        return None
+
 
 class TorchStream:
     """One thread's way to a network that several threads share, one at a time.

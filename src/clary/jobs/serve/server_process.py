@@ -52,7 +52,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     lines = LineWriter(loop)
     metrics = server_metrics(settings)
-    backend = _backend(settings, listeners, metrics, loop)
+    backend = _backend(settings, listeners, metrics)
     server = Server(settings, backend, metrics, say=lines.say, complain=_complain)
     starting = loop.create_task(server.start(listeners.clients, patience_s=patience_s))
     ending = loop.create_task(ended.wait())
@@ -74,20 +74,12 @@ async def _serve(
     lines.close()
 
 
-def _backend(
-    settings: ReplicaSettings,
-    listeners: Listeners,
-    metrics: ServerMetrics,
-    loop: asyncio.AbstractEventLoop,
-) -> Backend:
+def _backend(settings: ReplicaSettings, listeners: Listeners, metrics: ServerMetrics) -> Backend:
     # Each brings libraries of its own.
     if settings.kind == "pictures":
         from clary.endpoint.picture_backend import PictureBackend
 
-        def count_batch(pictures: int) -> None:
-            loop.call_soon_threadsafe(metrics.count_batch, pictures)
-
-        return PictureBackend(settings, count_batch)
+        return PictureBackend(settings, metrics.count_batch, complain=_complain)
     from clary.endpoint.script_backend import ScriptBackend
 
     assert listeners.workers is not None
