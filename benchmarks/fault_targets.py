@@ -19,6 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as Keys
 
 from clary.formats.credentials import Credentials
+from clary.formats.launch import HostFiles
 from clary.formats.replica import Listening, ReplicaSettings
 from clary.formats.service_record import ServiceRecord
 from clary.settings import Settings
@@ -61,6 +62,8 @@ class ReplicaTarget:
             stdin=subprocess.DEVNULL,
             stdout=(folder / "output").open("wb"),
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for the benchmark, which ends the replica then.
+            start_new_session=True,
         )
         self._kind = settings.kind
         self.port = 0
@@ -128,10 +131,22 @@ class EndpointTarget:
 
     def kill(self) -> None:
         """Kill a replica's host, and so all of it."""
-        folder = self._settings.home / "endpoints" / self.name
-        pids = [text for lock in sorted(folder.rglob(".lock")) if (text := lock.read_text())]
-        alive = [int(pid) for pid in pids if pid.isdigit() and Path(f"/proc/{pid}").exists()]
-        os.kill(alive[0], signal.SIGKILL)
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            for host in self._hosts():
+                with suppress(ProcessLookupError):
+                    return os.kill(host, signal.SIGKILL)
+            time.sleep(0.05)  # the one that was killed before is replaced just now
+        raise SystemExit(f"no replica of {self.name} is alive to be killed")
+
+    def _hosts(self) -> list[int]:
+        """The processes of its replicas that are alive."""
+        found = []
+        for lock in sorted((self._settings.home / "endpoints" / self.name).rglob(".lock")):
+            with suppress(OSError):  # the folder of one that has ended goes at any moment
+                holder = HostFiles(lock.parent).holder()
+                found += [] if holder is None else [holder]
+        return found
 
     def wait_until_ready(self) -> None:
         self.client.get_waiter("endpoint_in_service").wait(

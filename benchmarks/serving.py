@@ -8,9 +8,9 @@ newest release. What a server computes in is its default: fp32 for all of torch'
     python benchmarks/serving.py [--network resnet18] [--rounds 3] [--seconds 8] [--only NAME…]
                                  [--quick]
 
-`limit` is the work of Clary's server without HTTP. CPU is what all processes of the server have
-used for an answer. A contestant that cannot be had here (TorchServe needs Java) is named and left
-out.
+The limit is the work of Clary's server without HTTP, taken behind each of its turns. CPU is what
+all processes of the server have used for an answer. A contestant that cannot be had here
+(TorchServe needs Java) is named and left out. Ctrl-C ends the race: what was measured is printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -36,11 +36,12 @@ from pathlib import Path
 from clary.formats.replica import ReplicaSettings
 from measuring import busy_seconds, conditions
 from photographs import SHARED_DATA, photographs
+from rows import Rows, add_rows_option
 from served_models import CLASSES, make_models
 from servers.load import body_of
 from serving_environments import environment_python
 from serving_processes import MARKER, end, processes_of
-from serving_table import CONCURRENCIES, Turn, table
+from serving_table import CONCURRENCIES, Turn, add_rows, limits, table
 
 SERVERS = Path(__file__).parent / "servers"
 PATIENCE_S = 180.0
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="parts of names")
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--quick", action="store_true", help="only show that it runs")
+    add_rows_option(parser)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leave no server behind
     racing = contestants()
@@ -125,20 +127,24 @@ def main() -> None:
         precisions = {one.precision for one in racing}
         served = make_models(given.network, photos, Path(work), int8="int8" in precisions)
         race = Race(Path(work), pictures, given.seconds, served, given.network)
-        for number in range(given.rounds):
-            for one in racing if number % 2 == 0 else racing[::-1]:
-                race.turn(one)
-            print(f"round {number + 1}/{given.rounds}", file=sys.stderr, flush=True)
+        stopped = False
+        try:
+            race.run(racing, given.rounds)
+        except KeyboardInterrupt:
+            stopped = True
         size = statistics.mean(file.stat().st_size for file in pictures.iterdir()) / 1000
         print(conditions(f"{date.today()}"))
         print(
             f"{given.network}, 224 px, {size:.0f} KB a picture, {about}; clients on the same cores"
         )
-        print(table([one for one in racing if one.turns]))
-        for precision in sorted({p for one in racing if (p := one.precision)} - {None}):
-            print(f"limit without HTTP, {precision}: {race.limit(precision):.0f} pictures a second")
-        for line in race.left_out:
+        racing = [one for one in racing if one.turns]
+        if racing:
+            print(table(racing))
+        for line in (*limits(racing), *race.left_out):
             print(line)
+        add_rows(Rows.of("serving", given), racing, given.network)
+    if stopped:
+        sys.exit("stopped: the table holds what was measured until then")
 
 
 def typical(photos: Path, count: int = 24) -> list[Path]:
@@ -165,7 +171,14 @@ class Race:
         self._network = network
         self.left_out: list[str] = []
 
-    def turn(self, one: Contestant) -> None:
+    def run(self, racing: Sequence[Contestant], rounds: int) -> None:
+        """Let all of them take turns; the order turns every round."""
+        for number in range(rounds):
+            for one in racing if number % 2 == 0 else racing[::-1]:
+                self._turn(one)
+            print(f"round {number + 1}/{rounds}", file=sys.stderr, flush=True)
+
+    def _turn(self, one: Contestant) -> None:
         """Start a contestant, load it, and end it; one that does not answer is left out."""
         if any(line.startswith(f"{one.name}:") for line in self.left_out):
             return
@@ -175,12 +188,14 @@ class Race:
                 for clients in CONCURRENCIES:
                     self._load(one, port, clients, self._seconds, turn)
                 turn.not_a_picture = str(asked(port, one, b"no picture at all")[0])
+            if one.environment is None:
+                turn.limit = self._limit(str(one.precision))
         except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
             self.left_out.append(f"{one.name}: left out, {error}")
             return
         one.turns.append(turn)
 
-    def limit(self, precision: str) -> float:
+    def _limit(self, precision: str) -> float:
         """Pictures a second without HTTP."""
         folder = self._replica(precision, 0)
         command = [sys.executable, str(SERVERS / "limit.py")]

@@ -9,6 +9,7 @@ here, whose model has to be one of Clary's. Scenarios: twice the requests that i
 replica SIGTERM, for an endpoint an update and, with `--delete`, its end, each under load. A 200
 counts only with the probabilities that the same picture had on the quiet machine. It ends with 1
 where a request had no answer or a wrong one, but for those that a killed process had in its hands.
+Ctrl-C ends it at once, and the replica with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +34,7 @@ from fault_clients import Clients, NoAnswer, Question, Tally
 from fault_targets import EndpointTarget, ReplicaTarget, Target
 from measuring import conditions
 from photographs import SHARED_DATA, photographs
+from rows import Rows, add_rows_option
 
 STALL_S = 30.0
 RIGHT = frozenset({"200", "503 refused", "right error"})
@@ -218,7 +221,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="JPEGs to send")
     parser.add_argument("--delete", action="store_true", help="delete the endpoint at last")
     parser.add_argument("--quick", action="store_true", help="4 s and 200 bodies")
+    add_rows_option(parser)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leave no replica behind
     with tempfile.TemporaryDirectory(prefix="clary-faults-") as folder:
         work = Path(folder)
         photos, which = photographs(SHARED_DATA, work)
@@ -237,10 +242,26 @@ def main() -> None:
         faults = Faults(target, pictures, quick=given.quick)
         try:
             asyncio.run(_all(faults, target, delete=given.delete))
+        except KeyboardInterrupt:
+            sys.exit("stopped: the table holds what was measured until then")
         finally:
             if isinstance(target, ReplicaTarget):
                 target.end()
+            _add_rows(Rows.of("serving_faults", given), faults)
     sys.exit(1 if any(row.wrong for row in faults.rows) else 0)
+
+
+def _add_rows(rows: Rows, faults: Faults) -> None:
+    for row in faults.rows:
+        rows.add(
+            row.name,
+            faults.target.name,
+            [row.wrong],
+            n=row.tally.sent,
+            unit="wrong answers",
+            goal=0,
+            less=True,
+        )
 
 
 async def _all(faults: Faults, target: Target, *, delete: bool) -> None:

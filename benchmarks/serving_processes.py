@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 MARKER = "CLARY_BENCHMARK_SERVER"
@@ -29,15 +30,15 @@ def processes_of(token: str) -> list[tuple[int, int, float]]:
 
 
 def end(process: subprocess.Popen[bytes], token: str) -> None:
-    """End a server and whatever it has started."""
-    process.send_signal(signal.SIGTERM)
+    """End a server and whatever it has started, by force where somebody loses patience."""
     try:
+        process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for pid, _, _ in processes_of(token):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.kill()
         process.wait()
-    for pid, _, _ in processes_of(token):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue

@@ -7,13 +7,22 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from measuring import Spread
+from rows import Rows
 
 CONCURRENCIES = (1, 8, 32)
+MOST = CONCURRENCIES[-1]
+# Of answers a second, to the first contestant; told for a processor with AMX.
+RATIO_GOALS = {("resnet18", "Clary bf16", MOST): 8.0, ("resnet18", "Clary int8", MOST): 12.0}
+P99_GOAL_MS = 150.0
+LIMIT_GOAL_PERCENT = 90.0
 
 
 @dataclass
 class Turn:
-    """One contestant in one round. Rates in answers a second, by concurrency."""
+    """One contestant in one round. Rates in answers a second, by concurrency.
+
+    `limit` is what Clary's server does in a second without HTTP.
+    """
 
     first_answer_s: float
     rates: dict[int, float] = field(default_factory=dict)
@@ -23,6 +32,7 @@ class Turn:
     memory: int = 0
     failed: int = 0
     not_a_picture: str = "–"
+    limit: float | None = None
 
 
 class Racer(Protocol):
@@ -44,18 +54,14 @@ def table(racing: Sequence[Racer]) -> str:
     ]
     for one in racing:
         rates = [Spread([turn.rates[c] for turn in one.turns]) for c in CONCURRENCIES]
-        ratios = [
-            Spread([a.rates[c] / b.rates[c] for a, b in zip(one.turns, base.turns, strict=False)])
-            for c in CONCURRENCIES
-        ]
-        most = CONCURRENCIES[-1]
-        p50 = Spread([quantile(turn.latencies_ms[most], 0.5) for turn in one.turns])
-        p99 = Spread([quantile(turn.latencies_ms[most], 0.99) for turn in one.turns])
+        ratios = [Spread(_ratios(one, base, clients)) for clients in CONCURRENCIES]
+        p50 = Spread(_quantiles(one, 0.5))
+        p99 = Spread(_quantiles(one, 0.99))
         cells = [
             *(str(rate) for rate in rates),
             *(str(ratio) for ratio in ratios),
             *(str(p50), str(p99)),
-            str(Spread([turn.cpu_ms[most] for turn in one.turns])),
+            str(Spread([turn.cpu_ms[MOST] for turn in one.turns])),
             str(Spread([turn.first_answer_s for turn in one.turns])),
             f"{max(turn.memory for turn in one.turns) / 1e6:.0f}",
             one.turns[-1].not_a_picture,
@@ -64,6 +70,48 @@ def table(racing: Sequence[Racer]) -> str:
         ]
         lines.append(f"| {one.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def limits(racing: Sequence[Racer]) -> list[str]:
+    """What Clary's servers could do without HTTP, and how much of it they do at 32 clients."""
+    return [
+        f"limit of {one.name} without HTTP: {Spread([turn.limit or 0.0 for turn in one.turns])} "
+        f"pictures a second; of it at {MOST} clients: {Spread(_percents(one))} %"
+        for one in racing
+        if _percents(one)
+    ]
+
+
+def add_rows(rows: Rows, racing: Sequence[Racer], network: str) -> None:
+    """What can be held against a goal."""
+    for one in racing[1:]:
+        for clients in CONCURRENCIES:
+            rows.add(
+                f"{network}, answers a second, {clients} client{'s' if clients > 1 else ''}",
+                one.name,
+                _ratios(one, racing[0], clients),
+                against=racing[0].name,
+                goal=RATIO_GOALS.get((network, one.name, clients)),
+            )
+    for one in racing:
+        if percents := _percents(one):
+            p99 = f"{network}, p99 at {MOST} clients"
+            rows.add(p99, one.name, _quantiles(one, 0.99), unit="ms", goal=P99_GOAL_MS, less=True)
+            share = f"{network}, share of the limit without HTTP, {MOST} clients"
+            rows.add(share, one.name, percents, unit="%", goal=LIMIT_GOAL_PERCENT)
+
+
+def _ratios(one: Racer, base: Racer, clients: int) -> list[float]:
+    pairs = zip(one.turns, base.turns, strict=False)
+    return [own.rates[clients] / other.rates[clients] for own, other in pairs]
+
+
+def _quantiles(one: Racer, share: float) -> list[float]:
+    return [quantile(turn.latencies_ms[MOST], share) for turn in one.turns]
+
+
+def _percents(one: Racer) -> list[float]:
+    return [100 * turn.rates[MOST] / turn.limit for turn in one.turns if turn.limit]
 
 
 def quantile(values: Sequence[float], share: float) -> float:
