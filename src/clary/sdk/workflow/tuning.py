@@ -154,10 +154,10 @@ def _progress(run: Run, moment: TuningSnapshot) -> Progress:
         words.append(f"best {moment.best.trial.objective:.4f}")
     running = [one.trial for one in moment.trials if not one.trial.ended]
     words.append(f"{len(running)} running")
-    for trial in running[:1]:
-        progress = RunProgress.read(directory_of(run, trial.name))
-        if progress is not None:
-            words.append(f"the first: {progress.task}")
+    reads = (RunProgress.read(directory_of(run, trial.name)) for trial in running)
+    progress = next(filter(None, reads), None)
+    if progress is not None:
+        words.append(progress.task)
     return Progress(" · ".join(words), len(moment.done), moment.total)
 
 
