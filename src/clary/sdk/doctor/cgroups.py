@@ -31,10 +31,10 @@ def cgroup_limits(own: Path = OWN_GROUPS, mounted: Path = MOUNTED) -> CgroupLimi
         own: the file that names the groups of the process.
         mounted: where their file systems are.
     """
-    cores = [found for folder in _folders(own, mounted, "cpu") if (found := _cores(folder))]
-    memory = [found for folder in _folders(own, mounted, "memory") if (found := _memory(folder))]
+    cores = [_cores(folder) for folder in _folders(own, mounted, "cpu")]
+    memory = [limit for each in _folders(own, mounted, "memory") if (limit := _memory(each))]
     return CgroupLimits(
-        min(cores, default=None),
+        min((count for count in cores if count), default=None),
         min((limit for limit, _ in memory), default=None),
         min((max(0, limit - used) for limit, used in memory), default=None),
     )
