@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 # What a command may take on a machine that is slow and busy.
 PATIENCE_S = 400
@@ -106,11 +108,11 @@ class Reader:
         self._servers += 1
         until = time.monotonic() + LISTENING_S
         while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(f"$ {line}\nnobody listens on port {self.port}\n{self._since(0)}")
+            # 503 while the model is loaded.
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"$ {line}\nnobody answers on port {self.port}\n{self._since(0)}")
 
     def _notes(self, text: str) -> int:
         """Write into the log what comes next, and when; returns where its output begins."""

@@ -15,6 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from clary.sdk.endpoint import Endpoint
+from clary.sdk.endpoint_listing import list_endpoints
+from clary.sdk.job_listing import list_jobs
+from clary.sdk.session import Session
+from clary.sdk.training_job import TrainingJob
+from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
+from clary.settings import Settings
 from tests.clients.environments import client_environment
 from tests.conftest import make_picture, own_clary
 from tests.docs.reader import Reader
@@ -37,15 +44,32 @@ class Workshop:
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
-        """Somebody who reads one page; endpoints that they leave are deleted."""
+        """Somebody who reads one page."""
         reader = Reader(self.folder, self.environment, self.notebook)
         try:
             yield reader
         finally:
             reader.close()
-            for line in self._clary("endpoints").splitlines()[1:]:
-                name = line.split()[0].partition("/")[0]
-                self._clary("endpoints", "delete", name)
+            self._clear()
+
+    def _clear(self) -> None:
+        """Leave the next reader what was there at first: endpoints and jobs of this one go."""
+        settings = Settings.from_environment(self.environment)
+        session = Session.on_this_machine(settings)
+        for name in list_tuning_jobs(session):
+            tuning = TuningJob(session, name)
+            if not tuning.description().ended:
+                tuning.stop()
+                tuning.wait()
+        for endpoint in list_endpoints(session):
+            Endpoint(session, endpoint.name).delete()
+        for found in list_jobs(session):
+            job = TrainingJob(session, found.name)
+            if not found.ended:
+                job.stop()
+                job.wait(poll_seconds=0.2)
+            if found.name not in TRAININGS:
+                job.delete()
 
     def _clary(self, *words: str) -> str:
         ended = subprocess.run(
@@ -78,8 +102,6 @@ def open_workshop(root: Path) -> Iterator[Workshop]:
     _write_script_model(folder)
     programs = person / "bin"
     programs.mkdir()
-    (programs / "python").symlink_to(sys.executable)
-    (programs / "clary").symlink_to(Path(sys.executable).with_name("clary"))
     (programs / "aws").symlink_to(client_environment("awscli").command("aws"))
     notebook = client_environment("notebook")
     (person / "notebooks").symlink_to(notebook.root)
@@ -89,7 +111,7 @@ def open_workshop(root: Path) -> Iterator[Workshop]:
             environment={
                 **environment,
                 "HOME": str(person),
-                "PATH": f"{programs}:{environment['PATH']}",
+                "PATH": f"{programs}:{Path(sys.executable).parent}:{environment['PATH']}",
                 "BROWSER": "true",
                 "COLUMNS": "80",
                 "HF_HUB_OFFLINE": "1",
