@@ -16,6 +16,7 @@ import io
 import os
 import platform
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -161,7 +162,10 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="clary-latency-") as folder:
         home = Path(folder)
-        clary(home, "start", "--port", "7799")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        clary(home, "start", "--port", str(port))
         try:
             time.sleep(given.warm_up)
             seconds = first_lines(home, jobs)
