@@ -71,6 +71,8 @@ from tests.cli.conftest import Clary
         ("jobs metrics nothing --regex loss", "'loss' has no group: put the number in paren"),
         ("data link", "`clary data link` needs the folder to serve"),
         ("predict", "`clary predict` needs MODEL"),
+        ("predict latest", "`clary predict latest` needs pictures: files, folders, URLs, or -"),
+        ("kernel install --python /bin/true", "/bin/true has no ipykernel, which Jupyter needs"),
         ("predict latest a.jpg", "there is no job in"),
         ("explain latest a.jpg", "there is no job in"),
         ("export latest", "`clary export` needs a value for --format"),

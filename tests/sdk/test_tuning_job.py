@@ -10,6 +10,7 @@ import pytest
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.tuning_record import TuningRecord
+from clary.sdk.endpoint import Endpoint
 from clary.sdk.estimator import Estimator
 from clary.sdk.hyperparameter_tuner import HyperparameterTuner, WarmStart
 from clary.sdk.office import ensure_running
@@ -204,5 +205,12 @@ def test_what_is_not_there(session: Session) -> None:
         HyperparameterTuner.attach(session, "nothing")
     with pytest.raises(UsageError, match="there is no tuning job nothing"):
         resume_tuning(session, "nothing")
+    for name in ("a_b", "words.txt"):  # names that none may have
+        with pytest.raises(UsageError, match=f"there is no tuning job {name}: "):
+            HyperparameterTuner.attach(session, name)
+        with pytest.raises(UsageError, match=f"there is no job {name}: see"):
+            TrainingJob(session, name).description()
+        with pytest.raises(UsageError, match=f"there is no endpoint {name}: see"):
+            Endpoint(session, name).description()
     assert find_tuning_job(session, "nothing") is None
     assert "nothing" not in list_tuning_jobs(session)

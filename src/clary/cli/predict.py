@@ -56,6 +56,8 @@ def predict(
     }
     given: dict[str, Any] = {"--format": format, "--top": top, **own}
     refuse_options("predict", pictures, list(given))
+    if not pictures:
+        raise UsageError(f"`clary predict {model}` needs pictures: files, folders, URLs, or -")
     settings = Settings.from_environment()
     endpoints = endpoint_names(settings)
     try:
@@ -88,8 +90,6 @@ def _ask(
 ) -> int:
     if top is not None and top < 1:
         raise UsageError(f"--top is {top}: give 1 or more")
-    if not pictures:
-        raise UsageError(f"`clary predict {name}` needs pictures: files, folders, URLs, or -")
     predictor = Predictor(name, Session.on_this_machine(settings))
     found = find_pictures(pictures, sys.stdin.buffer, Named)
     wanted = top or (2 if form == "table" else None)

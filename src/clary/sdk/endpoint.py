@@ -300,5 +300,7 @@ def _unless_gone() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if "Could not find" not in str(error.response["Error"].get("Message", "")):
+        message = str(error.response["Error"].get("Message", ""))
+        # Nor can there be one of a name that none may have.
+        if "Could not find" not in message and "failed to satisfy constraint" not in message:
             raise

@@ -65,13 +65,17 @@ def install_kernel(
 def _require_ipykernel(python: str) -> None:
     try:
         found = subprocess.run(
-            [python, "-c", "import ipykernel"], capture_output=True, text=True, check=False
+            [python, "-c", "import ipykernel; print(ipykernel.__version__)"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError as error:
         raise UsageError(
             f"--python is {python!r} but it cannot be run: {error.strerror}"
         ) from error
-    if found.returncode:
+    # A program that is no Python may take it all without a word.
+    if found.returncode or not found.stdout.strip():
         raise UsageError(
             f"{python} has no ipykernel, which Jupyter needs: `{python} -m pip install ipykernel`, "
             "or name the interpreter of your notebooks by --python"

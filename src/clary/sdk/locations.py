@@ -142,9 +142,11 @@ def _model_of(job: JobDirectory, settings: Settings) -> Path:
     except FormatError as error:
         name = job.root.name
         reason = _failure_text(job)
+        if reason is not None:
+            raise UsageError(f"the job {name} has no model, for it failed: {reason}") from error
         raise UsageError(
-            f"the job {name} has no model{f' ({reason})' if reason else ''}: wait for its end, or "
-            f"go on with it by `clary train --resume {name}`"
+            f"the job {name} has no model: wait for its end, or go on with it by "
+            f"`clary train --resume {name}`"
         ) from error
 
 

@@ -8,6 +8,7 @@ Thread-safe, as boto3's clients are.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from clary.settings import Settings
 
 LOCAL_ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 FOLDER_HEADER = "x-clary-folder"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class Session:
@@ -173,10 +175,16 @@ class Session:
 
         Raises:
             ServiceError: the name is taken by another bucket, or the folder cannot be served.
-            UsageError: the session is not with Clary on this machine.
+            UsageError: the session is not with Clary on this machine, or no bucket may have that
+                name.
         """
         if self.settings is None:
             raise UsageError("only Clary on this machine serves a folder in place: upload it")
+        if not _BUCKET.fullmatch(bucket):
+            raise UsageError(
+                f"the bucket's name is {bucket!r} but must be 3 to 63 lower-case letters, digits "
+                "and inner hyphens or dots, such as ants-and-bees"
+            )
         client = self.boto_session.client(
             "s3", endpoint_url=self.endpoint, config=Config(proxies={})
         )

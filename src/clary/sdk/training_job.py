@@ -118,7 +118,9 @@ class TrainingJob:
                 client = self.session.client("sagemaker")
                 return JobDescription(client.describe_training_job(TrainingJobName=self.name))
             except ClientError as error:
-                if "not found" in error.response["Error"].get("Message", ""):
+                # Nor can there be one of a name that no job may have.
+                message = error.response["Error"].get("Message", "")
+                if "not found" in message or "failed to satisfy constraint" in message:
                     raise UsageError(f"there is no job {self.name}: see `clary jobs`") from error
                 raise
 

@@ -54,7 +54,12 @@ class TuningJob:
                         HyperParameterTuningJobName=self.name
                     )
                 )
-            except client.exceptions.ResourceNotFound as error:
+            except ClientError as error:
+                # Nor can there be one of a name that no tuning job may have.
+                message = error.response["Error"].get("Message", "")
+                missing = isinstance(error, client.exceptions.ResourceNotFound)
+                if not missing and "failed to satisfy constraint" not in message:
+                    raise
                 raise UsageError(
                     f"there is no tuning job {self.name}: `clary tune --attach` shows the latest"
                 ) from error

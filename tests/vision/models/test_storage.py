@@ -62,7 +62,7 @@ def test_what_is_missing_or_damaged_is_said(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(FormatError, match="not a whole model"):
         load_model(tmp_path)
-    with pytest.raises(FormatError, match=r"model\.json is missing"):
+    with pytest.raises(FormatError, match=r"no model of Clary's, for it has no model\.json"):
         load_model(tmp_path / "code")
     with pytest.raises(FormatError, match="there is no model at"):
         load_model(tmp_path / "none")

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from clary.errors import FormatError, ModelError
 from clary.formats.files import replacing, storage_errors
 from clary.formats.model_archive import (
+    DESCRIPTION_FILE,
     VERSION,
     WEIGHTS_FILE,
     ModelDescription,
@@ -56,6 +57,11 @@ def load_model(location: Path) -> tuple[Classifier, ModelDescription]:
         ModelError: the architecture is unknown to the installed timm, or the weights don't fit.
     """
     with opened_model(location) as folder:
+        if not (folder / DESCRIPTION_FILE).is_file():
+            raise FormatError(
+                f"{location} holds no model of Clary's, for it has no {DESCRIPTION_FILE}: give a "
+                "job's name, or a model folder or model.tar.gz that `clary train` has made"
+            )
         description = ModelDescription.read(folder)
         path = folder / WEIGHTS_FILE
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import tarfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,10 @@ def _read(path: Path, trust_pickle: bool) -> Any:
             f"{path} is a model archive, not a file of weights: give it as --weight-path"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+        with warnings.catch_warnings():
+            # Of pickles by other programs: whether they can be read is said by what follows.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except pickle.UnpicklingError as error:
         if not trust_pickle and "nsupported" in str(error) and _begins_as_pickle(path):
             raise ModelError(
