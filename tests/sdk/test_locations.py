@@ -63,7 +63,7 @@ def test_the_nearest_job_is_named(settings: Settings) -> None:
 def test_a_model_is_the_one_of_its_job(settings: Settings) -> None:
     job = make_job(settings, "job")
     job.write_failure("one class only")
-    with pytest.raises(UsageError, match=r"\(one class only\).*clary train --resume job"):
+    with pytest.raises(UsageError, match="has no model, for it failed: one class only"):
         resolve_model("job", settings)
     job.archive.write_bytes(b"")
     assert resolve_model("job", settings) == job.archive
