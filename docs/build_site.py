@@ -94,7 +94,8 @@ def _cell(cell: Mapping[str, object]) -> str:
 
 def _scripts(folder: Path) -> Iterator[str]:
     for script in sorted(folder.rglob("*.py")):
-        yield f"## `{script.relative_to(folder)}`\n\n```python\n{script.read_text(encoding='utf-8').strip()}\n```"
+        code = script.read_text(encoding="utf-8").strip()
+        yield f"## `{script.relative_to(folder)}`\n\n```python\n{code}\n```"
 
 
 def toctrees_below(placed: Mapping[Path, Path]) -> None:

@@ -97,7 +97,9 @@ class Reader:
         words = command.split()
         if words[:1] == ["clary"] and words[1] in {"run", "tune"} and "--attach" not in words:
             if "--trials" in words:
-                return re.sub(r"--trials \d+", f"--trials {TRIALS}", command)
+                # A search that is gone on with has made some already.
+                trials = 2 * TRIALS if "--resume" in words else TRIALS
+                return re.sub(r"--trials \d+", f"--trials {trials}", command)
             if "--resume" not in words:
                 return f"{command} --trials {TRIALS}"
         return command

@@ -26,7 +26,7 @@ def command_lines(page: Path, program: str) -> Iterator[str]:
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     for line in [line for block in blocks for line in block.splitlines()] + inline:
-        words = line.strip().removeprefix("$ ").split("  ")[0].split(" # ")[0]
+        words = re.split(r"  | # | [|>] ", line.strip().removeprefix("$ "))[0]
         if re.match(rf"{program} [a-z-]", words):
             yield words
 
