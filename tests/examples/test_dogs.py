@@ -28,7 +28,8 @@ def dog_images(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "dogImages"
     if REAL:
         return few_of(request.getfixturevalue("dogs"), folder, train=6, valid=2, test=2)
-    return write_pictures(folder, splits={"train": 8, "valid": 4, "test": 4})
+    # Enough for rules that compare steps: three of them in an epoch, at the larger batch size.
+    return write_pictures(folder, splits={"train": 16, "valid": 4, "test": 4})
 
 
 def test_adamw_is_tuned_and_its_losses_are_plotted_by_phase(
