@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,19 @@ from tests.clients.environments import (
     sagemaker3,
     smart_open,
 )
+from tests.conftest import own_clary
 
 __all__ = ["awscli", "notebook", "s3fs", "sagemaker2", "sagemaker3", "smart_open"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RunScript = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def clary_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One service for the tests of a module, and torch behind it where a test says CLARY_WARM=1."""
+    with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
+        yield {**environment, "CLARY_WARM": "0"}
 
 
 @pytest.fixture

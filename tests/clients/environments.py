@@ -78,9 +78,8 @@ def client_environment(name: str) -> ClientEnvironment:
         if not stamp.is_file() or stamp.read_text() != wanted:
             _uv("venv", "--clear", "--python", sys.executable, str(root))
             python = root / "bin" / "python"
-            _uv(
-                "pip", "install", "--compile-bytecode", "--python", str(python), *REQUIREMENTS[name]
-            )
+            # Not compiled: tests import a small part of what is installed.
+            _uv("pip", "install", "--python", str(python), *REQUIREMENTS[name])
             if beside:
                 # `addsitedir` rather than the path alone: it also reads that folder's .pth files.
                 (packages,) = root.glob("lib/python*/site-packages")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from clary.formats.client_environment import SHIMS
 from tests.clients.conftest import SCRIPTS, RunScript
 from tests.clients.environments import ClientEnvironment
-from tests.clients.photos import few_of
 from tests.clients.results import result_of
 
 RULES = {
@@ -27,6 +24,7 @@ RULES = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_rules_and_tensors_of_an_estimator(
     run_script: RunScript, sagemaker2: ClientEnvironment
 ) -> None:
@@ -65,31 +63,3 @@ def test_rules_and_tensors_of_an_estimator(
     assert found["averages"][0] == [13, 27, 41]
     assert all(0 < loss < 5 for loss in found["averages"][1])
     assert found["processing_job"] in {"Completed", "Stopped"}
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_rules_and_tensors_on_real_photos(
-    run_script: RunScript,
-    sagemaker2: ClientEnvironment,
-    dogs: Path,
-    weights_dir: Path,
-    tmp_path: Path,
-) -> None:
-    hub = tmp_path / "hub"
-    subprocess.run([sys.executable, str(weights_dir / "hub_cache.py"), str(hub)], check=True)
-    few = few_of(dogs, tmp_path / "dogs")
-    script = SCRIPTS / "train_dogs_watched.py"
-    hyperparameters = json.dumps({"batch_size": 16, "steps": 6, "epochs": 2})
-    output = run_script(
-        sagemaker2, "sdk2_debug.py", script, hyperparameters, few, TORCH_HOME=str(hub)
-    )
-    found = result_of(output)
-    assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
-    assert found["summary"]["VanishingGradient"] == "NoIssuesFound", found["details"]
-    assert found["summary"]["PoorWeightInitialization"] == "NoIssuesFound", found["details"]
-    steps, losses = found["train"]
-    assert steps == list(range(0, 12, 2))
-    assert all(0 < loss < 10 for loss in losses)
-    assert found["eval"][0] == list(range(len(found["eval"][0])))
-    assert found["gradient"][0] == "gradient/MobileNetV2_classifier.1.weight"

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clary.formats.client_environment import SHIMS
 from tests.clients.conftest import SCRIPTS, RunScript, execute
 from tests.clients.environments import ClientEnvironment
-from tests.clients.photos import few_of
 from tests.clients.results import result_of
 
 JUDGING = {
@@ -38,39 +34,6 @@ REPORT = {
 CHARTS = 7
 
 
-def run_notebook(
-    run_script: RunScript,
-    notebook: ClientEnvironment,
-    script: Path,
-    hyperparameters: Any,
-    **more: str,
-) -> tuple[str, dict[str, Any]]:
-    output = run_script(
-        notebook,
-        "run_cells.py",
-        SCRIPTS / "profile_notebook.py",
-        NOTEBOOK_SCRIPT=str(script),
-        NOTEBOOK_HYPERPARAMETERS=json.dumps(hyperparameters),
-        OMP_NUM_THREADS="1",
-        **more,
-    )
-    return output, result_of(output)
-
-
-def judged(found: Mapping[str, Any]) -> None:
-    """What holds of every job: rules have reported when fit() returns, and the report is there."""
-    assert set(found["summary"]) == {"LowGPUUtilization", "ProfilerReport"}
-    assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
-    assert found["report"] == "ProfilerReport"
-    assert set(found["objects"]) == REPORT
-    assert found["place"].endswith(f"/{found['name']}/profiler-output")
-    assert found["artifacts"] == found["place"]
-    assert found["profiling"] == "Enabled"
-    assert Path(found["smdebug"]).is_relative_to(SHIMS)
-    assert 0 < found["cpu"] <= 100
-    assert found["samples"] > 3
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_notebook_of_the_profiler(
@@ -81,10 +44,26 @@ def test_a_notebook_of_the_profiler(
     tmp_path: Path,
 ) -> None:
     hyperparameters = {"epochs": 2, "pictures": 960, "workers": 1}
-    output, found = run_notebook(
-        run_script, notebook, SCRIPTS / "train_profiled.py", hyperparameters
+    output = run_script(
+        notebook,
+        "run_cells.py",
+        SCRIPTS / "profile_notebook.py",
+        NOTEBOOK_SCRIPT=str(SCRIPTS / "train_profiled.py"),
+        NOTEBOOK_HYPERPARAMETERS=json.dumps(hyperparameters),
+        OMP_NUM_THREADS="1",
     )
-    judged(found)
+    found = result_of(output)
+    # Rules have reported when fit() returns, and the report is there.
+    assert set(found["summary"]) == {"LowGPUUtilization", "ProfilerReport"}
+    assert set(found["summary"].values()) <= {"NoIssuesFound", "IssuesFound"}, found["details"]
+    assert found["report"] == "ProfilerReport"
+    assert set(found["objects"]) == REPORT
+    assert found["place"].endswith(f"/{found['name']}/profiler-output")
+    assert found["artifacts"] == found["place"]
+    assert found["profiling"] == "Enabled"
+    assert Path(found["smdebug"]).is_relative_to(SHIMS)
+    assert 0 < found["cpu"] <= 100
+    assert found["samples"] > 3
     steps = {"Step:ModeKeys.TRAIN": 2 * 60, "Step:ModeKeys.EVAL": 2 * 15}
     assert found["steps"] == steps
     assert {"Forward", "Backward(post-forward)", "DataLoaderIter", "Optimizer"} <= set(
@@ -108,37 +87,6 @@ def test_a_notebook_of_the_profiler(
     assert len(lines) == 13, listing
     assert all(int(line.split()[2]) > 100 for line in lines), listing
     assert {line.partition("/profiler-output/")[2] for line in lines} == REPORT
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.real_data
-def test_a_notebook_of_the_profiler_on_real_photos(
-    run_script: RunScript,
-    notebook: ClientEnvironment,
-    dogs: Path,
-    weights_dir: Path,
-    tmp_path: Path,
-) -> None:
-    hub = tmp_path / "hub"
-    subprocess.run([sys.executable, str(weights_dir / "hub_cache.py"), str(hub)], check=True)
-    few = few_of(dogs, tmp_path / "dogs")
-    output, found = run_notebook(
-        run_script,
-        notebook,
-        SCRIPTS / "train_dogs_watched.py",
-        {"batch_size": 16, "steps": 12, "epochs": 2},
-        NOTEBOOK_DATA=str(few),
-        TORCH_HOME=str(hub),
-    )
-    judged(found)
-    counts = [len(list((few / split).glob("*/*"))) for split in ("train", "test")]
-    batches = [-(-count // 16) for count in counts]
-    assert found["steps"] == {
-        "Step:ModeKeys.TRAIN": 2 * min(12, batches[0]),
-        "Step:ModeKeys.EVAL": 2 * batches[1],
-    }
-    assert f"PICTURES {CHARTS}\n" in output
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tests.clients.results import result_of
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_model_trainer(
     run_script: RunScript, sagemaker3: ClientEnvironment, tmp_path: Path
 ) -> None:
@@ -27,4 +28,3 @@ def test_a_model_trainer(
     assert found["status"] == "Completed"
     assert found["model_data"].endswith(f"{found['name']}/output/model.tar.gz")
     assert "lr=0.01 batch_size=16 mode=" in found["lines"]
-    assert found["seconds"] < 40

@@ -13,6 +13,7 @@ from tests.conftest import write_pictures
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_photos_and_lines_go_through_transformers(
     run_script: RunScript, sagemaker2: ClientEnvironment, tmp_path: Path
 ) -> None:

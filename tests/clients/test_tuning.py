@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 
 from tests.clients.conftest import SCRIPTS, RunScript
 from tests.clients.environments import ClientEnvironment
-from tests.clients.photos import few_of
 from tests.clients.results import result_of
 
 CHILD = r"-00[1-4]-[0-9a-f]{8}"
@@ -28,6 +25,7 @@ def text_data(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_notebook_tunes_with_sdk_2(
     run_script: RunScript, sagemaker2: ClientEnvironment, text_data: Path
 ) -> None:
@@ -54,33 +52,7 @@ def test_a_notebook_tunes_with_sdk_2(
 
 
 @pytest.mark.slow
-@pytest.mark.real_data
-def test_a_notebook_tunes_on_real_photos_with_sdk_2(
-    run_script: RunScript,
-    sagemaker2: ClientEnvironment,
-    dogs: Path,
-    weights_dir: Path,
-    tmp_path: Path,
-) -> None:
-    hub = tmp_path / "hub"
-    subprocess.run([sys.executable, str(weights_dir / "hub_cache.py"), str(hub)], check=True)
-    hyperparameters = json.dumps({"epochs": 2, "steps": 4})
-    output = run_script(
-        sagemaker2,
-        "sdk2_tune.py",
-        SCRIPTS / "train_dogs.py",
-        few_of(dogs, tmp_path / "dogs"),
-        hyperparameters,
-        TORCH_HOME=str(hub),
-    )
-    found = result_of(output)
-    assert found["status"] == "Completed"
-    assert found["objectives"] == {"Succeeded": 4, "Pending": 0, "Failed": 0}
-    assert found["best"] == min(found["losses"], key=found["losses"].get)
-    assert (found["again"], found["whole"]) == ("Completed", "Completed")
-
-
-@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_model_trainer_is_tuned_with_sdk_3(
     run_script: RunScript, sagemaker3: ClientEnvironment, text_data: Path
 ) -> None:
@@ -94,6 +66,7 @@ def test_a_model_trainer_is_tuned_with_sdk_3(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_plain_boto3_searches_and_stops_early(run_script: RunScript) -> None:
     own = ClientEnvironment(Path(sys.prefix))
     found = result_of(run_script(own, "boto3_tune.py", SCRIPTS / "tuned_script.py"))

@@ -14,9 +14,6 @@ script, hyperparameters = os.environ["NOTEBOOK_SCRIPT"], json.loads(os.environ["
 session = sagemaker.Session()
 bucket = session.default_bucket()
 region = session.boto_region_name
-inputs = None
-if os.environ.get("NOTEBOOK_DATA"):
-    inputs = {"training": session.upload_data(path=os.environ["NOTEBOOK_DATA"], bucket=bucket, key_prefix="dogs")}
 
 # %%
 rules = [
@@ -41,7 +38,7 @@ estimator = PyTorch(
 )
 
 # %%
-estimator.fit(inputs, wait=True)
+estimator.fit(wait=True)
 
 # %%
 rule_output_path = estimator.output_path + estimator.latest_training_job.job_name + "/rule-output"

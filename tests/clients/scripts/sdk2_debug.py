@@ -12,10 +12,6 @@ from smdebug.core.modes import ModeKeys
 from smdebug.trials import create_trial
 
 script, hyperparameters = sys.argv[1], json.loads(sys.argv[2])
-inputs = None
-session = sagemaker.Session()
-if len(sys.argv) > 3:
-    inputs = {"training": session.upload_data(path=sys.argv[3], bucket=session.default_bucket(), key_prefix="dogs")}
 
 rules = [
     Rule.sagemaker(rule_configs.vanishing_gradient()),
@@ -56,7 +52,7 @@ estimator = PyTorch(
     rules=rules,
     debugger_hook_config=hook_config,
 )
-estimator.fit(inputs, wait=True)
+estimator.fit(wait=True)
 
 job_name = estimator.latest_training_job.name
 summary = estimator.latest_training_job.rule_job_summary()
