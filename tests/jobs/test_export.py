@@ -15,7 +15,8 @@ from clary.vision.models import save_model
 from clary.vision.models.storage import build_described
 from clary.vision.prediction import Predictor
 
-SUFFIXES = {"openvino": ".xml", "torchscript": ".pt", "onnx": ".onnx"}
+# ONNX, which takes the longest to write, is read back where it is written: tests/vision/export.
+SUFFIXES = {"openvino": ".xml", "torchscript": ".pt"}
 
 
 @pytest.fixture
@@ -50,13 +51,9 @@ def answers(kind: str, path: Path, images: np.ndarray) -> np.ndarray:
 
         found: np.ndarray = openvino.Core().compile_model(path, "CPU")(images)["probabilities"]
         return found
-    if kind == "torchscript":
-        import torch
+    import torch
 
-        return torch.jit.load(str(path))(torch.from_numpy(images)).numpy()
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(str(path)).run(None, {"images": images})[0]
+    return torch.jit.load(str(path))(torch.from_numpy(images)).numpy()
 
 
 @pytest.mark.parametrize(

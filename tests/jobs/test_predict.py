@@ -22,6 +22,9 @@ from clary.formats import picture_inputs
 from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import ModelDescription, pack_model
 from clary.formats.picture_inputs import find_pictures
+from clary.jobs.export import main as export
+from clary.jobs.predict import main as predict
+from clary.jobs.program import exit_code
 from clary.vision.datasets.listing import PICTURE_EXTENSIONS
 from clary.vision.models import build_classifier, save_model
 
@@ -44,23 +47,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def run(
-    home: Path, *arguments: str, stdin: bytes = b"", program: str = "predict"
-) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", f"clary.jobs.{program}", *arguments],
-        input=stdin,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "CLARY_HOME": str(home)},
-    )
-
-
 def test_a_folder_as_json_from_a_job_name(home: Path, picture_folder) -> None:
     folder = picture_folder(classes=2, per_class=2)
     (folder / "class_0" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     (folder / "class_0" / "notes.txt").write_text("no picture")
-    done = run(home, "first", str(folder), "--format", "json")
+    done = subprocess.run(
+        [sys.executable, "-m", "clary.jobs.predict", "first", str(folder), "--format", "json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "CLARY_HOME": str(home)},
+    )
     rows = json.loads(done.stdout)
     assert done.returncode == 1, done.stderr
     assert [Path(row["picture"]).name for row in rows] == [
@@ -77,40 +74,47 @@ def test_a_folder_as_json_from_a_job_name(home: Path, picture_folder) -> None:
         assert row["class"] == max(row["probabilities"], key=row["probabilities"].get)
 
 
-def test_table_and_csv(home: Path, picture_folder) -> None:
+@pytest.fixture
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same home for a program that runs in this process, without another load of torch."""
+    monkeypatch.setenv("CLARY_HOME", str(home))
+    return home
+
+
+def test_table_and_csv(here: Path, picture_folder, capsys: pytest.CaptureFixture[str]) -> None:
     folder = picture_folder(classes=1, per_class=2)
     paths = sorted(str(path) for path in folder.rglob("*.jpg"))
-    table = run(home, str(home / "model"), *paths, str(folder / "none.png"))
-    lines = table.stdout.decode().splitlines()
-    assert table.returncode == 1
+    assert exit_code(predict, [str(here / "model"), *paths, str(folder / "none.png")]) == 1
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
     assert lines[0].split() == ["picture", "class", "probability", "runner-up"]
     assert lines[1].count("%") == 2
     assert "cannot be read" in lines[3]
-    assert "1 picture could not be read" in table.stderr.decode()
-    done = run(home, str(home / "jobs" / "first"), *paths, "--format", "csv", "--top", "3")
-    rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
-    assert done.returncode == 0
+    assert "1 picture could not be read" in said.err
+    job = str(here / "jobs" / "first")
+    assert exit_code(predict, [job, *paths, "--format", "csv", "--top", "3"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["picture"] for row in rows] == paths
     total = sum(float(rows[0][name]) for name in ("probability", "probability_2", "probability_3"))
     assert total == pytest.approx(1, abs=1e-4)
 
 
-def test_mistakes_end_in_one_sentence(home: Path) -> None:
-    missing = run(home, "nowhere", "x.jpg")
-    assert missing.returncode == 1
-    assert missing.stderr.decode().startswith("clary: there is no model 'nowhere'")
-    assert missing.stderr.count(b"\n") == 1
-    wrong = run(home, "first", "x.jpg", "--top", "0")
-    assert wrong.returncode == 2
-    assert b"--top is 0" in wrong.stderr
+def test_mistakes_end_in_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(predict, ["nowhere", "x.jpg"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("clary: there is no model 'nowhere'")
+    assert said.count("\n") == 1
+    assert exit_code(predict, ["first", "x.jpg", "--top", "0"]) == 2
+    assert "--top is 0" in capsys.readouterr().err
 
 
-def test_export_says_what_it_wrote_and_how_to_use_it(home: Path, tmp_path: Path) -> None:
+def test_export_says_what_it_wrote_and_how_to_use_it(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "m.pt"
     arguments = ("first", "--format", "torchscript", "--output", str(output))
-    done = run(home, *arguments, program="export")
-    text = done.stdout.decode()
-    assert done.returncode == 0, done.stderr
+    assert exit_code(export, arguments) == 0
+    text = capsys.readouterr().out
     assert str(output) in text
     assert "parity: probabilities differ by" in text
     assert "ant, bee, cat" in text
