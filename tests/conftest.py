@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -32,6 +33,14 @@ __all__ = ["pytest_addoption", "pytest_terminal_summary"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# Hundreds of processes are started here, and each would compile Clary's source anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Torch writes down all that it compiles and exports, stacks included, as soon as somebody listens:
+# pytest does, to every logger that does not propagate.
+logging.getLogger("torch.__trace").addHandler = lambda handler: None  # type: ignore[method-assign]
+
 # A test holds on a machine that is slow and busy: no example of it is timed.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -42,9 +51,13 @@ PictureFolder = Callable[..., Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold most slow tests, so that no process is left with them."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    """Begin with the files that take longest, so that no process is left with them at the end."""
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        if item.get_closest_marker("slow"):
+            given = item.get_closest_marker("timeout")
+            seconds[item.path] += int(given.args[0]) if given else 300
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 def make_picture(label: int, number: int, size: int) -> Image.Image:

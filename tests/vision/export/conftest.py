@@ -34,17 +34,17 @@ def make_model(folder: Path, name: str, **options: object) -> Path:
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ResNet-18 with a small stem and a hidden layer, as a folder; its archive lies beside it."""
+    """A small ResNet with a stem for 40 px and a hidden layer; its archive lies beside it."""
     folder = tmp_path_factory.mktemp("small") / "model"
-    make_model(folder, "resnet18", image_size=40, hidden=(16,), dropout=0.1)
+    make_model(folder, "test_resnet", image_size=40, hidden=(16,), dropout=0.1)
     pack_model(folder, folder.parent / "model.tar.gz")
     return folder
 
 
 @pytest.fixture(scope="session")
 def cropped_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A MobileNetV2 at 96 px that crops, bicubic."""
-    return make_model(tmp_path_factory.mktemp("cropped") / "m", "mobilenetv2_100", image_size=96)
+    """A small EfficientNet at 96 px that crops, bicubic."""
+    return make_model(tmp_path_factory.mktemp("cropped") / "m", "test_efficientnet", image_size=96)
 
 
 @pytest.fixture(scope="session")

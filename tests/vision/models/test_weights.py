@@ -41,7 +41,6 @@ def features(reference: nn.Module, head: str, pictures: torch.Tensor) -> torch.T
         ("mobilenet_v2", "mobilenetv2_100", "classifier.1"),
         ("densenet121", "densenet121", "classifier"),
         ("efficientnet_b0", "efficientnet_b0", "classifier.1"),
-        pytest.param("vgg19", "vgg19", "classifier.6", marks=pytest.mark.slow),
         pytest.param("vgg19_bn", "vgg19_bn", "classifier.6", marks=pytest.mark.slow),
     ],
 )
