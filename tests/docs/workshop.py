@@ -54,6 +54,8 @@ class Workshop:
 
     def _clear(self) -> None:
         """Leave the next reader what was there at first: endpoints and jobs of this one go."""
+        # Where a page has stopped the service: in the reader's environment, not that of the tests.
+        self._clary("start")
         settings = Settings.from_environment(self.environment)
         session = Session.on_this_machine(settings)
         for name in list_tuning_jobs(session):

@@ -6,6 +6,7 @@ import torch
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--batch-size", type=int)
+parser.add_argument("--lr", type=float, default=0.01)
 parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
 words = parser.parse_args()
 
