@@ -24,7 +24,8 @@ LOOK_S = 4
 # A reader's searches have many trials; two show the same.
 TRIALS = 2
 _FOLLOWS = re.compile(r"\blogs\b.* (-f|--follow)\b")
-_PORT = "8080"
+# Ports that pages name, for which a free one is taken.
+_PORTS = "8080|7799"
 _INTERPRETER = """
 import json, sys, traceback
 names = {"__name__": "__main__"}
@@ -93,7 +94,7 @@ class Reader:
             talk.close()
 
     def _cut_down(self, command: str) -> str:
-        command = re.sub(rf"\b{_PORT}\b", str(self.port), command)
+        command = re.sub(rf"\b({_PORTS})\b", str(self.port), command)
         words = command.split()
         if words[:1] == ["clary"] and words[1] in {"run", "tune"} and "--attach" not in words:
             if "--trials" in words:
