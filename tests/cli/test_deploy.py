@@ -94,7 +94,11 @@ def test_deploy_ask_change_and_delete(
     described = clary("endpoints", "show", "photos").stdout
     assert re.search(r"model +better-[0-9a-f]{8}$", described, flags=re.MULTILINE)
     assert re.search(r"replicas +2$", described, flags=re.MULTILINE)
-    assert "POST /invocations 200" in clary("endpoints", "logs", "photos").stdout
+    logged = clary("endpoints", "logs", "photos").stdout.splitlines()
+    assert any("POST /invocations 200" in line for line in logged)
+    assert all(
+        re.match(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d i-[0-9a-f]+: ", line) for line in logged
+    )
 
     int8 = clary("endpoints", "update", "photos", "better", "--precision", "int8")
     assert int8.stderr.startswith("clary: --precision int8 needs pictures to be calibrated on")

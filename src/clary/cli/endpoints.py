@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -129,9 +130,10 @@ def logs(
     endpoint = _endpoint(name)
     said = False
     try:
-        for line in endpoint.lines(follow=follow):
+        lines = endpoint.lines(follow=follow)
+        for line in lines if follow else sorted(lines, key=lambda one: one.at):
             said = True
-            print(f"{_short(line.host)}: {line.message}", flush=follow)
+            print(f"{_moment(line.at)} {_short(line.host)}: {line.message}", flush=follow)
     except ServiceUnreachable as error:
         raise ServiceError(
             f"{error}; the replicas go on, and `clary endpoints logs {name}` shows them"
@@ -367,6 +369,12 @@ def _capture_text(found: EndpointDescription) -> str | None:
         return None
     percent = capture.get("CurrentSamplingPercentage", 100)
     return f"{percent} % of the requests, to {capture.get('DestinationS3Uri', '')}"
+
+
+def _moment(at: datetime) -> str:
+    """The time, and the day where that is another one than today."""
+    today = datetime.now(at.tzinfo).date()
+    return f"{at:%H:%M:%S}" if at.date() == today else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _short(host: str) -> str:
