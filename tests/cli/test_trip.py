@@ -25,13 +25,13 @@ def test_check_train_report_explain_predict_export_jobs(
 
     trained = clary(
         *("train", photos, "--name", "one", "--model", "test_resnet", "--weights", "none"),
-        *("--image-size", "32", "--batch-size", "5", "--epochs", "8", "--lr", "0.004"),
+        *("--image-size", "32", "--batch-size", "5", "--epochs", "3", "--lr", "0.004"),
         *("--augmentation", "none", "--hidden", "16,8", "--no-feature-cache", "--no-report"),
     )
     assert trained.returncode == 0
     assert trained.stderr.startswith("Started the Clary service on 127.0.0.1:")
     assert trained.stderr.count("\n") == 1
-    assert "epoch 8/8: train_loss=" in trained.stdout
+    assert "epoch 3/3: train_loss=" in trained.stdout
 
     reported = clary("report", "one", "-o", "page.html")
     assert (reported.returncode, reported.stderr) == (0, "")
@@ -57,12 +57,12 @@ def test_check_train_report_explain_predict_export_jobs(
     assert "one" in listed.stdout
     assert "Completed" in listed.stdout
     assert "Completed" in clary("jobs", "show", "one").stdout
-    assert "epoch 8/8: train_loss=" in clary("jobs", "logs", "latest").stdout
-    again = clary("train", "--resume", "one", "--epochs", "9", "--no-report", "--name", "two")
+    assert "epoch 3/3: train_loss=" in clary("jobs", "logs", "latest").stdout
+    again = clary("train", "--resume", "one", "--epochs", "4", "--no-report", "--name", "two")
     assert again.returncode == 0
     compared = clary("jobs", "compare", "one", "two")
     rows = {line.split()[0]: line.split()[1:] for line in compared.stdout.splitlines()[1:]}
-    assert rows["epochs"] == ["8", "9"]
+    assert rows["epochs"] == ["3", "4"]
     assert "lr" not in rows
     assert clary("jobs", "delete", "one").stdout == "one is deleted\n"
     assert clary("jobs", "show", "one").returncode == 2
