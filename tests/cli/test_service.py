@@ -20,6 +20,12 @@ from tests.cli.conftest import Clary
 
 
 @pytest.fixture
+def clary_environment(clary_environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Without the process that keeps torch for trainings: there are none here."""
+    return {**clary_environment, "CLARY_WARM": "0"}
+
+
+@pytest.fixture
 def home(clary_environment: Mapping[str, str]) -> Settings:
     return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
