@@ -74,7 +74,9 @@ def test_what_a_page_says_works(page: Path, workshop: Workshop, seen: set[str]) 
                 words = command.split()
                 if words[0] == "make" or command in seen:
                     continue
-                reader.types(command, block.exits)
+                # 1 says that a rule has found something, as it may in so few pictures.
+                finds = command.startswith("clary debug ")
+                reader.types(command, block.exits | ({1} if finds else set()))
                 if words[0] == "clary" and words[1] in ONCE and "photos" not in words[1:]:
                     seen.add(command)
 
