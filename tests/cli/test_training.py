@@ -21,6 +21,7 @@ from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 from tests.cli.conftest import Clary
+from tests.conftest import own_clary, write_pictures
 
 TINY = {
     "model": "test_resnet",
@@ -34,9 +35,22 @@ TIMES = ("seconds", "images_per_second")
 Train = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.fixture
-def photos(picture_folder) -> Path:
-    return picture_folder("photos", splits={"train": 8, "valid": 4, "test": 4}, size=40)
+@pytest.fixture(scope="module")
+def clary_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One service for all: the first training starts it, and loads torch for those after it."""
+    with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    return write_pictures(folder, splits={"train": 8, "valid": 4, "test": 4}, size=40)
+
+
+@pytest.fixture(scope="module")
+def home(clary_environment: Mapping[str, str]) -> Settings:
+    return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
 
 @pytest.fixture
@@ -59,11 +73,6 @@ def train(clary_environment: Mapping[str, str]) -> Train:
     return start  # type: ignore[return-value]
 
 
-@pytest.fixture
-def home(clary_environment: Mapping[str, str]) -> Settings:
-    return Settings(home=Path(clary_environment["CLARY_HOME"]))
-
-
 def options(**changes: str) -> list[str]:
     values = {**TINY, **changes}
     return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
@@ -81,6 +90,15 @@ def epochs(name: str, home: Settings) -> list[dict[str, object]]:
     path = JobDirectory(home.jobs_dir / name).output_data / "epochs.jsonl"
     lines = path.read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+
+
+def wait_for_epochs(name: str, home: Settings, count: int) -> None:
+    """Wait for the job itself: what it says takes its time to the terminal."""
+    path = JobDirectory(home.jobs_dir / name).output_data / "epochs.jsonl"
+    deadline = time.monotonic() + 300
+    while not path.exists() or len(epochs(name, home)) < count:
+        assert time.monotonic() < deadline, "the job trains too slowly"
+        time.sleep(0.02)
 
 
 def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
@@ -121,47 +139,43 @@ def test_a_training_leaves_a_model_and_its_report(
 
 
 def test_a_failed_training_keeps_its_reason(clary: Clary, picture_folder, home: Settings) -> None:
-    ended = clary("train", picture_folder("single", classes=1), "--name", "one", *options())
+    ended = clary("train", picture_folder("single", classes=1), "--name", "single", *options())
     assert ended.returncode == 1
-    sentences = ended.stderr.splitlines()[1:]
+    sentences = [line for line in ended.stderr.splitlines() if not line.startswith("Started")]
     assert len(sentences) == 1
     assert sentences[0].startswith("clary: ")
     assert "Traceback" not in ended.stdout + ended.stderr
-    found = described("one", home)
+    found = described("single", home)
     assert found.status == "Failed"
     assert found.failure_reason is not None
     assert sentences[0].removeprefix("clary: ") in found.failure_reason
-    assert ended.stdout.splitlines()[-1].startswith("one failed after ")
+    assert ended.stdout.splitlines()[-1].startswith("single failed after ")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.timeout(900)
 def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
-    train: Train, clary: Clary, photos: Path, home: Settings, number: signal.Signals
+    train: Train, clary: Clary, photos: Path, home: Settings
 ) -> None:
     words = (photos, "--no-report", "--skip-check")
-    with train(*words, "--name", "parts", *options(epochs="30")) as first:
-        wait_for_line(first, "epoch 3/")
-        refused = clary("train", "--resume", "parts")
-        assert refused.returncode == 2
-        assert refused.stderr == (
-            "clary: the job parts is running: wait for it, or stop it by `clary jobs stop parts`\n"
-        )
-        first.send_signal(number)
-        output, errors = first.communicate(timeout=120)
+    # So many that they have not ended before the training is stopped, however late that is.
+    with train(*words, "--name", "parts", *options(epochs="200")) as first:
+        wait_for_epochs("parts", home, 2)
+        first.send_signal(signal.SIGINT)
+        output, errors = first.communicate(timeout=300)
     assert first.returncode == 130
     assert "clary: stopping parts, its checkpoint is kept" in errors
     assert "clary: stopped in epoch" in errors
     assert "clary train --resume parts" in output
-    assert described("parts", home).status == "Stopped"
     done = len(epochs("parts", home))
-    assert 3 <= done < 30
+    assert 2 <= done < 200
+    assert described("parts", home).status == "Stopped"
 
     resumed = clary("train", "--resume", "parts", "--no-report", "--skip-check")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.startswith("Resuming parts as parts-2 in ")
     assert "epoch 1/" not in resumed.stdout
-    whole = clary("train", *words, "--name", "whole", *options(epochs="30"))
+    whole = clary("train", *words, "--name", "whole", *options(epochs="200"))
     assert whole.returncode == 0
     assert epochs("parts-2", home) == epochs("whole", home)
 
@@ -175,46 +189,83 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
     assert "was trained on" in other.stderr
 
 
+def test_a_killed_program_is_one_sentence(
+    train: Train, clary: Clary, photos: Path, home: Settings
+) -> None:
+    words = (photos, "--name", "killed", "--no-report", *options(epochs="2000"))
+    with train(*words) as process:
+        wait_for_line(process, "epoch 1/")
+        refused = clary("train", "--resume", "killed")
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            "clary: the job killed is running: wait for it, "
+            "or stop it by `clary jobs stop killed`\n"
+        )
+        os.kill(program_of(home.jobs_dir / "killed"), signal.SIGKILL)
+        output, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "killed failed after " in output
+    sentence = errors.splitlines()[-1]
+    assert sentence.startswith("clary: ")
+    assert "SIGKILL" in sentence or "137" in sentence
+    assert described("killed", home).status == "Failed"
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_stop_together(
+    train: Train, photos: Path, home: Settings
+) -> None:
+    words = (photos, "--name", "both", "--no-report", *options(epochs="2000"), "--processes=2")
+    with train(*words) as process:
+        wait_for_line(process, "epoch 1/")
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "Traceback" not in output + errors
+    assert "both stopped after " in output
+    assert described("both", home).status == "Stopped"
+
+
 @pytest.mark.slow
 def test_a_training_survives_its_starter_and_its_service(
     train: Train, clary: Clary, photos: Path, home: Settings
 ) -> None:
-    words = (photos, "--name", "one", "--no-report", "--skip-check", *options(epochs="40"))
+    words = (photos, "--name", "orphan", "--no-report", "--skip-check", *options(epochs="40"))
     with train(*words) as starter:
-        wait_for_line(starter, "epoch 2/")
+        wait_for_line(starter, "epoch 1/")
         starter.kill()
         starter.wait()
     record = ServiceRecord.read(home)
     assert record is not None
     os.kill(record.pid, signal.SIGKILL)
-    followed = clary("jobs", "logs", "--follow", "one")
+    followed = clary("jobs", "logs", "--follow", "orphan")
     assert followed.returncode == 0
     lines = [line for line in followed.stdout.splitlines() if line.startswith("epoch ")]
     assert len(lines) == len(set(lines)) == 40
-    assert described("one", home).status == "Completed"
+    assert described("orphan", home).status == "Completed"
 
 
 @pytest.mark.slow
 def test_a_training_that_is_shown_outlives_a_killed_service_and_a_stopped_one(
     train: Train, clary: Clary, photos: Path, home: Settings
 ) -> None:
-    words = (photos, "--name", "one", "--no-report", "--skip-check", *options(epochs="100"))
+    words = (photos, "--name", "shown", "--no-report", "--skip-check", *options(epochs="60"))
     with train(*words) as shown:
         wait_for_line(shown, "epoch 1/")
         record = ServiceRecord.read(home)
         assert record is not None
         os.kill(record.pid, signal.SIGKILL)
-        output, errors = shown.communicate(timeout=120)
+        output, errors = shown.communicate(timeout=300)
     assert shown.returncode == 0, errors
     numbers = [line.partition("/")[0] for line in output.splitlines() if line.startswith("epoch ")]
-    assert numbers == [f"epoch {number}" for number in range(2, 101)]
-    assert errors.count("Started the Clary service on ") == 2
+    assert numbers == [f"epoch {number}" for number in range(2, 61)]
+    assert "Started the Clary service on " in errors
     assert "clary: the service was lost for a moment, and the job has gone on" in errors
 
     with train(photos, "--name", "two", "--no-report", *options(epochs="2000")) as shown:
         wait_for_line(shown, "epoch 1/")
         assert clary("stop").returncode == 0
-        _, errors = shown.communicate(timeout=120)
+        _, errors = shown.communicate(timeout=300)
     assert shown.returncode == 1
     assert errors == (
         "clary: the Clary service was stopped; the job goes on, and "
@@ -223,40 +274,11 @@ def test_a_training_that_is_shown_outlives_a_killed_service_and_a_stopped_one(
     assert clary("jobs", "stop", "two").returncode == 0
 
 
-def test_a_killed_program_is_one_sentence(train: Train, photos: Path, home: Settings) -> None:
-    words = (photos, "--name", "one", "--no-report", *options(epochs="2000"))
-    with train(*words) as process:
-        wait_for_line(process, "epoch 1/")
-        os.kill(program_of(home.jobs_dir / "one"), signal.SIGKILL)
-        output, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "one failed after " in output
-    sentence = errors.splitlines()[-1]
-    assert sentence.startswith("clary: ")
-    assert "SIGKILL" in sentence or "137" in sentence
-    assert described("one", home).status == "Failed"
-
-
-@pytest.mark.slow
-def test_processes_that_train_together_stop_together(
-    train: Train, photos: Path, home: Settings
-) -> None:
-    words = (photos, "--name", "one", "--no-report", *options(epochs="2000"), "--processes=2")
-    with train(*words) as process:
-        wait_for_line(process, "epoch 1/")
-        process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "Traceback" not in output + errors
-    assert "one stopped after " in output
-    assert described("one", home).status == "Stopped"
-
-
 def program_of(directory: Path) -> int:
     """The process that trains: the one whose command line names the job and that has no child."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        children = json.loads(json.dumps(_holding(directory)))
+        children = _holding(directory)
         if children:
             return max(children)
     raise AssertionError("nothing trains")
