@@ -130,7 +130,7 @@ def test_a_kernel_is_started_through_exec(clary: Clary, home: Settings, tmp_path
     if without.returncode:  # Clary's own interpreter has no ipykernel
         assert "has no ipykernel" in without.stderr
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexit 0\n")
+    python.write_text("#!/bin/sh\necho 6.30.0\n")
     python.chmod(0o755)
     words = ("--prefix", str(tmp_path), "--python", str(python), "--name", "local")
     installed = clary("kernel", "install", *words)

@@ -80,7 +80,7 @@ def test_the_same_model_elsewhere_is_the_same(small_model, store, tmp_path):
 
 def test_it_is_bounded_with_all_that_is_cached(small_model, store, tmp_path):
     converted = convert_model(small_model, store).converted
-    assert store.size_bytes() > 40_000_000
+    assert store.size_bytes() > 1_000_000
     with pytest.raises(StorageError, match="no room"):
         convert_model(small_model, CacheStore(tmp_path / "small", 1000))
     assert not store.make_room(GIB + 1)
