@@ -46,6 +46,19 @@ def test_a_job_by_name_by_folder_and_latest(settings: Settings) -> None:
     assert find_jobs(settings) == [older, newer]
 
 
+def test_latest_is_no_trial_where_there_is_a_training(settings: Settings) -> None:
+    trial = make_job(settings, "search-003-0123abcd", hour=9)
+    trial.write_inputs({"_tuning_objective_metric": "valid_loss"}, {"training": "digits"})
+    assert resolve_job("latest", settings) == trial
+    with pytest.raises(UsageError, match="but the trials of a search: name one"):
+        resolve_model("latest", settings)
+    # Made by a person with all that the best trial had, as notebooks do.
+    best = make_job(settings, "best", hour=2)
+    best.write_inputs({"_tuning_objective_metric": "valid_loss"}, {"training": "digits"})
+    os.utime(best.hyperparameters_file, (7200, 7200))
+    assert resolve_job("latest", settings) == best
+
+
 def test_a_folder_without_inputs_is_no_job(settings: Settings) -> None:
     real = make_job(settings, "real")
     (settings.jobs_dir / "stray").mkdir()

@@ -14,7 +14,6 @@
     output/model.tar.gz                   made from model/ when the program has ended
     output/tensors/                       what the debugger saw: `clary.formats.tensor_log`
     output/profiler/                      what the profiler saw: `clary.formats.timeline`
-    output/profiler/                      where the time went: `clary.formats.timeline`
     rules/<rule>/                         what a rule found: `clary.formats.findings`
     rules.profiler/<rule>/                what a rule of the profiler found, and its report
 
@@ -24,6 +23,7 @@ see `docs/formats/job_directory.md`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,10 @@ from clary.formats.files import read_json, storage_errors, write_json, write_tex
 
 FAILURE_LIMIT = 1024
 TRAINING_CHANNEL = "training"
+# What the service writes beside a trial's hyperparameters, and how it names one: after its tuning
+# job, its number and eight hexadecimal digits. People pass the first on to trainings of their own.
+TUNING_OBJECTIVE = "_tuning_objective_metric"
+TRIAL_NAME = re.compile(r"-(\d{3,})-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,15 @@ class JobDirectory:
             FormatError: the file is missing or damaged.
         """
         return _texts(self.hyperparameters_file)
+
+    def is_trial(self) -> bool:
+        """Whether a tuning job made it, and not a person.
+
+        Raises:
+            FormatError: its hyperparameters are missing or damaged.
+        """
+        named = TRIAL_NAME.search(self.root.name) is not None
+        return named and TUNING_OBJECTIVE in self.hyperparameters()
 
     def write_failure(self, reason: str) -> None:
         """Say why the job failed; what was said before stays.

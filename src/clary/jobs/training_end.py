@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from clary.errors import ClaryError, Interrupted
-from clary.formats.job_directory import JobDirectory
+from clary.formats.job_directory import TUNING_OBJECTIVE, JobDirectory
 from clary.settings import Settings
-
-# What tells a job that a tuning job has made from one that a person has started.
-_OF_TRIALS = "_tuning_objective_metric"
 
 if TYPE_CHECKING:
     from clary.vision.finetuning import FinetuneResult
@@ -51,7 +48,7 @@ def make_servable(
     Raises:
         FormatError: the job's hyperparameters are missing or damaged.
     """
-    if _OF_TRIALS in directory.hyperparameters():
+    if TUNING_OBJECTIVE in directory.hyperparameters():
         return
     from clary.vision.caching import CacheStore
     from clary.vision.export.serving import convert_model
@@ -89,6 +86,6 @@ def resumable(error: Interrupted, directory: JobDirectory) -> Interrupted:
     Raises:
         FormatError: the job's hyperparameters are missing or damaged.
     """
-    if _OF_TRIALS in directory.hyperparameters():
+    if TUNING_OBJECTIVE in directory.hyperparameters():
         return error
     return Interrupted(f"{error}; `clary train --resume {directory.root.name}` goes on from there")

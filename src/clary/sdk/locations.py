@@ -74,11 +74,18 @@ def resolve_model(text: str, settings: Settings) -> Path:
         settings: whose home is searched for job names.
 
     Raises:
-        UsageError: there is nothing of that name, or the job has no model.
+        UsageError: there is nothing of that name, or the job has no model; `latest` would be a
+            trial, which hardly is the best one.
     """
     path = Path(text).expanduser()
     job = _job(text, settings)
     if job is not None:
+        if text == LATEST and job.is_trial():
+            raise UsageError(
+                "there is no training here but the trials of a search: name one (`clary jobs` "
+                "lists them), or run the command at the end of the search, which trains with the "
+                "best values"
+            )
         return _model_of(job, settings)
     if path.exists():
         return absolute_path(path)
@@ -127,13 +134,26 @@ def absolute_path(path: Path) -> Path:
 def _job(text: str, settings: Settings) -> JobDirectory | None:
     path = Path(text).expanduser()
     if text == LATEST and not path.exists():
-        jobs = find_jobs(settings)
-        return jobs[-1] if jobs else None
+        return _latest(find_jobs(settings))
     for root in (path, settings.jobs_dir / text):
         directory = JobDirectory(root.absolute())
         if directory.hyperparameters_file.is_file():
             return directory
     return None
+
+
+def _latest(jobs: list[JobDirectory]) -> JobDirectory | None:
+    """The job that started last; a trial only where there is nothing but trials.
+
+    Whoever has searched and then trained means the training, whatever started meanwhile.
+    """
+    for job in reversed(jobs):
+        try:
+            if not job.is_trial():
+                return job
+        except FormatError:
+            return job  # what is damaged is told of where it is read
+    return jobs[-1] if jobs else None
 
 
 def _model_of(job: JobDirectory, settings: Settings) -> Path:

@@ -8,7 +8,6 @@ A trial is a training job that a tuning job has started.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,13 @@ from functools import cached_property
 from typing import Any
 
 from clary.formats.builtin_algorithm import METRICS, OBJECTIVES, names_image
+from clary.formats.job_directory import TRIAL_NAME
 from clary.sdk.description import Description
 from clary.tuner.ranges import CategoricalRange, ContinuousRange, IntegerRange, Range, Space
 from clary.tuner.search import Direction, Strategy
 from clary.tuner.trials import Trial
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
-
-# SageMaker names a trial after its tuning job, its number and eight hexadecimal digits.
-_NUMBER = re.compile(r"-(\d{3,})-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
@@ -226,7 +223,7 @@ class TrialDescription(Description):
     @property
     def number(self) -> int:
         """The trial's number, from 1; its position where the name does not tell it."""
-        found = _NUMBER.search(self.name)
+        found = TRIAL_NAME.search(self.name)
         return int(found.group(1)) if found else self.position
 
     @property

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.service.executors.places import HostPlace
 
 PROGRAM = "sagemaker_program"
 SUBMIT_DIRECTORY = "sagemaker_submit_directory"
 MASTER_PORT = 7777
-_RESERVED = frozenset({"_tuning_objective_metric", "default_user_module_name"})
+_RESERVED = frozenset({TUNING_OBJECTIVE, "default_user_module_name"})
 _LOG_LEVEL = 20
 
 

@@ -8,9 +8,9 @@ from math import prod
 from typing import Any
 
 from clary.formats.builtin_algorithm import METRICS, OBJECTIVES, names_image
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.service.operations.tuning_job_checks import read_watched
 from clary.service.supervisor.deadlines import DEFAULT_RUNTIME_S
-from clary.service.supervisor.tuning.children import OBJECTIVE
 from clary.service.supervisor.tuning.definitions import AUTOTUNED_TRIALS
 
 
@@ -68,7 +68,7 @@ def _completed_definition(
     if objective is not None:
         completed["StaticHyperParameters"] = {
             **(completed.get("StaticHyperParameters") or {}),
-            OBJECTIVE: json.dumps(objective["MetricName"]),
+            TUNING_OBJECTIVE: json.dumps(objective["MetricName"]),
         }
     completed["StoppingCondition"] = {
         "MaxRuntimeInSeconds": DEFAULT_RUNTIME_S,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clary.errors import UsageError
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.service.faults import Fault, constraint_violations, validation
 from clary.service.operations.training_job_checks import problems
 from clary.service.protocol.json_values import read_tree
@@ -15,7 +16,6 @@ from clary.service.protocol.models import service_model
 from clary.service.protocol.validation import validate
 from clary.service.supervisor.tuning.children import (
     ENVIRONMENT_VALUE_CHARACTERS,
-    OBJECTIVE,
     WATCHED,
     in_pieces,
     split_watched,
@@ -147,18 +147,20 @@ def _definition(request: Mapping[str, Any], definition: Mapping[str, Any]) -> li
     except UsageError as error:
         return [sentence(error)]
     found = [*_objective(definition, objective["MetricName"])]
-    static = {name for name in definition.get("StaticHyperParameters") or {} if name != OBJECTIVE}
+    static = {
+        name for name in definition.get("StaticHyperParameters") or {} if name != TUNING_OBJECTIVE
+    }
     tuned = [one.name for one in ranges]
     for name in tuned:
-        if name == OBJECTIVE:
-            found.append(f"{OBJECTIVE} is set by the tuning job and cannot be tuned.")
+        if name == TUNING_OBJECTIVE:
+            found.append(f"{TUNING_OBJECTIVE} is set by the tuning job and cannot be tuned.")
         elif name in static:
             found.append(f"The hyperparameter {name!r} has a range and a static value: keep one.")
     count = len(static) + len(tuned) + 1
     if count > HYPERPARAMETER_LIMIT:
         found.append(
-            f"A training job would have {count} hyperparameters, {OBJECTIVE} among them, and "
-            f"{HYPERPARAMETER_LIMIT} are allowed."
+            f"A training job would have {count} hyperparameters, {TUNING_OBJECTIVE} among them, "
+            f"and {HYPERPARAMETER_LIMIT} are allowed."
         )
     flexible = definition.get("HyperParameterTuningResourceConfig")
     if flexible is not None:

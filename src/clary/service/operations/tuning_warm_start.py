@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.service.faults import validation
 from clary.service.office import Office
 from clary.service.operations.tuning_job_checks import limit_exceeded
 from clary.service.state.tuning_jobs import TuningJob
-from clary.service.supervisor.tuning.children import OBJECTIVE
 from clary.service.supervisor.tuning.definitions import (
     TRIAL_LIMITS,
     Definition,
@@ -125,7 +125,7 @@ def _kinds(definition: Definition) -> dict[str, tuple[str, str | None]]:
     kinds: dict[str, tuple[str, str | None]] = {
         name: ("static", value)
         for name, value in static.items()
-        if name != OBJECTIVE and not name.startswith(_OF_THE_SDK)
+        if name != TUNING_OBJECTIVE and not name.startswith(_OF_THE_SDK)
     }
     for one in definition.search.space.ranges:
         kinds[one.name] = (type(one).__name__.removesuffix("Range").lower(), None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from clary import clock
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.formats.log_file import read_events
 from clary.service.executors.executor import HostLog
 from clary.service.state.log_streams import LogStream
@@ -16,7 +17,6 @@ from clary.service.state.state import State
 from clary.service.state.training_jobs import FinalMetric, TrainingJob
 from clary.service.state.trials import Emission
 from clary.service.supervisor.metric_definitions import Match, MetricDefinitions
-from clary.service.supervisor.tuning.children import OBJECTIVE
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
@@ -83,7 +83,7 @@ def _objective(job: TrainingJob) -> str | None:
     """The metric that a trial is judged by; None for a job that is no trial."""
     if job.trial is None:
         return None
-    name: str = json.loads(job.request["HyperParameters"][OBJECTIVE])
+    name: str = json.loads(job.request["HyperParameters"][TUNING_OBJECTIVE])
     return name
 
 

@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from clary.formats.job_directory import TUNING_OBJECTIVE
 from clary.service.requests.updates import with_profiler_defaults
 from clary.service.state.training_jobs import TrainingJob, TrialOf
 from clary.service.state.tuning_jobs import TuningJob
 from clary.service.supervisor.transitions import submitted
 from clary.service.supervisor.tuning.definitions import Definition, resources_of
-
-OBJECTIVE = "_tuning_objective_metric"
 
 # Debugger and profiler of the trials: members of CreateTrainingJob that a definition has no place
 # for, as JSON in its environment. What is longer than a value there goes on in NAME_2, NAME_3, …
@@ -69,7 +68,7 @@ def trial_request(
     request["HyperParameters"] = {
         **(definition.get("StaticHyperParameters") or {}),
         **tuned,
-        OBJECTIVE: json.dumps(objective),
+        TUNING_OBJECTIVE: json.dumps(objective),
     }
     watched, environment = split_watched(definition.get("Environment") or {})
     request.update({WATCHED[variable]: json.loads(text) for variable, text in watched.items()})
