@@ -82,7 +82,7 @@ def test_ranges_are_those_of_their_options() -> None:
         (["seed=1..9"], {}, "--seed cannot be tuned: it decides on which pictures"),
         (["momentum=0.1..0.9"], {}, "momentum has no effect with --optimizer adamw"),
         (["step_epochs=1..9"], {}, "step_epochs has no effect with --schedule cosine"),
-        (["freeze_epochs=1..9", "epochs=5..20"], {}, "freeze_epochs is 9 of 5 epochs"),
+        (["freeze_epochs=1..9", "epochs=5..20"], {}, "--freeze-epochs is 9 of 5 epochs"),
         (["layer_decay=0.5..1"], {}, "layer_decay has no effect while the whole backbone is"),
         (["freeze_epochs=0..3"], {}, "give --trainable-layers all, or leave its range out"),
         (["augmentation=flip,strong"], {}, "augmentation has no effect on one view of a frozen"),
