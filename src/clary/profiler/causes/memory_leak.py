@@ -9,7 +9,7 @@ from clary.profiler.profile import Host
 from clary.profiler.wording import brief, number, size
 
 _LEAST_SECONDS = 8.0
-_LEAST_BYTES = 48e6
+_LEAST_BYTES = 96e6
 _LEAST_SHARE = 0.03
 """Of the level: what allocators move by themselves."""
 _LEAST_POINTS = 3.0
@@ -24,7 +24,7 @@ _IS_IT_A_CACHE = "see whether that is a cache which fills in the first epoch; if
 def memory_leak(situation: Situation) -> Diagnosis | None:
     """The job's resident memory on a host, or a GPU's, rises steadily after its warm-up.
 
-    That is a rise of 48 MB and 3 % of the job's memory at least, or of 3 points of a GPU's, over
+    That is a rise of 96 MB and 3 % of the job's memory at least, or of 3 points of a GPU's, over
     8 s or more, by `memory_growth.growth`. Nothing is gained in time by mending it; a share of the
     loop it does not take. In the first epoch it may be a cache; in Clary's own loop it is one.
     """
