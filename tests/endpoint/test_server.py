@@ -133,6 +133,16 @@ def test_one_connection_that_cannot_be_looked_at_does_not_end_the_looking() -> N
         backend.gate.set()
 
 
+def test_what_is_meant_for_another_replica_is_not_accepted() -> None:
+    backend = Lengths()
+    with serving(backend, replica_settings()) as running:
+        own = replica_settings().instance
+        assert ask(running.port, b"x", f"X-Clary-Instance: {own}").status == 200
+        refused = ask(running.port, b"x", "X-Clary-Instance: i-0")
+        assert (refused.status, refused.headers["x-clary-not-accepted"]) == (503, "another")
+        assert "i-0 is meant" in refused.json["message"]
+
+
 def test_what_fits_no_more_is_refused_at_once() -> None:
     backend = Lengths(capacity=2, opened=False)
     with serving(backend, replica_settings(waiting=3)) as running:

@@ -25,8 +25,10 @@ _TYPES = {
 }
 # It was surely not given to the model: it may be sent again, to another replica too.
 NOT_ACCEPTED = "x-clary-not-accepted"
-# As many wait as may; the model is not there yet, or not any more; the server ends.
-WhyNot = Literal["full", "starting", "stopping"]
+# As many wait as may; the model is not there yet, or not any more; the server ends; another replica
+# is meant, which had this port before.
+WhyNot = Literal["full", "starting", "stopping", "another"]
+INSTANCE = "x-clary-instance"
 TIMED_OUT = "x-clary-timed-out"
 # How many seconds the answer is of use, where that is less than the server's own bound.
 DEADLINE = "x-clary-deadline-s"

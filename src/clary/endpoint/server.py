@@ -27,6 +27,7 @@ from clary.endpoint.backend import Backend
 from clary.endpoint.connection import Connection
 from clary.endpoint.http_messages import (
     DEADLINE,
+    INSTANCE,
     MODEL_US,
     TIMED_OUT,
     HttpRequest,
@@ -236,6 +237,10 @@ class Server:
 
     async def _answer(self, request: HttpRequest, request_id: str) -> HttpResponse:
         now = time.monotonic()
+        meant, own = request.headers.get(INSTANCE), self._settings.instance
+        if meant not in {None, own}:
+            self.metrics.refused["another is meant"] += 1
+            return not_accepted("another", f"this is {own}, and {meant} is meant")
         if self._closing_since is not None and request.began > self._closing_since:
             self.metrics.refused["shutting down"] += 1
             return not_accepted("stopping", "the server is shutting down")

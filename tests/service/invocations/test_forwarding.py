@@ -30,13 +30,22 @@ def test_a_replica_that_is_not_there_is_passed_by(stage: Stage, replica: Start) 
     assert len(there.asked) == 8
 
 
-@pytest.mark.parametrize("why", ["full", "starting", "stopping", "1"])
+@pytest.mark.parametrize("why", ["full", "starting", "stopping", "another", "1"])
 def test_what_was_not_accepted_goes_to_another(stage: Stage, replica: Start, why: str) -> None:
     refusing, there = replica(not_accepted(why)), replica()
     name = stage.endpoint([one_variant()], {"AllTraffic": [refusing.port, there.port]})
     for _ in range(8):
         assert invoke(stage, name, b"body")["Body"].read() == b"body"
     assert len(there.asked) == 8
+
+
+def test_a_request_says_which_replica_is_meant(stage: Stage, replica: Start) -> None:
+    there = replica()
+    name = stage.endpoint([one_variant()], {"AllTraffic": [there.port]})
+    invoke(stage, name, b"body")
+    known = stage.state.replicas.find(there.asked[0].headers["x-clary-instance"])
+    assert known is not None
+    assert known.port == there.port
 
 
 def test_when_all_are_full_the_client_is_told_when_to_come_again(

@@ -15,10 +15,12 @@ from clary.service.invocations.traffic import Traffic
 from clary.service.state.replicas import ReplicaRecord
 
 PATH = "/invocations"
-# What a replica says of a request that it did not begin with: "full", "starting", "stopping".
+# Who is meant: after a start of the machine another may listen where a replica is known to.
+INSTANCE = "x-clary-instance"
+# What a replica says of a request that it did not begin with: "full" or one of those that pass.
 NOT_ACCEPTED = "x-clary-not-accepted"
 TIMED_OUT = "x-clary-timed-out"
-_PASSING = frozenset({"starting", "stopping"})
+_PASSING = frozenset({"starting", "stopping", "another"})
 _PAUSE_S = 0.05
 
 
@@ -109,7 +111,8 @@ class Forwarding:
         if replica.port is None:
             raise NotAccepted("it does not listen")
         seconds = deadline - time.monotonic()
-        return self._connections.post(replica.port, PATH, headers, body, seconds)
+        meant = {**headers, INSTANCE: replica.instance}
+        return self._connections.post(replica.port, PATH, meant, body, seconds)
 
 
 def _full(hosted: Hosted, variant: HostedVariant, retry_after_s: str) -> Fault:
