@@ -49,6 +49,17 @@ def running(colour_settings: ReplicaSettings) -> Any:
         assert get(found.port, "/ping").status == 200
 
 
+def test_pictures_of_requests_are_counted_and_those_that_it_asks_itself_are_not(
+    colour_settings: ReplicaSettings,
+) -> None:
+    counted: list[int] = []
+    backend = PictureBackend(colour_settings, counted.append)
+    with serving(backend, colour_settings) as running:
+        assert counted == []
+        assert ask(running.port, picture_of("red"), "content-type: image/png").status == 200
+    assert counted == [1]
+
+
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_picture_gets_its_probabilities(running: Serving, colour: str) -> None:
     answer = ask(running.port, picture_of(colour), "content-type: image/png")

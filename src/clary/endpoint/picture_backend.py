@@ -218,7 +218,8 @@ class PictureBackend:
             if crops:
                 with model.stream(alone=alone) as stream:
                     begun += time.perf_counter() - waiting
-                    probabilities = self._through(stream, crops)
+                    asked_for = not any(asked.is_trial for asked in batch)
+                    probabilities = self._through(stream, crops, counted=asked_for)
         except Exception as error:  # noqa: BLE001 - it is the answer to what it fails for
             if len(asking) > 1:
                 singly = [self._classify(model, [one], alone=alone)[0] for one in asking]
@@ -259,12 +260,15 @@ class PictureBackend:
             pictures = decode_request(invocation, self._limits)
         return [asked.model.crop(picture) for picture in pictures]
 
-    def _through(self, stream: Stream, crops: list[Crops]) -> npt.NDArray[np.float32]:
+    def _through(
+        self, stream: Stream, crops: list[Crops], *, counted: bool
+    ) -> npt.NDArray[np.float32]:
         parts = []
         for start in range(0, len(crops), self._settings.max_batch):
             some = crops[start : start + self._settings.max_batch]
             parts.append(stream.probabilities(np.stack(some)))
-            self._count_batch(len(some))
+            if counted:
+                self._count_batch(len(some))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
