@@ -57,6 +57,7 @@ def test_an_answer_comes_back_as_the_model_gave_it(stage: Stage, serve: Serve) -
         "accept": "text/csv",
         "x-amzn-sagemaker-custom-attributes": "who=me",
         "x-amzn-sagemaker-inference-id": "one of mine",
+        "x-clary-instance": "i-00000000000000001",
     }
     assert asked.headers["x-request-id"] == answered["ResponseMetadata"]["RequestId"]
 
