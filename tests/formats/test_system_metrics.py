@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import site
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -33,10 +34,12 @@ CPU = Metric("cpu", "cpu0", "CPUUtilization", 97.5)
 MEMORY = Metric("memory", "MemoryUsedPercent", "Memory", 12.25)
 DISK = Metric("i/o", "IOPS", "Disk", 3.0)
 
-# The original profiler's library, where somebody has installed it to compare with.
+# The original profiler's library, where somebody has installed it to compare with. It borrows
+# psutil, as the benchmarks let it borrow torch, from the environment that asks.
 ORIGINAL = Path.home() / ".cache" / "clary-benchmarks"
 READ_BY_THE_ORIGINAL = """
 import json, sys
+sys.path.extend(sys.argv[2:])
 from smdebug.profiler.system_metrics_reader import LocalSystemMetricsReader
 reader = LocalSystemMetricsReader(sys.argv[1])
 events = reader.get_events(0, 2_000_000_000_000_000)
@@ -172,15 +175,19 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_original_reads_it(tmp_path: Path) -> None:
-    pythons = sorted(ORIGINAL.glob("smdebug-*/bin/python"))
-    if not pythons:
+    ready = sorted(ORIGINAL.glob("smdebug-*/ready"))
+    if not ready:
         pytest.skip("the original library is not installed")
     own = Metric("process", "CPUUtilization", "Process", 250.0)
     append_snapshot(tmp_path, "algo-1", AT_S, [CPU, MEMORY, DISK, own])
     append_snapshot(tmp_path, "algo-2", AT_S + 60, [CPU])
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [str(pythons[0]), "-c", READ_BY_THE_ORIGINAL, str(tmp_path)],
+        [
+            str(ready[0].with_name("bin") / "python"),
+            *("-c", READ_BY_THE_ORIGINAL, str(tmp_path)),
+            *site.getsitepackages(),
+        ],
         capture_output=True,
         text=True,
         check=False,
