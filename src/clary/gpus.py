@@ -8,19 +8,24 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU as the driver shows it."""
+    """One GPU as the driver shows it; `trouble` is why it tells nothing of itself."""
 
     name: str
-    memory_bytes: int
+    memory_bytes: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
 class GpuDriver:
-    """The driver, the CUDA up to which it runs programs (major, minor), and its GPUs."""
+    """The driver, the CUDA up to which it runs programs (major, minor), and its GPUs.
+
+    `trouble` is why there are none, where there is a driver that should have shown some.
+    """
 
     driver: str = ""
     cuda: tuple[int, int] = (0, 0)
     gpus: tuple[Gpu, ...] = ()
+    trouble: str = ""
 
 
 @cache
@@ -39,22 +44,27 @@ def count_gpus() -> int:
 
 
 def describe_gpus() -> GpuDriver:
-    """The GPUs by name; none where there is no driver, or it does not answer."""
-    if not count_gpus():
-        return GpuDriver()
+    """The driver and its GPUs, and what is wrong with them."""
     import pynvml
 
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count_gpus())]
-        gpus = tuple(
-            Gpu(
-                str(pynvml.nvmlDeviceGetName(handle)),
-                int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-            )
-            for handle in handles
-        )
+        pynvml.nvmlInit()
+        gpus = tuple(_gpu(index) for index in range(int(pynvml.nvmlDeviceGetCount())))
         cuda = int(pynvml.nvmlSystemGetCudaDriverVersion())
         driver = str(pynvml.nvmlSystemGetDriverVersion())
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
         return GpuDriver()
+    except pynvml.NVMLError as error:
+        return GpuDriver(trouble=str(error).rstrip("."))
     return GpuDriver(driver, (cuda // 1000, cuda % 1000 // 10), gpus)
+
+
+def _gpu(index: int) -> Gpu:
+    import pynvml
+
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        name = str(pynvml.nvmlDeviceGetName(handle))
+        return Gpu(name, int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
+    except pynvml.NVMLError as error:
+        return Gpu(f"GPU {index}", trouble=str(error).rstrip("."))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from clary.cores import usable_cores
 from clary.endpoint.backend import Health
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.worker import visible_gpus, worker_count
@@ -34,7 +35,7 @@ class ScriptBackend:
         self._workers = Workers(
             listener,
             worker_count(settings, os.environ),
-            cores=len(os.sched_getaffinity(0)),
+            cores=usable_cores(),
             gpus=visible_gpus(os.environ),
         )
         self._started = False

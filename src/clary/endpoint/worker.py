@@ -28,6 +28,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from clary.cores import usable_cores
 from clary.endpoint.frames import Frame, FrameError, receive, send
 from clary.endpoint.handlers.code_folder import CodeFolder
 from clary.endpoint.handlers.model_cache import ModelCache
@@ -66,7 +67,7 @@ def worker_count(settings: WorkerSettings, environment: Mapping[str, str]) -> in
     """
     if settings.workers is not None:
         return settings.workers
-    return len(visible_gpus(environment)) or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return len(visible_gpus(environment)) or min(usable_cores(), _MOST_WORKERS)
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:

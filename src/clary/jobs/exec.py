@@ -155,4 +155,4 @@ def _sum_up(folder: Path, name: str, started_s: float, ended_s: float) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, computes=False)

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from clary.cores import limit_threads, usable_cores
 from clary.endings import exit_code
 from clary.errors import UsageError
 
@@ -48,17 +49,24 @@ class ProgramParser(argparse.ArgumentParser):
 
 
 def run_program(
-    main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None
+    main: Callable[[Sequence[str]], int],
+    arguments: Sequence[str] | None = None,
+    *,
+    computes: bool = True,
 ) -> NoReturn:
     """Run a program's `main` and end the process.
 
     Args:
         main: takes the arguments without the program's name, returns the exit code.
         arguments: what to pass; those of the process by default.
+        computes: whether it computes itself, on the cores that a control group leaves; what it
+            only starts for a person has that person's environment.
 
     Raises:
         SystemExit: always, with the exit code.
     """
+    if computes:
+        limit_threads(os.environ, usable_cores())
     sys.exit(exit_code(main, sys.argv[1:] if arguments is None else arguments))
 
 

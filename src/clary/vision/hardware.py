@@ -8,9 +8,10 @@ from typing import Literal, TypeVar
 
 import torch
 
+from clary.cores import usable_cores
 from clary.errors import UsageError
+from clary.formats.text import counted
 from clary.formats.training_options import Precision
-from clary.vision.cores import usable_cores
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -104,7 +105,7 @@ def require_precision(precision: Precision, device: torch.device) -> bool:
 def _name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    return f"CPU, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def default_workers() -> int:

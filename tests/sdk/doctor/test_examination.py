@@ -6,10 +6,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from clary.sdk.doctor.examination import Examination, examine
-from clary.sdk.doctor.observation import Observation, Surroundings
+from clary.sdk.doctor import Examination, Observation, examine
+from clary.sdk.doctor.observation import Surroundings
 
 
 def test_the_gravest_thing_is_most_worth_doing() -> None:
@@ -42,13 +40,18 @@ def test_a_look_that_hangs_is_told_and_the_others_are_kept(tmp_path: Path) -> No
     assert found.observations[1].found == str(tmp_path)
 
 
-def test_a_look_that_fails_is_not_hidden() -> None:
+def test_a_look_that_fails_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
     def fail(_: Surroundings) -> Iterator[Observation]:
         raise ZeroDivisionError
         yield Observation("never", "", "")
 
-    with pytest.raises(ZeroDivisionError):
-        examine({}, looks=(("bad", fail),))
+    def see(_: Surroundings) -> Iterator[Observation]:
+        yield Observation("home", "there", "")
+
+    found = examine({"CLARY_HOME": str(tmp_path)}, looks=(("bad", fail), ("home", see)))
+    bad, home = found.observations
+    assert (bad.name, bad.level, home.found) == ("bad", "warning", "there")
+    assert "ZeroDivisionError" in bad.found and Path(__file__).name in bad.found
 
 
 def test_a_variable_that_stops_every_command_is_a_fault(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from clary import __version__
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
-from clary.sdk.doctor.machine import cpu_flags, look_at_cores
-from clary.sdk.doctor.networks import cached_weights, look_at_hub
+from clary.sdk.cached_weights import cached_weights
+from clary.sdk.doctor.machine import cpu_flags, judge_cores, look_at_cores
+from clary.sdk.doctor.networks import look_at_hub
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
 from clary.sdk.doctor.packages import look_at_clients, wrong_packages
 from clary.sdk.doctor.places import judge_room, look_at_home, look_at_leftovers
@@ -177,7 +178,7 @@ def test_whose_aws_a_shell_has(around: Surroundings, tmp_path: Path) -> None:
 def test_requirements_that_are_not_met_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert list(wrong_packages()) == []
+    assert wrong_packages() == {}
     made = tmp_path / "made_up-1.0.dist-info"
     made.mkdir()
     (made / "METADATA").write_text(
@@ -188,11 +189,11 @@ def test_requirements_that_are_not_met_are_named(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     missing = "nosuchpackage is missing"
-    assert list(wrong_packages(distribution="made-up")) == [
-        missing,
-        f"pytest is {pytest.__version__} but must be >=9999",
-    ]
-    assert list(wrong_packages("more", "made-up")) == ["otherpackage is missing"]
+    assert wrong_packages(distribution="made-up") == {
+        "nosuchpackage>=1": missing,
+        "pytest>=9999": f"pytest is {pytest.__version__} but must be >=9999",
+    }
+    assert wrong_packages("more", "made-up") == {"otherpackage": "otherpackage is missing"}
 
 
 def test_the_callers_python_is_asked(around: Surroundings, tmp_path: Path) -> None:
@@ -220,6 +221,36 @@ def test_features_of_the_processor_are_read(tmp_path: Path) -> None:
 
 def test_cores_are_counted(around: Surroundings) -> None:
     assert one(look_at_cores(around)).found.startswith(str(len(os.sched_getaffinity(0))))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "threads", "level", "told"),
+    [
+        (None, None, "ok", "trainings use them all"),
+        (2.0, None, "ok", "trainings use 2 threads, "),
+        (0.5, None, "ok", "trainings use 1 thread, "),
+        (1.5, "2", "ok", "trainings use 2 threads"),
+        (2.0, "1", "note", "OMP_NUM_THREADS=1 has trainings compute on 1 thread, "),
+        (2.0, "64", "warning", "64 threads, which wait for each other"),
+    ],
+)
+def test_a_container_uses_what_it_is_allowed(
+    settings: Settings, allowed: float | None, threads: str | None, level: str, told: str
+) -> None:
+    environment = {} if threads is None else {"OMP_NUM_THREADS": threads}
+    seen = judge_cores(64, allowed, Surroundings(settings, environment))
+    assert (seen.level, told in seen.meaning) == (level, True)
+    assert ("a control group allows" in seen.found) == (allowed is not None)
+
+
+def test_a_home_in_memory_does_not_last(around: Surroundings) -> None:
+    shared_memory = Path("/dev/shm")
+    if not os.access(shared_memory, os.W_OK):
+        pytest.skip("no file system in memory here")
+    home = shared_memory / f"clary-{os.getpid()}"
+    seen = list(look_at_home(Surroundings(around.settings.model_copy(update={"home": home}), {})))
+    assert (seen[0].level, "gone when the machine starts anew" in seen[0].meaning) == ("note", True)
+    assert not home.exists()
 
 
 def _record(settings: Settings, port: int, version: str = __version__) -> None:

@@ -6,13 +6,13 @@ import os
 import socket
 import time
 
+from clary.cores import usable_cores
 from clary.formats.launch import Launch
 from clary.jobs.host.user_code import start_anew
 from clary.jobs.lane.hosted_job import HostedJob
 from clary.jobs.lane.reception import Reception
 from clary.jobs.lane.trials import Trials
 from clary.settings import Settings
-from clary.vision.cores import usable_cores
 
 # Features, backbone and pictures stay at hand for the trials that are still to be thought of. They
 # are most of a gigabyte, and the next lane finds the features on the disk.

@@ -6,13 +6,13 @@ AWS's reasons do.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from clary.cores import usable_cores
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
@@ -54,7 +54,7 @@ def _transform(plan: TransformPlan, folder: Path) -> Outcome:
     server = ModelServer(folder)
     try:
         listening = server.wait_until_ready()
-        concurrent = plan.concurrent or 2 * len(os.sched_getaffinity(0))
+        concurrent = plan.concurrent or 2 * usable_cores()
         _say(_settings_line(plan, concurrent))
         begun = time.monotonic()
         client = ModelClient(listening, plan, server.lives)

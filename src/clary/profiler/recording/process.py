@@ -11,6 +11,8 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
+from clary.cores import usable_cores
+
 # Its place among the fields of /proc/<pid>/stat behind the name of the program.
 _START_TIME = 19
 
@@ -48,19 +50,12 @@ def started_ns() -> int | None:
 
 def process_facts() -> dict[str, Any]:
     """Fields of `Facts` that are known before the first step."""
-    facts: dict[str, Any] = {"cores": cores(), "program": program()}
+    facts: dict[str, Any] = {"cores": usable_cores(), "program": program()}
     torch = sys.modules.get("torch")
     if torch is not None:
         facts["framework"] = f"torch {torch.__version__}"
         facts["threads"] = int(torch.get_num_threads())
     return facts
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def program() -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 
 from clary.errors import UsageError
+from clary.sdk.doctor.gpus import look_at_gpus
 from clary.sdk.doctor.machine import (
     look_at_arithmetic,
     look_at_cores,
-    look_at_gpus,
     look_at_memory,
     look_at_mounts,
     look_at_open_files,
@@ -108,16 +110,16 @@ def _at_once(
 
     A look that hangs, as a name server can, keeps neither the others nor the end from coming.
     """
-    told: SimpleQueue[tuple[int, list[Observation] | BaseException]] = SimpleQueue()
+    told: SimpleQueue[tuple[int, list[Observation]]] = SimpleQueue()
 
-    def run(number: int, look: Look) -> None:
+    def run(number: int, name: str, look: Look) -> None:
         try:
             told.put((number, list(look(around))))
-        except BaseException as error:  # noqa: BLE001 - it is raised by the one who waits
-            told.put((number, error))
+        except Exception as error:  # noqa: BLE001 - it is told, and the other looks are of use
+            told.put((number, [_failed(name, error)]))
 
-    for number, (_, look) in enumerate(looks):
-        threading.Thread(target=run, args=(number, look), daemon=True).start()
+    for number, (name, look) in enumerate(looks):
+        threading.Thread(target=run, args=(number, name, look), daemon=True).start()
     found = [
         [Observation(name, f"no answer in {patience_s:.0f} s", "not known", "note")]
         for name, _ in looks
@@ -128,7 +130,18 @@ def _at_once(
             number, observations = told.get(timeout=max(0.0, deadline - monotonic()))
         except Empty:
             break
-        if isinstance(observations, BaseException):
-            raise observations
         found[number] = observations
     return found
+
+
+def _failed(name: str, error: Exception) -> Observation:
+    """What is told of a look that has failed: where, too, for it is a mistake of Clary's."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return Observation(
+        name,
+        f"could not be looked at: {type(error).__name__}: {error} ({where})",
+        "not known",
+        "warning",
+        "report it: this is a mistake of Clary's, and says nothing about the machine",
+    )

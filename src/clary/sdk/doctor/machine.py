@@ -1,4 +1,4 @@
-"""Looks at the machine: cores, memory, arithmetic, GPUs, private mounts, open files."""
+"""Looks at the machine: cores, memory, arithmetic, private mounts, open files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from clary.gpus import describe_gpus
-from clary.sdk.doctor.cgroups import cgroup_limits
+from clary.cgroups import cgroup_limits
+from clary.cores import THREADS, visible_cores, whole_cores
+from clary.formats.text import counted
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
-from clary.sdk.doctor.packages import cuda_of_torch
 from clary.sdk.processes import PROGRAM_ENVIRONMENT, job_command
 
 CPU_FILE = Path("/proc/cpuinfo")
@@ -27,26 +27,41 @@ _PATIENCE_S = 20.0
 
 def look_at_cores(around: Surroundings) -> Iterator[Observation]:
     """How many cores there are, and how many a control group leaves."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    usable = usable or 1
-    allowed = cgroup_limits().cores
-    jobs = around.settings.max_jobs
-    together = f"trainings use them all, {jobs} at once at most"
-    if allowed is None or allowed > usable - 0.5:
-        yield Observation("cores", f"{usable}", together)
-        return
-    threads = max(1, round(allowed))
-    found = f"{usable}, of which a control group allows {allowed:g}"
-    if around.environment.get("OMP_NUM_THREADS", "").isdecimal():
-        threads_given = around.environment["OMP_NUM_THREADS"]
-        yield Observation("cores", found, f"OMP_NUM_THREADS={threads_given} keeps to that")
-        return
-    yield Observation(
+    yield judge_cores(visible_cores(), cgroup_limits().cores, around)
+
+
+def judge_cores(visible: int, allowed: float | None, around: Surroundings) -> Observation:
+    """What trainings make of the cores.
+
+    Args:
+        visible: how many the system shows.
+        allowed: how many of them a control group allows; None for all.
+        around: say how many trainings run at once, and on how many threads they were asked to.
+    """
+    usable = whole_cores(visible, allowed)
+    found = f"{visible}"
+    if allowed is not None and allowed < visible:
+        found += f", of which a control group allows {allowed:g}"
+    at_once = f"{around.settings.max_jobs} at once at most"
+    asked = around.environment.get(THREADS, "").partition(",")[0]
+    if not asked.isdecimal() or int(asked) in {0, usable}:
+        used = "them all" if usable == visible else counted(usable, "thread")
+        return Observation("cores", found, f"trainings use {used}, {at_once}")
+    keeps = f"{THREADS}={asked} has trainings compute on {counted(int(asked), 'thread')}"
+    if int(asked) < usable:
+        return Observation(
+            "cores",
+            found,
+            f"{keeps}, {at_once}",
+            "note",
+            f"unset {THREADS} before the service starts: they use all cores then",
+        )
+    return Observation(
         "cores",
         found,
-        "threads for all of them wait for each other",
+        f"{keeps}, which wait for each other",
         "warning",
-        f"set OMP_NUM_THREADS={threads} before the service starts: more threads only wait",
+        f"unset {THREADS}, or set it to {usable}, before the service starts",
     )
 
 
@@ -116,42 +131,6 @@ def cpu_flags(path: Path) -> set[str] | None:
     return None
 
 
-def look_at_gpus(_around: Surroundings) -> Iterator[Observation]:
-    """Which GPUs the driver shows, and whether the torch that is installed can use them."""
-    found = describe_gpus()
-    if not found.gpus:
-        yield Observation(
-            "gpu",
-            "none",
-            "pretrained networks keep their backbone frozen by default, which is fast on a CPU",
-            "note",
-        )
-        return
-    names = ", ".join(f"{gpu.name} ({sized(gpu.memory_bytes)})" for gpu in found.gpus)
-    text = f"{names}; driver {found.driver}, CUDA {'.'.join(map(str, found.cuda))}"
-    cuda = cuda_of_torch()
-    if cuda is None:
-        yield Observation(
-            "gpu",
-            text,
-            "the torch that is installed is for CPUs only",
-            "warning",
-            "install a torch for CUDA, as pytorch.org shows: trainings then use the GPU",
-        )
-    elif cuda[0] > found.cuda[0]:
-        needed = ".".join(map(str, cuda))
-        yield Observation(
-            "gpu",
-            text,
-            f"the torch that is installed was built for CUDA {needed}, newer than the driver",
-            "warning",
-            f"update the NVIDIA driver to one for CUDA {cuda[0]}, or install a torch for CUDA "
-            f"{found.cuda[0]}",
-        )
-    else:
-        yield Observation("gpu", text, "trainings and endpoints use it, in bf16 where it can")
-
-
 def look_at_mounts(_around: Surroundings) -> Iterator[Observation]:
     """Whether jobs can have a private /opt/ml."""
     try:
@@ -162,11 +141,14 @@ def look_at_mounts(_around: Surroundings) -> Iterator[Observation]:
             capture_output=True,
             text=True,
             timeout=_PATIENCE_S,
-            check=False,
+            check=True,
         )
-        isolation = ended.stdout.strip()
-    except subprocess.TimeoutExpired:
-        isolation = ""
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Observation(
+            "/opt/ml", f"could not be tried: {error}", "jobs try it again when they begin", "note"
+        )
+        return
+    isolation = ended.stdout.strip()
     how = {
         "namespace": "mount namespaces are allowed",
         "bubblewrap": "bubblewrap (bwrap) is installed",

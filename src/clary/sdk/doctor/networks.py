@@ -11,6 +11,7 @@ import requests
 
 import clary
 from clary.formats.training_options import TrainingOptions
+from clary.sdk.cached_weights import are_of, cached_weights
 from clary.sdk.doctor.observation import Observation, Surroundings
 
 HUB = "https://huggingface.co"
@@ -18,7 +19,6 @@ CONNECT_SECONDS = 3.0
 # AWS refuses signatures that are further off, and certificates seem not valid yet.
 _CLOCK_SECONDS = 300
 _YES = {"1", "TRUE", "YES", "ON"}
-_WEIGHTS = {".pth", ".pt", ".bin", ".safetensors"}
 _SHOWN = 4
 
 
@@ -31,26 +31,6 @@ def look_at_hub(around: Surroundings) -> Iterator[Observation]:
     yield from _clock(date)
 
 
-def cached_weights(environment: Mapping[str, str]) -> list[str]:
-    """The names of the weights in the model hub's cache and in torch's, in order."""
-    cache = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    home = Path(environment.get("HF_HOME") or cache / "huggingface").expanduser()
-    hub = Path(environment.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    torch = Path(environment.get("TORCH_HOME") or cache / "torch").expanduser()
-    names = [
-        folder.name.removeprefix("models--timm--")
-        for folder in _entries(hub)
-        if folder.name.startswith("models--timm--")
-        and any(path.suffix in _WEIGHTS for path in folder.glob("snapshots/*/*"))
-    ]
-    names += [
-        path.stem
-        for path in _entries(torch / "hub" / "checkpoints")
-        if path.suffix in _WEIGHTS and path.is_file()
-    ]
-    return sorted(names)
-
-
 def _weights(cached: list[str], reason: str | None) -> Observation:
     default = str(TrainingOptions.model_fields["model"].default)
     shown = ", ".join(cached[:_SHOWN])
@@ -61,7 +41,7 @@ def _weights(cached: list[str], reason: str | None) -> Observation:
         return Observation(
             "weights", f"hub reachable; {have}", "networks that are named are fetched when needed"
         )
-    if any(_is_of(name, default) for name in cached):
+    if any(are_of(name, default) for name in cached):
         return Observation(
             "weights",
             f"hub not reachable ({reason}); {have}",
@@ -74,13 +54,6 @@ def _weights(cached: list[str], reason: str | None) -> Observation:
         f"`clary train` begins with {default}, whose weights are not here",
         "warning",
         "train with --weights FILE, or --weights none; or run `clary train` once with a network",
-    )
-
-
-def _is_of(cached: str, network: str) -> bool:
-    """Whether a name in a cache, such as resnet18.a1_in1k or resnet18-f37072fd, is a network's."""
-    return cached == network or (
-        cached.startswith(network) and not cached[len(network)].isalnum() and cached != network
     )
 
 
@@ -130,10 +103,3 @@ def _clock(hub_time: float | None) -> Iterator[Observation]:
         )
         return
     yield Observation("clock", shown, "right" if hub_time is not None else "nobody to compare with")
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []

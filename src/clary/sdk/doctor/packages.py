@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,20 +50,20 @@ def look_at_python(_around: Surroundings) -> Iterator[Observation]:
 
 def look_at_packages(_around: Surroundings) -> Iterator[Observation]:
     """Whether what Clary needs is installed, and recent enough."""
-    wrong = list(wrong_packages())
+    wrong = wrong_packages()
     if wrong:
         yield Observation(
             "packages",
-            "; ".join(wrong),
+            "; ".join(wrong.values()),
             "what needs them fails",
             "fault",
-            f"install Clary again: {sys.executable} -m pip install --upgrade clary",
+            f"install them: {sys.executable} -m pip install {shlex.join(wrong)}",
         )
     else:
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in _SHOWN)
         yield Observation("packages", versions, "all that Clary needs is there")
     for extra in _EXTRAS:
-        if list(wrong_packages(extra)):
+        if wrong_packages(extra):
             yield Observation(
                 f"clary[{extra}]",
                 "not installed",
@@ -72,13 +73,17 @@ def look_at_packages(_around: Surroundings) -> Iterator[Observation]:
             )
 
 
-def wrong_packages(extra: str = "", distribution: str = "clary") -> Iterator[str]:
-    """What a distribution requires and this Python does not have, in words.
+def wrong_packages(extra: str = "", distribution: str = "clary") -> dict[str, str]:
+    """What a distribution requires and this Python does not have.
 
     Args:
         extra: look at what this extra adds, instead of at what is always needed.
         distribution: whose requirements.
+
+    Returns:
+        What to install, and what is wrong with what there is.
     """
+    wrong = {}
     for text in metadata.requires(distribution) or ():
         try:
             required = Requirement(text)
@@ -91,10 +96,13 @@ def wrong_packages(extra: str = "", distribution: str = "clary") -> Iterator[str
         try:
             version = metadata.version(required.name)
         except metadata.PackageNotFoundError:
-            yield f"{required.name} is missing"
+            wrong[f"{required.name}{required.specifier}"] = f"{required.name} is missing"
             continue
         if not required.specifier.contains(version, prereleases=True):
-            yield f"{required.name} is {version} but must be {required.specifier}"
+            wrong[f"{required.name}{required.specifier}"] = (
+                f"{required.name} is {version} but must be {required.specifier}"
+            )
+    return wrong
 
 
 def cuda_of_torch() -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -11,8 +12,6 @@ from pathlib import Path
 
 import psutil
 
-from clary.errors import StorageError
-from clary.formats.files import storage_errors
 from clary.formats.service_record import service_is_alive
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
 
@@ -21,6 +20,7 @@ NO_SPACE_BYTES = 200 * 10**6
 # A few trainings with their caches of decoded pictures.
 LITTLE_SPACE_BYTES = 5 * 10**9
 LITTLE_TEMPORARY_BYTES = 10**9
+_IN_MEMORY = {"tmpfs", "ramfs"}
 # Locks and SQLite's write-ahead log are not dependable there.
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "lustre"}
 
@@ -28,12 +28,11 @@ _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.ss
 def look_at_home(around: Surroundings) -> Iterator[Observation]:
     """Whether the home can be written, locks hold there, and the disk has room."""
     home = around.settings.home
-    try:
-        try_folder(home)
-    except StorageError as error:
+    reason = why_not_writable(home)
+    if reason is not None:
         yield Observation(
             "home",
-            str(error),
+            f"{home} cannot be written ({reason})",
             "nothing can be kept",
             "fault",
             "name a folder of yours: export CLARY_HOME=/path/to/a/folder",
@@ -47,6 +46,14 @@ def look_at_home(around: Surroundings) -> Iterator[Observation]:
             "locks and databases are not dependable on a network's file system",
             "warning",
             "name a folder on a disk of this machine: export CLARY_HOME=/path/to/a/folder",
+        )
+    elif kind in _IN_MEMORY:
+        yield Observation(
+            "home",
+            f"{home} on {kind}",
+            "lies in memory: models and buckets are gone when the machine starts anew",
+            "note",
+            "name a folder on a disk: export CLARY_HOME=/path/to/a/folder",
         )
     free = shutil.disk_usage(_existing(home)).free
     found = f"{home}{'' if home.is_dir() else ' (not there yet)'}, {sized(free)} free"
@@ -81,11 +88,14 @@ def look_at_temporary_files(_around: Surroundings) -> Iterator[Observation]:
     """Whether the folder of temporary files can be written and has room."""
     try:
         folder = Path(tempfile.gettempdir())
-        try_folder(folder)
-    except (StorageError, FileNotFoundError) as error:
+        reason = why_not_writable(folder)
+        trouble = None if reason is None else f"{folder} cannot be written ({reason})"
+    except FileNotFoundError as error:
+        trouble = error.strerror or str(error)
+    if trouble is not None:
         yield Observation(
             "temporary files",
-            str(error),
+            trouble,
             "programs that unpack something fail",
             "fault",
             "name a folder of yours: export TMPDIR=/path/to/a/folder",
@@ -119,26 +129,34 @@ def look_at_leftovers(around: Surroundings) -> Iterator[Observation]:
         )
 
 
-def try_folder(folder: Path) -> None:
-    """Be sure that files can be made and locked in a folder, or that it could be made.
+def why_not_writable(folder: Path) -> str | None:
+    """Why files cannot be made and locked in a folder, or it cannot be made; None where they can.
 
-    Raises:
-        StorageError: they cannot.
+    Args:
+        folder: there or not.
     """
+    try:
+        _try(folder)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _try(folder: Path) -> None:
     there = _existing(folder)
-    with storage_errors(folder):
-        if not there.is_dir():
-            raise NotADirectoryError(20, f"{there} is a file", str(folder))
-        if there != folder:
-            # Nothing is made that was not there: asking is enough.
-            if not os.access(there, os.W_OK | os.X_OK):
-                raise PermissionError(13, f"{there} belongs to somebody else", str(folder))
-            return
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is a file")
+    if there == folder:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\0" * 4096)
             file.flush()
             os.fsync(file.fileno())
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # Nothing is made that was not there: asking is enough.
+    elif os.statvfs(there).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, f"{there} is on a read-only file system")
+    elif not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"{there} belongs to somebody else")
 
 
 def _existing(path: Path) -> Path:

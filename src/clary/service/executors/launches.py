@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from clary.cores import limit_threads
 from clary.formats.launch import BASE, FIRST_HOST, Launch
 from clary.formats.profiler_configuration import (
     CONFIGURATION_VARIABLE,
@@ -71,9 +72,8 @@ def make_launch(
     if host.isolation == "none":
         told["SAGEMAKER_BASE_DIR"] = str(host.base)
     environment = job_environment(job, python, told)
+    limit_threads(environment, max(1, machine.cores // len(host.names)))
     if len(host.names) > 1:
-        share = max(1, machine.cores // len(host.names))
-        environment.setdefault("OMP_NUM_THREADS", str(share))
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             environment.setdefault(name, resources["network_interface_name"])
     if python != sys.executable:

@@ -6,7 +6,6 @@ files are written last.
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clary.cores import usable_cores
 from clary.errors import ClaryError
 from clary.formats.files import storage_errors
 from clary.formats.job_directory import TRAINING_CHANNEL
@@ -81,7 +81,7 @@ class Preparation:
         if job.request.get("InputDataConfig"):
             say("Downloading input data")
         channels = place_channels(job, hosts, self._store, only_reads=kind == "built-in")
-        machine = Machine(_cores(), count_gpus(), _free_port())
+        machine = Machine(usable_cores(), count_gpus(), _free_port())
         token = uuid.uuid4().hex
         for host, placed in zip(hosts, channels, strict=True):
             python = self._bring_code(job, host, kind, say)
@@ -171,10 +171,6 @@ def _built_in_data(job: TrainingJobSpec, placed: HostChannels) -> str:
         for name, folder in folders.items():
             (together / name).symlink_to(folder)
     return str(together)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _free_port() -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from clary.cores import usable_cores
 from clary.formats.metric_pattern import compile_pattern
 from clary.service.faults import validation
 from clary.service.operations.debugger_checks import debugger_problems
@@ -14,7 +14,7 @@ from clary.service.operations.rule_checks import rule_problems
 from clary.service.requests.updates import RULES
 
 # Hosts share this machine: each is a process, with a share of its cores.
-HOST_LIMIT = max(8, 2 * (os.cpu_count() or 1))
+HOST_LIMIT = max(8, 2 * usable_cores())
 
 
 def check_request(request: Mapping[str, Any]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from clary.cores import usable_cores
 from clary.errors import UnreadablePicture
 from clary.vision.checks.catalogue import Catalogue
 from clary.vision.checks.likeness import THUMBNAIL, describe
-from clary.vision.cores import usable_cores
 from clary.vision.datasets.dataset import Progress
 from clary.vision.decoding import Pixels, decode_picture, decode_with_header
 from clary.vision.headers import (

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clary.errors import DataError
+from clary.formats.text import counted
 from clary.vision.datasets.dataset import Skipped
 from clary.vision.headers import EXTENSIONS
 
@@ -145,7 +146,7 @@ class PictureFinder:
         except OSError:
             # Nobody wanted to read it: that it is there is all there is to say.
             count = 0
-        holding = f" with {count} picture{'' if count == 1 else 's'}" if count else ""
+        holding = f" with {counted(count, 'picture')}" if count else ""
         self.skip(f"{relative}/", f"hidden folder{holding}")
 
     @staticmethod

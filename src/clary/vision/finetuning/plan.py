@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from clary.errors import UsageError
 from clary.formats.builtin_algorithm import require_combinable, starts_pretrained
-from clary.formats.training_options import TrainingOptions
+from clary.formats.training_options import TrainingOptions, nothing_to_judge_by
 from clary.vision.datasets import PictureDataset
 from clary.vision.hardware import Hardware, default_workers
 from clary.vision.optimizers import default_learning_rate
@@ -66,10 +65,7 @@ def make_plan(
     """
     notes: list[str] = []
     if "valid" not in dataset.splits:
-        raise UsageError(
-            f"there is no valid split and --valid-fraction is {options.valid_fraction}: hold out "
-            "some pictures, 0.1 or more, to tell which epoch is the best"
-        )
+        raise nothing_to_judge_by(options)
     pretrained = starts_pretrained(options)
     layers = _trainable_layers(options, hardware, pretrained, notes)
     frozen = layers == 0

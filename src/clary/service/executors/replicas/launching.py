@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from clary.cores import usable_cores
 from clary.formats.files import storage_errors
 from clary.formats.launch import (
     BASE,
@@ -63,7 +63,7 @@ def write_launch(
     environment = _environment(spec, isolation, base, token)
     command = (sys.executable, "-m", module, str(base))
     fresh = isolation == "bubblewrap" or wants_fresh_interpreter(prepared.environment)
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     files = HostFiles(spec.folder)
     Launch(
         job=spec.endpoint,

@@ -1,10 +1,10 @@
-"""`clary.sdk.doctor.cgroups`: both generations of the kernel's interface, as files."""
+"""`clary.cgroups`: both generations of the kernel's interface, as files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from clary.sdk.doctor.cgroups import CgroupLimits, cgroup_limits
+from clary.cgroups import CgroupLimits, cgroup_limits
 
 GIB = 1 << 30
 
