@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.errors import FormatError
-from clary.formats.converted_model import CALIBRATION_FILE, Calibration, ConvertedModel
+from clary.formats.converted_model import (
+    AGREEMENT_FILE,
+    CALIBRATION_FILE,
+    Agreement,
+    Calibration,
+    ConvertedModel,
+)
 
 CACHE = Path("/cache")
 shares = st.floats(0, 1)
@@ -78,3 +84,18 @@ def test_a_damaged_calibration_is_one_sentence(tmp_path: Path, content: str) -> 
     (tmp_path / CALIBRATION_FILE).write_text(content)
     with pytest.raises(FormatError, match=CALIBRATION_FILE):
         Calibration.read(tmp_path)
+
+
+@given(agreement=shares, judged=st.integers(1, 128))
+def test_an_agreement_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, agreement: float, judged: int
+) -> None:
+    folder = tmp_path_factory.mktemp("agreement")
+    assert Agreement.read(folder) is None
+    written = Agreement(split="test", judged=judged, agreement=agreement)
+    written.write(folder)
+    assert Agreement.read(folder) == written
+    assert written.suffices == (agreement >= 0.95)
+    (folder / AGREEMENT_FILE).write_text('{"version": 1, "judged": "many"}')
+    with pytest.raises(FormatError, match="does not describe an agreement"):
+        Agreement.read(folder)

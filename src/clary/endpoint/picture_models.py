@@ -17,6 +17,7 @@ from threading import Lock
 
 import numpy as np
 
+from clary.cores import usable_cores
 from clary.endpoint.codecs import Cropper
 from clary.endpoint.invocation import Refusal
 from clary.endpoint.runtimes import Runtime, Stream, open_runtime
@@ -24,7 +25,6 @@ from clary.errors import ClaryError, ModelError
 from clary.formats.converted_model import ConvertedModel, ConvertedPrecision
 from clary.formats.replica import ReplicaSettings
 from clary.settings import Settings
-from clary.vision.cores import usable_cores
 
 _LOADED_AT_ONCE = 2
 _CONVERSION_S = 300.0

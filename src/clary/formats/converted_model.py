@@ -4,6 +4,7 @@
         fp32.xml, fp32.bin      uint8 pictures of the network's size to probabilities
         int8.xml, int8.bin      the same in int8, where it was calibrated on pictures
         int8.json               `Calibration`: on what, and the accuracy before and after
+        bf16.json               `Agreement`: whether bf16 answers as fp32 does, where it was asked
         model.json              what the model is (`clary.formats.model_archive`)
 
 The conversion takes seconds and happens once, at the end of a training or before the first
@@ -32,6 +33,10 @@ VERSION = 1
 GRAPH_VERSION = 1
 ConvertedPrecision = Literal["fp32", "int8"]
 CALIBRATION_FILE = "int8.json"
+AGREEMENT_FILE = "bf16.json"
+# Of held-out pictures, bf16 must give the same class as fp32 for so many. A picture that lies
+# between two classes may go to either, which says nothing of the model.
+LEAST_AGREEMENT_IN_BF16 = 0.95
 # Held alone by whoever puts a network in place, together by those who read one.
 LOCK_FILE = "replacing.lock"
 _BLOCK_BYTES = 1 << 22
@@ -80,6 +85,50 @@ class Calibration(BaseModel):
             return cls.model_validate(content)
         except ValidationError as error:
             raise FormatError(f"{path} does not describe a calibration: {error}") from error
+
+
+class Agreement(BaseModel):
+    """Whether a model answers in bf16 as it does in fp32: `bf16.json`.
+
+    judged:      how many pictures of `split`, of which it has learnt nothing, both were asked about
+    agreement:   the share on which both gave the same class
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = VERSION
+    split: str
+    judged: int
+    agreement: float
+
+    @property
+    def suffices(self) -> bool:
+        """Whether bf16 may stand for fp32."""
+        return self.agreement >= LEAST_AGREEMENT_IN_BF16
+
+    def write(self, folder: Path) -> None:
+        """Write `bf16.json`.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_text(folder / AGREEMENT_FILE, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Agreement | None:
+        """Read `bf16.json`; None where nobody has asked.
+
+        Raises:
+            FormatError: it is damaged, or of a later version.
+        """
+        path = folder / AGREEMENT_FILE
+        if not path.is_file():
+            return None
+        content = read_versioned_json(path, VERSION)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise FormatError(f"{path} does not describe an agreement: {error}") from error
 
 
 @dataclass(frozen=True)

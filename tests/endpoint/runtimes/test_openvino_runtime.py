@@ -13,7 +13,7 @@ import pytest
 from clary.endpoint.runtimes import open_runtime
 from clary.endpoint.runtimes.openvino_runtime import OpenVINORuntime
 from clary.errors import FormatError, UsageError
-from clary.formats.converted_model import LOCK_FILE
+from clary.formats.converted_model import LOCK_FILE, Agreement
 from clary.vision.geometry import EvaluationTransform
 from clary.vision.prediction import Predictor
 
@@ -52,6 +52,17 @@ def test_fp32_answers_as_the_predictor(asked, saved_model, count):
     assert answers.shape == (count, 3) and answers.dtype == np.float32
     assert np.abs(answers - expected).max() < 1e-3
     assert expected.max(axis=1).mean() > 0.5  # answers that a wrong pixel would change
+
+
+@pytest.mark.parametrize(("agreement", "bf16"), [(1.0, BF16), (0.95, BF16), (0.9, False)])
+def test_auto_is_fp32_for_a_model_that_bf16_changes(asked, tmp_path, agreement, bf16):
+    folder = shutil.copytree(asked().converted, tmp_path / "converted")
+    Agreement(split="test", judged=100, agreement=agreement).write(folder)
+    settings = asked(converted=str(folder))
+    assert open_runtime(settings).name == ("openvino bf16" if bf16 else "openvino fp32")
+    if BF16:
+        forced = settings.model_copy(update={"precision": "bf16"})
+        assert open_runtime(forced).name == "openvino bf16"
 
 
 def test_auto_is_near_fp32(asked, saved_model):

@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 import openvino
 
+from clary.cores import usable_cores
 from clary.endpoint.runtimes.runtime import Crops, Probabilities, Stream
 from clary.errors import FormatError, UsageError
-from clary.formats.converted_model import LOCK_FILE, ConvertedModel, ConvertedPrecision
+from clary.formats.converted_model import (
+    LOCK_FILE,
+    Agreement,
+    ConvertedModel,
+    ConvertedPrecision,
+)
 from clary.formats.model_archive import ModelDescription
 from clary.formats.preprocessing import Preprocessing
 from clary.formats.replica import Precision
-from clary.vision.cores import usable_cores
 
 # Pictures of 224 px that go through the network at once. Few of them cost the least each: what a
 # layer gives stays in the cache of the core that reads it next (docs/decisions/0023).
@@ -34,7 +39,8 @@ class OpenVINORuntime:
 
     Args:
         folder: of the converted networks (`clary.formats.converted_model`).
-        precision: "auto" is bf16 where the processor computes in it, else fp32.
+        precision: "auto" is bf16 where the processor computes in it, and where the model was not
+            found to answer otherwise then; else fp32.
 
     Raises:
         FormatError: a network is missing or damaged.
@@ -43,7 +49,7 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         self._core = openvino.Core()
-        self._bf16 = _in_bf16(self._core, precision)
+        self._bf16 = _in_bf16(self._core, precision, folder)
         kind: ConvertedPrecision = "int8" if precision == "int8" else "fp32"
         computed = "int8" if kind == "int8" else "bf16" if self._bf16 else "fp32"
         self.name = f"openvino {computed}"
@@ -128,12 +134,15 @@ class OpenVINOStream:
         return np.array(answers, dtype=np.float32)
 
 
-def _in_bf16(core: Any, precision: Precision) -> bool:
+def _in_bf16(core: Any, precision: Precision, folder: Path) -> bool:
     native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not native:
         raise UsageError(
             "the precision is bf16 but this processor has no bf16 instructions: give auto or fp32"
         )
+    if native and precision == "auto":
+        found = Agreement.read(folder)
+        return found is None or found.suffices
     return native and precision != "fp32"
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino
 
 from clary.errors import DataError, ExportError, ParityError, UsageError
@@ -25,11 +24,11 @@ from clary.formats.converted_model import CALIBRATION_FILE, Calibration, Convert
 from clary.formats.model_archive import ModelDescription
 from clary.settings import Settings
 from clary.vision.caching import CacheStore
-from clary.vision.datasets import PictureDataset, Split, Subset, open_dataset
+from clary.vision.datasets import PictureDataset, Split, open_dataset
+from clary.vision.export.answering import Labels, cut_pictures, likeliest, some_pictures
 from clary.vision.export.serving import keep_network, making, require_room, run_network
 from clary.vision.features.openvino_network import computes_in_bf16
 from clary.vision.geometry import EvaluationTransform
-from clary.vision.hardware import default_workers
 from clary.vision.loaders import BatchLoader
 
 # NNCF's own default; the ranges hardly move beyond it.
@@ -38,11 +37,8 @@ CALIBRATED_PICTURES = 300
 JUDGED_PICTURES = 500
 # What is worse than this is no other arithmetic but another model.
 LEAST_AGREEMENT = 0.5
-_BATCH = 8
 # A network that attends: NNCF then leaves alone what int8 would spoil in it.
 _ATTENTION = "ScaledDotProductAttention"
-
-Labels = npt.NDArray[np.int64]
 
 
 def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Settings) -> Calibration:
@@ -67,8 +63,8 @@ def calibrate(converted: ConvertedModel, pictures: str | Path, settings: Setting
     store = CacheStore.of(settings)
     with making(converted, store):
         exact = openvino.Core().read_model(converted.network("fp32"))
-        quantised = _quantised(exact, _loader(training, transform))
-        before, after, labels = _answers((exact, quantised), _loader(judged, transform))
+        quantised = _quantised(exact, cut_pictures(training, transform))
+        before, after, labels = _answers((exact, quantised), cut_pictures(judged, transform))
         named = [
             description.classes.index(name) if name in description.classes else -1
             for name in dataset.classes
@@ -125,19 +121,7 @@ def _parts(dataset: PictureDataset, named: str | Path) -> tuple[Split, Split]:
             f"{named} has no pictures left to judge int8 on: give two pictures of each class or "
             "more"
         )
-    return _some(dataset.train, CALIBRATED_PICTURES), _some(judged, JUDGED_PICTURES)
-
-
-def _some(split: Split, count: int) -> Split:
-    """Up to `count` pictures, the same ones every time."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:count])
-    return Split(Subset(split.source, chosen), split.labels[chosen])
-
-
-def _loader(split: Split, transform: EvaluationTransform) -> BatchLoader:
-    return BatchLoader(
-        split, transform, batch_size=_BATCH, seed=0, shuffle=False, workers=default_workers()
-    )
+    return some_pictures(dataset.train, CALIBRATED_PICTURES), some_pictures(judged, JUDGED_PICTURES)
 
 
 def _quantised(network: Any, pictures: BatchLoader) -> Any:
@@ -168,23 +152,15 @@ def _quantised(network: Any, pictures: BatchLoader) -> Any:
         ) from error
 
 
-def _answers(networks: tuple[Any, Any], pictures: BatchLoader) -> tuple[Labels, Labels, Labels]:
+def _answers(networks: tuple[Any, Any], pictures: BatchLoader) -> tuple[Labels, ...]:
     """The likeliest classes by each network, and the labels."""
     exact, quantised = networks
     # As it will be served: what int8 leaves out is computed in bf16 where that is quick.
     runs = [run_network(exact), run_network(quantised, bf16=computes_in_bf16())]
-    found: list[tuple[Labels, ...]] = []
-    for batch in pictures.batches(1):
-        answers = [run(batch.images.numpy()) for run in runs]
-        # The largest of numbers that are none is the first.
-        if not all(np.isfinite(answer).all() for answer in answers):
-            raise ParityError(
-                "the network answers with numbers that are none (NaN) once it is quantised: serve "
-                "it in bf16 or fp32"
-            )
-        found.append((*(answer.argmax(axis=1) for answer in answers), batch.labels.numpy()))
-    before, after, labels = (np.concatenate(part) for part in zip(*found, strict=True))
-    return before, after, labels
+    try:
+        return likeliest(runs, pictures)
+    except ParityError as error:
+        raise ParityError(f"{error} once it is quantised: serve it in bf16 or fp32") from error
 
 
 @contextmanager
