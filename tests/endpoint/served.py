@@ -163,7 +163,7 @@ class Wire:
     def post(self, body: bytes, *headers: str, length: int | None = None) -> None:
         lines = [
             "POST /invocations HTTP/1.1",
-            "host: x",
+            "host: localhost",
             f"content-length: {len(body) if length is None else length}",
             *headers,
         ]
@@ -209,7 +209,7 @@ def ask(port: int, body: bytes, *headers: str) -> Answer:
 
 def get(port: int, path: str, method: str = "GET") -> Answer:
     with Wire(port) as wire:
-        wire.send(f"{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        wire.send(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         return wire.answer(without_body=method == "HEAD")
 
 

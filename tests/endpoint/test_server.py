@@ -143,6 +143,25 @@ def test_what_is_meant_for_another_replica_is_not_accepted() -> None:
         assert "i-0 is meant" in refused.json["message"]
 
 
+def test_a_web_page_whose_name_leads_here_is_told_nothing() -> None:
+    with serving(Lengths()) as running:
+        for path in ("/invocations", "/ping", "/metrics", "/"):
+            with Wire(running.port) as wire:
+                wire.send(f"POST {path} HTTP/1.1\r\nhost: pages.example:80\r\n".encode())
+                wire.send(b"content-length: 1\r\n\r\nx")
+                answer = wire.answer()
+            assert (answer.status, answer.json["code"]) == (421, 421)
+            assert "'pages.example:80' is no name of this server" in answer.json["message"]
+        assert running.lines[0].startswith("refused 421: 'pages.example:80'")
+        assert b"clary_refused_total{" in get(running.port, "/metrics").body
+
+
+def test_a_server_for_other_machines_has_names_that_it_does_not_know() -> None:
+    others = replica_settings().model_copy(update={"address": "0.0.0.0"})
+    with serving(Lengths(), others) as running:
+        assert ask(running.port, b"x", "Host: pages.example").status == 200
+
+
 def test_what_fits_no_more_is_refused_at_once() -> None:
     backend = Lengths(capacity=2, opened=False)
     with serving(backend, replica_settings(waiting=3)) as running:

@@ -13,12 +13,14 @@ from typing import Literal
 # What SageMaker's own model server calls them.
 _TYPES = {
     400: "BadRequestException",
+    403: "AccessDeniedException",
     404: "ResourceNotFoundException",
     405: "MethodNotAllowedException",
     406: "NotAcceptableException",
     408: "RequestTimeoutException",
     413: "RequestEntityTooLargeException",
     415: "UnsupportedMediaTypeException",
+    421: "MisdirectedRequestException",
     431: "RequestHeaderFieldsTooLargeException",
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",

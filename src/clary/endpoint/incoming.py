@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from clary.endpoint.http_messages import HttpRequest
 
 # Smaller parts of a body are put together: each would take fifty bytes more.
 _SMALL_PART_BYTES = 512
+_MOST_CONNECTIONS = 16_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,13 @@ class Bounds:
     stall_s: float = 20.0
     idle_s: float = 600.0
     room_bytes: int = 512 << 20
-    connections: int = 16_000
+    connections: int = _MOST_CONNECTIONS
+
+
+def most_connections() -> int:
+    """So many that there are files left to open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST_CONNECTIONS if files < 0 else min(_MOST_CONNECTIONS, files * 7 // 8)
 
 
 @dataclass(slots=True)

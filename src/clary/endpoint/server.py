@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import resource
 import socket
 import time
 import traceback
@@ -25,6 +24,7 @@ from contextlib import suppress
 from clary.endpoint.admission import Admission
 from clary.endpoint.backend import Backend
 from clary.endpoint.connection import Connection
+from clary.endpoint.hosts import is_loopback, why_not_local
 from clary.endpoint.http_messages import (
     DEADLINE,
     INSTANCE,
@@ -36,7 +36,7 @@ from clary.endpoint.http_messages import (
     error_response,
     not_accepted,
 )
-from clary.endpoint.incoming import Bounds
+from clary.endpoint.incoming import Bounds, most_connections
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server_metrics import CONTENT_TYPE, ServerMetrics
 from clary.formats.replica import ReplicaSettings
@@ -52,7 +52,6 @@ _LEAST_ROOM_BYTES = 512 << 20
 # What nginx writes down for a client that has left.
 _CLIENT_LEFT = 499
 _LINE_LETTERS = 400
-_MOST_CONNECTIONS = 16_000
 
 Say = Callable[[str], None]
 
@@ -88,9 +87,10 @@ class Server:
         self.bounds = bounds or Bounds(
             body_bytes=settings.max_body_bytes,
             room_bytes=max(_LEAST_ROOM_BYTES, _ROOM_BODIES * settings.max_body_bytes),
-            connections=_most_connections(),
+            connections=most_connections(),
         )
         self._settings = settings
+        self._is_local = is_loopback(settings.address)
         self._backend = backend
         self._say = say
         self._complain = complain
@@ -185,6 +185,11 @@ class Server:
     async def respond(self, request: HttpRequest) -> HttpResponse:
         """Answer a request, whatever happens. Cancelled when its client has left."""
         method, path = request.method, request.path
+        refusal = why_not_local(request.headers) if self._is_local else None
+        if refusal is not None:
+            response = error_response(*refusal)
+            self.refused(response)
+            return response
         if path not in _METHODS:
             return error_response(404, f"there is no {path[:200]}: {_OFFERED}")
         if method not in _METHODS[path]:
@@ -384,12 +389,6 @@ def _word(text: str) -> str:
     """As one word of a line: in quotes where it has blanks of its own."""
     text = _printable(text)
     return json.dumps(text) if " " in text or '"' in text else text
-
-
-def _most_connections() -> int:
-    """So many that there are files left to open."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _MOST_CONNECTIONS if files < 0 else min(_MOST_CONNECTIONS, files * 7 // 8)
 
 
 def _printable(text: str) -> str:

@@ -50,14 +50,15 @@ def test_an_answer_comes_back_as_the_model_gave_it(stage: Stage, serve: Serve) -
     assert asked.path == "/invocations"
     assert asked.body == b"\x00\xff\r\n"
     told = {name: value for name, value in asked.headers.items() if name != "x-request-id"}
+    [meant] = [one for one in stage.state.replicas.select() if one.port == replica.port]
     assert told == {
-        "host": "replica",
+        "host": "localhost",
         "content-length": "4",
         "content-type": "image/jpeg",
         "accept": "text/csv",
         "x-amzn-sagemaker-custom-attributes": "who=me",
         "x-amzn-sagemaker-inference-id": "one of mine",
-        "x-clary-instance": "i-00000000000000001",
+        "x-clary-instance": meant.instance,
     }
     assert asked.headers["x-request-id"] == answered["ResponseMetadata"]["RequestId"]
 

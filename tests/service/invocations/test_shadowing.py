@@ -1,20 +1,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from clary.service.invocations.shadowing import Shadowing
 from tests.service.invocations.conftest import Stage, one_variant
 from tests.service.invocations.test_invoking import invoke
 from tests.service.invocations.tiny_replica import Asked, Said, TinyReplica
-
-
-def until(satisfied: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from tests.waiting import until
 
 
 def test_a_shadow_gets_copies_and_nobody_its_answers(

@@ -291,6 +291,6 @@ def _length(text: str) -> int:
 
 
 def _head(path: str, headers: Mapping[str, str], length: int) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "host: replica", f"content-length: {length}"]
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", f"content-length: {length}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
