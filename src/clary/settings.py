@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from clary.cores import usable_cores
 from clary.errors import UsageError
 
 GIB = 1024**3
@@ -33,7 +34,7 @@ class Settings(BaseModel):
     home: Path
     cache_limit_bytes: int = 20 * GIB
     port: int = DEFAULT_PORT
-    max_jobs: int = Field(default_factory=lambda: max(2, (os.cpu_count() or 1) // 2))
+    max_jobs: int = Field(default_factory=lambda: max(2, usable_cores() // 2))
     warm: bool = True
     rule_webhook: str | None = None
     rule_command: str | None = None

@@ -65,6 +65,51 @@ def test_who_asks_does_not_wait_for_ever(state: State, settings: Settings) -> No
         stage.supervisor.close()
 
 
+def test_what_nobody_asks_for_makes_room_and_is_fetched_again(
+    state: State, settings: Settings
+) -> None:
+    little = settings.model_copy(update={"cache_limit_bytes": 250})
+    stage = Stage(state, little, timing=replace(QUICK, unasked_s=0.0))
+    stage.supervisor.start()
+    try:
+        stage.create("e", multi_model())
+        stage.reach("e", "InService")
+        shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic"
+
+        def fetch(target: str) -> str:
+            name = stage.supervisor.fetch_model("e", "AllTraffic", target)
+            assert name is not None
+            (shared / "model" / name / "weights").write_bytes(bytes(100))
+            return name
+
+        def kept() -> set[str]:
+            return {path.name for path in (shared / "model").iterdir()}
+
+        a, b, c = fetch("a"), fetch("b"), fetch("c")
+        assert fetch("a") == a
+        assert kept() == {a, b, c}
+        d = fetch("d")  # 300 bytes are there: the one goes that was asked for longest ago
+        assert kept() == {a, c, d}
+        assert fetch("b") == b
+        assert kept() == {a, d, b}
+        assert list((shared / ".fetching").iterdir()) == []
+    finally:
+        stage.supervisor.close()
+
+
+def test_a_model_that_was_asked_for_lately_stays(state: State, settings: Settings) -> None:
+    stage = Stage(state, settings.model_copy(update={"cache_limit_bytes": 0}))
+    stage.supervisor.start()
+    try:
+        stage.create("e", multi_model())
+        stage.reach("e", "InService")
+        names = {stage.supervisor.fetch_model("e", "AllTraffic", one) for one in "ab"}
+        shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic" / "model"
+        assert {path.name for path in shared.iterdir()} == names
+    finally:
+        stage.supervisor.close()
+
+
 def test_what_cannot_be_fetched_is_tried_again_when_it_is_asked_for(stage: Stage) -> None:
     stage.create("e", multi_model())
     stage.reach("e", "InService")

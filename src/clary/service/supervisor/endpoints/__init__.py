@@ -11,6 +11,7 @@
     gpu_choice    which GPU a replica gets
     leavings      what replicas leave behind
     many_models   fetches the models of multi-model endpoints
+    spare_models  which of them make room for others
     autoscaling   how many instances a policy asks for
     workplace     what all of them work with
 

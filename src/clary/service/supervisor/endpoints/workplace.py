@@ -42,8 +42,8 @@ class EndpointTiming:
     one has served for `proven_s`. A serverless variant ends its replica when nobody has asked
     anything of it for `idle_s`. What an autoscaling policy asks for is looked at every `scaling_s`.
     Who asks for a model of many waits `fetch_s` while it is fetched, a little less than its client
-    does. The processes of replicas are sampled every `sample_s`. A step that failed is tried again
-    after `retry_s`.
+    does; one that nobody has asked for in `unasked_s` may be deleted. The processes of replicas
+    are sampled every `sample_s`. A step that failed is tried again after `retry_s`.
     """
 
     tick_s: float = 0.02
@@ -58,6 +58,7 @@ class EndpointTiming:
     idle_s: float = 60.0
     scaling_s: float = 10.0
     fetch_s: float = 55.0
+    unasked_s: float = 900.0
     sample_s: float = 10.0
     retry_s: float = 1.0
 
