@@ -42,7 +42,9 @@ RUNNING = job("InProgress", "Training")
     ("asked", "caller", "age_s", "expected"),
     [
         (RUNNING, BOTO3, 5, 0),
-        (RUNNING, SDK_3, 5, 0),
+        (RUNNING, SDK_3, 1, 0),
+        (RUNNING, SDK_3, 5, YOUNG_S - 5),
+        (RUNNING, SDK_3, 3600, 0),
         (RUNNING, "", 5, 0),
         (RUNNING, SDK_2, 5, YOUNG_S - 5),
         (RUNNING, SDK_2, 3600, 0),

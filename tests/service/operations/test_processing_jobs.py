@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from clary.service.requests.rule_configurations import Checker, checkers_of
 from tests.service.operations.conftest import Bench, CreateJob
-from tests.service.supervisor.rules.rule_jobs import custom_rule, rule, wait_until
+from tests.service.supervisor.rules.rule_jobs import custom_rule, rule
+from tests.waiting import until
 
 HOOK = {"S3OutputPath": "s3://bucket/debug"}
 
@@ -27,7 +28,7 @@ def statuses(bench: Bench, name: str) -> dict[str, dict[str, Any]]:
 
 def begun(bench: Bench, name: str) -> None:
     """Wait until the checkers of a job run."""
-    wait_until(lambda: all(bench.executor.checkers.lives(one) for one in checkers(bench, name)))
+    until(lambda: all(bench.executor.checkers.lives(one) for one in checkers(bench, name)))
 
 
 def fault(call: Any, **parameters: Any) -> str:
@@ -122,7 +123,7 @@ def test_processing_jobs_are_listed_in_pages_and_stopped_alone(
     assert names(SortBy="Name", SortOrder="Descending") == every[::-1]
     assert names(StatusEquals="Completed") == []
     sagemaker.stop_processing_job(ProcessingJobName=every[0])
-    wait_until(lambda: names(StatusEquals="Stopped") == every[:1])
+    until(lambda: names(StatusEquals="Stopped") == every[:1])
     assert statuses(bench, "listed")["rule-0"]["RuleEvaluationStatus"] == "Stopped"
     refused = fault(sagemaker.stop_processing_job, ProcessingJobName=every[0])
     assert refused.endswith("the processing job is in status Stopped.")

@@ -14,7 +14,8 @@ from clary.service.requests.updates import NOTES, is_profiled
 from clary.service.state.training_jobs import TrialOf
 from clary.service.supervisor.transitions import submitted
 from tests.service.operations.conftest import ROLE, Bench, CreateJob
-from tests.service.supervisor.rules.rule_jobs import custom_rule, profiler_rule, rule, wait_until
+from tests.service.supervisor.rules.rule_jobs import custom_rule, profiler_rule, rule
+from tests.waiting import until
 
 PROFILE = {"S3OutputPath": "s3://bucket/profile"}
 REPORT = profiler_rule("ProfilerReport")
@@ -41,7 +42,7 @@ def checkers(bench: Bench, name: str, kind: RuleKind) -> list[Checker]:
 
 def begun(bench: Bench, name: str) -> None:
     bench.reach(name, "Training")
-    wait_until(lambda: all(bench.executor.checkers.lives(one) for one in bench.spec(name).checkers))
+    until(lambda: all(bench.executor.checkers.lives(one) for one in bench.spec(name).checkers))
 
 
 def fault(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -183,7 +184,7 @@ def test_what_is_profiled_changes_while_the_job_runs(bench: Bench, create_job: C
     create_job("changes", ProfilerConfig=PROFILE, ProfilerRuleConfigurations=[REPORT])
     begun(bench, "changes")
     update(bench, "changes", ProfilerConfig={"ProfilingIntervalInMilliseconds": 1000})
-    wait_until(
+    until(
         lambda: any(
             seen["ProfilerConfig"].get("ProfilingIntervalInMilliseconds") == 1000
             for seen in bench.executor.configured
@@ -199,9 +200,9 @@ def test_what_is_profiled_changes_while_the_job_runs(bench: Bench, create_job: C
     update(bench, "changes", ProfilerConfig={"ProfilingParameters": {}})
     assert describe(bench, "changes")["ProfilerConfig"]["ProfilingParameters"] == {}
     update(bench, "changes", ProfilerConfig={"DisableProfiler": True})
-    wait_until(lambda: not is_profiled(bench.executor.configured[-1]))
+    until(lambda: not is_profiled(bench.executor.configured[-1]))
     assert describe(bench, "changes")["ProfilingStatus"] == "Disabled"
-    wait_until(lambda: statuses(bench, "changes") == {"ProfilerReport": "Stopped"})
+    until(lambda: statuses(bench, "changes") == {"ProfilerReport": "Stopped"})
     again = profiler_rule("again", "ProfilerReport")
     update(
         bench,

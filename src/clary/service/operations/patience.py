@@ -1,9 +1,9 @@
 """How long a Describe may wait for the end, or the change, that its caller waits for.
 
 Clients poll: the SageMaker SDK 2 asks five seconds after the creation and every thirty seconds
-from then on, botocore's waiters every two minutes. An answer that comes a little late, when the
-job has just ended, spares them a whole turn. Who only wants to know how a job stands is answered
-at once, unless the job is about to end.
+from then on, its version 3 every five seconds, botocore's waiters every two minutes. An answer that
+comes a little late, when the job has just ended, spares them a whole turn. Who only wants to know
+how a job stands is answered at once, unless the job is about to end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from clary.service.supervisor.tuning.transitions import WINDING_UP, state_of
 
 # Below the 60 s after which botocore gives a request up.
 WAITER_S = 45.0
-# The SDK shows the log from its first answer on; on AWS that takes minutes.
+# The SDK shows the log from its first answer on; on AWS that takes minutes. Version 3 asks once as
+# soon as it has created a job, and is told at once.
 YOUNG_S = 20.0
+CREATED_S = 3.0
 UPLOADING_S = 20.0
 STOPPING_S = 5.0
 # Models that people bring load torch first, on a small machine for some ten seconds.
@@ -53,8 +55,9 @@ def patience_s(job: TrainingJob, headers: Mapping[str, str], now_ms: int) -> flo
         return UPLOADING_S
     if job.status == "Stopping":
         return STOPPING_S
-    if _SDK_2.search(caller):
-        return max(0.0, YOUNG_S - (now_ms - job.created_ms) / 1000)
+    age_s = (now_ms - job.created_ms) / 1000
+    if _SDK_2.search(caller) or (_SDK.search(caller) and age_s > CREATED_S):
+        return max(0.0, YOUNG_S - age_s)
     return 0.0
 
 
