@@ -7,8 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from clary.formats.profiler_configuration import (
     ProfilerConfiguration,
 )
 from clary.formats.system_metrics import SystemMetrics
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 PYTHON = sys.executable
@@ -55,13 +55,6 @@ def metrics(folder: Path) -> SystemMetrics:
     read = SystemMetrics(folder)
     read.refresh()
     return read
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_streams_and_exit_code_are_the_commands(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 
 from clary.formats.files import write_json
 from clary.formats.system_metrics import SystemMetrics
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 PARENT = """
@@ -25,13 +25,6 @@ sampler = subprocess.Popen(
 print(sampler.pid, flush=True)
 sys.stdin.read()
 """
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def snapshots(folder: Path) -> int:

@@ -355,11 +355,11 @@ def test_the_last_words_say_what_the_workers_died_of(tmp_path: Path) -> None:
 def test_a_path_too_long_for_a_socket_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script(tmp_path, workers=1).write(tmp_path)
     long = tmp_path / ("long" * 25)
     long.mkdir()
+    script(tmp_path, workers=1).write(long)
     monkeypatch.setenv("TMPDIR", str(long))
-    replica = Replica(tmp_path)
+    replica = Replica(long)
     try:
         assert replica.process.wait(60) == 1
     finally:

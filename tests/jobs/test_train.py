@@ -15,6 +15,7 @@ import pytest
 from clary.formats.converted_model import ConvertedModel
 from clary.formats.job_directory import JobDirectory
 from clary.formats.training_options import TrainingOptions
+from tests.jobs.forked_programs import ForkedProgram, run_forked
 
 WORDS = {
     "model": "test_resnet",
@@ -48,23 +49,29 @@ def environment(tmp_path):
     return {**os.environ, "CLARY_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
 
 
-def command(directory, *more, processes=1):
-    module = ["-m", "clary.jobs.train", "--job", str(directory.root), "--no-report", *more]
-    if processes > 1:
-        module = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        module += ["-m", "clary.jobs.train", "--job", str(directory.root), "--no-report", *more]
-    return [sys.executable, *module]
+def words(directory, *more):
+    return ["--job", str(directory.root), "--no-report", *more]
 
 
 def run(directory, tmp_path, *more, processes=1):
+    """The program, started anew."""
+    module = ["-m", "clary.jobs.train", *words(directory, *more)]
+    if processes > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone"]
+        module = [*torchrun, f"--nproc-per-node={processes}", *module]
     return subprocess.run(
-        command(directory, *more, processes=processes),
+        [sys.executable, *module],
         env=environment(tmp_path),
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
+
+
+def train(directory, tmp_path, *more):
+    """The program, forked."""
+    return run_forked("train", *words(directory, *more), environment=environment(tmp_path))
 
 
 def epochs(directory):
@@ -85,18 +92,13 @@ def wait_for_epochs(directory, count, process):
 @pytest.mark.timeout(900)
 def test_stopped_at_any_moment_goes_on_as_if_nothing_had_happened(job, tmp_path):
     whole, parts = job("whole"), job("parts")
-    assert run(whole, tmp_path, "--skip-check").returncode == 0
+    assert train(whole, tmp_path, "--skip-check").returncode == 0
     for count, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), start=1):
         begun = len(epochs(parts))
-        process = subprocess.Popen(
-            command(parts, "--skip-check"),
-            env=environment(tmp_path),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = ForkedProgram("train", words(parts, "--skip-check"), environment(tmp_path))
         wait_for_epochs(parts, begun + count, process)
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=300)
+        _, stderr = process.communicate()
         assert len(epochs(parts)) < WORDS["epochs"]
         if number == signal.SIGKILL:
             assert process.returncode == -signal.SIGKILL
@@ -104,7 +106,7 @@ def test_stopped_at_any_moment_goes_on_as_if_nothing_had_happened(job, tmp_path)
             assert process.returncode == 130
             assert "clary: stopped in epoch" in stderr
             assert f"`clary train --resume {parts.root.name}` goes on from there" in stderr
-    assert run(parts, tmp_path, "--skip-check").returncode == 0
+    assert train(parts, tmp_path, "--skip-check").returncode == 0
     assert epochs(parts) == epochs(whole)
 
 
@@ -122,8 +124,8 @@ def test_two_processes_train_together_and_one_writes(job, tmp_path):
 
 @pytest.mark.slow
 def test_the_model_is_made_ready_to_be_served_unless_it_is_a_trials(job, tmp_path):
-    directory, trial = job(epochs=1), job("trial", epochs=1, seed=3)
-    ended = run(directory, tmp_path, "--skip-check")
+    directory, trial = job(epochs=1), job("trial-001-0a1b2c3d", epochs=1, seed=3)
+    ended = train(directory, tmp_path, "--skip-check")
     assert ended.returncode == 0, ended.stderr
     assert "serving   made ready in" in ended.stdout
     cache = tmp_path / "home" / "cache"
@@ -131,7 +133,7 @@ def test_the_model_is_made_ready_to_be_served_unless_it_is_a_trials(job, tmp_pat
     file = trial.config / "hyperparameters.json"
     asked = {**json.loads(file.read_text()), "_tuning_objective_metric": "valid_accuracy"}
     file.write_text(json.dumps(asked))
-    ended = run(trial, tmp_path, "--skip-check")
+    ended = train(trial, tmp_path, "--skip-check")
     assert ended.returncode == 0, ended.stderr
     assert "serving" not in ended.stdout
     assert not ConvertedModel.of(trial.model, cache).has("fp32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from clary.formats.timeline import Loading
 from clary.profiler.causes.data_loading import Load
-from clary.profiler.causes.situation import Rule
+from clary.profiler.causes.situation import Rule, Situation
 from clary.profiler.diagnosis import diagnose, verdict
 from clary.profiler.profile import Profile
 from clary.profiler.rules import BUILT_IN
@@ -281,6 +282,19 @@ def test_other_programs_on_the_machine_are_told_of(tmp_path: Path) -> None:
     first, _, third = verdict(profile)
     assert "other programs kept 2.3 cores busy meanwhile" in first
     assert "well built, but other programs took 2.3 of the machine's 4 cores" in third
+
+
+def test_a_container_has_fewer_cores_than_the_machine_of_others(tmp_path: Path) -> None:
+    job = MadeJob(tmp_path, cores=8, machine=Machine(cpu=50.0, process=200.0))
+    job.facts = dataclasses.replace(job.facts, cores=2, threads=2)
+    job.writer.write_facts(job.facts)
+    job.train(300)
+    situation = Situation(job.end())
+    assert (situation.cores, situation.machine_cores) == (2, 8)
+    assert situation.others_cores == pytest.approx(2.0, abs=0.2)
+    # Six cores are there for others.
+    assert situation.missing_cores == 0.0
+    assert not situation.is_disturbed
 
 
 def test_a_head_on_features_is_told_by_its_features(tmp_path: Path) -> None:

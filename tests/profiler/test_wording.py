@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clary.profiler.wording import brief, counted, number, percent, size, times
+from clary.profiler.wording import brief, number, percent, size, times
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,3 @@ def test_the_others() -> None:
     assert [times(one) for one in (1.06, 1.94, 12.3)] == ["1.06 ×", "1.9 ×", "12 ×"]
     assert [number(one) for one in (4.25, 2.0, 12_300.4)] == ["4.2", "2", "12,300"]
     assert [size(one) for one in (640, 1.23e6, 24e9)] == ["640 B", "1.2 MB", "24 GB"]
-    assert [counted(one, "step") for one in (1, 12_300)] == ["1 step", "12,300 steps"]

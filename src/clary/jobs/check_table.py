@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clary.formats.data_check import CheckFinding, CheckReport, Severity
+from clary.formats.text import counted
 
 NAMES_SHOWN = 5
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
@@ -138,11 +139,7 @@ def _verdict(report: CheckReport) -> Text:
         severity: sum(found.severity == severity for found in report.findings)
         for severity in _STYLES
     }
-    said = ", ".join(
-        f"{count} {severity}{'' if count == 1 else 's'}"
-        for severity, count in counts.items()
-        if count
-    )
+    said = ", ".join(counted(count, severity) for severity, count in counts.items() if count)
     if report.blocks_training:
         return Text(f"Training would go wrong: {said}.", "bold red")
     if counts["warning"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from clary.formats.finding_sentences import WELL_BUILT
+from clary.formats.text import counted
 from clary.formats.timeline.entries import Mode
 from clary.profiler.breakdown import OTHER
 from clary.profiler.causes.between_steps import checkpoints, evaluation
@@ -23,7 +24,7 @@ from clary.profiler.causes.situation import (
 )
 from clary.profiler.causes.small_batches import small_batches
 from clary.profiler.profile import Profile
-from clary.profiler.wording import brief, counted, number, percent, times
+from clary.profiler.wording import brief, number, percent, times
 
 __all__ = ["Cause", "Diagnosis", "diagnose", "verdict"]
 
@@ -80,8 +81,8 @@ def verdict(profile: Profile) -> tuple[str, str, str]:
     if not situation.is_enough:
         return (
             first,
-            f"That is too little to judge: it takes {LEAST_STEPS} training steps and "
-            f"{LEAST_LOOP_S:.0f} s of them.",
+            f"That is too little to judge: {LEAST_STEPS} training steps that take "
+            f"{LEAST_LOOP_S:.0f} s together are the least.",
             "Let it run longer, or look at what the machine did meanwhile.",
         )
     if situation.clock_was_set_back:
@@ -157,7 +158,7 @@ def _well_built(situation: Situation) -> str:
     if situation.is_disturbed:
         return (
             f"{WELL_BUILT}, but other programs took {situation.others_cores:.1f} of the "
-            f"machine's {counted(situation.cores, 'core')}: alone on it, it is faster."
+            f"machine's {counted(situation.machine_cores, 'core')}: alone on it, it is faster."
         )
     loop_s = situation.breakdown.loop_s
     shown = f" as far as {brief(loop_s)} show" if loop_s < _SHORT_S else ""

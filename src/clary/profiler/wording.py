@@ -43,11 +43,6 @@ def size(value: float) -> str:
     return f"{value:.0f} B"
 
 
-def counted(count: float, noun: str, plural: str | None = None) -> str:
-    """`1 step`, `12,300 steps`."""
-    return f"{count:,.0f} {noun if count == 1 else plural or noun + 's'}"
-
-
 def _of_two(whole: int, factor: int, units: tuple[str, str]) -> str:
     large, small = divmod(whole, factor)
     return f"{large} {units[0]} {small} {units[1]}" if small else f"{large} {units[0]}"

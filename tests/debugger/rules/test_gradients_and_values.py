@@ -89,6 +89,9 @@ def test_without_gradients_it_says_what_to_save() -> None:
     lacking = why_not(configured(VanishingGradient), MadeUp().losses([1.0]))
     assert lacking is not None
     assert "DebugHookConfig" in lacking.remedy
+    short = why_not(configured(VanishingGradient), gradients(0.1))
+    assert short is not None
+    assert "too short" in short.message and short.remedy.startswith("train for longer")
 
 
 def test_nan_and_infinity_explode() -> None:

@@ -198,7 +198,10 @@ def test_a_validation_on_another_scale_is_not_compared() -> None:
 def test_too_few_losses_are_missed() -> None:
     lacking = why_not(configured(LossNotDecreasing), at_steps({0: 1.0, 5: 1.0}))
     assert lacking is not None
-    assert "10 apart" in lacking.message
+    assert "too short for it: of the 10 steps" in lacking.message
+    assert lacking.message.endswith("there were 5")
+    assert "train for longer" in lacking.remedy
+    assert "losses" in (why_not(configured(LossNotDecreasing), MadeUp()) or lacking).remedy
 
 
 HEALTHY = ([2.3, 1.2, 0.8, 0.6, 0.45, 0.35], [1.5, 1.0, 0.85, 0.8, 0.79, 0.79])

@@ -17,6 +17,7 @@ from clary.formats.rule_request import (
 )
 from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 LOSS = "CrossEntropyLoss_output_0"
@@ -62,17 +63,10 @@ def found(folder: Path, name: str) -> tuple[Finding, ...]:
     return read_findings(results_folder(folder, name))
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def wait_for_status(folder: Path, name: str, wanted: str) -> RuleStatus:
     def is_there() -> bool:
         known = RuleStatus.read(results_folder(folder, name))
         return known is not None and known.status == wanted
 
-    wait_for(is_there)
+    until(is_there)
     return status(folder, name)

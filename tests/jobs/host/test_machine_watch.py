@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, Launch
 from clary.formats.log_file import read_events
 from clary.formats.system_metrics import SystemMetrics
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 
@@ -84,13 +84,6 @@ class HostOfScript:
 @pytest.fixture
 def host(tmp_path: Path) -> HostOfScript:
     return HostOfScript(tmp_path / "job")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_the_machine_and_the_users_processes_are_sampled_until_the_end(host: HostOfScript) -> None:

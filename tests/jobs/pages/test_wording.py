@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from clary.jobs.pages.wording import counted, duration, interval, listed, percent, readable
+from clary.jobs.pages.wording import duration, interval, listed, percent, readable
 
 
 def test_numbers_read_well():
     assert percent(0.9541) == "95.4\u202f%"
     assert percent(1.0) == "100\u202f%"
     assert interval(0.932, 0.969) == "93.2–96.9\u202f%"
-    assert (counted(1, "picture"), counted(1200, "class", "classes")) == (
-        "1 picture",
-        "1,200 classes",
-    )
     assert [duration(s) for s in (2.34, 48, 200, 180, 7500)] == [
         "2.3 s",
         "48 s",

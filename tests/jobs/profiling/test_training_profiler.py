@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.profiling import is_profiled
+from tests.jobs.forked_programs import run_forked
 
 WORDS = {
     "model": "test_resnet",
@@ -45,15 +44,9 @@ def train(tmp_path, picture_folder):
         options = TrainingOptions(**{**WORDS, "weights": str(weights), **more})
         directory.write_inputs(options.to_hyperparameters(), {"training": tmp_path / "pictures"})
         (directory.config / "profilerconfig.json").write_text(json.dumps(configuration))
-        module = ["-m", "clary.jobs.train", "--job", str(directory.root), "--no-report"]
-        done = subprocess.run(
-            [sys.executable, *module],
-            env={**os.environ, "CLARY_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        home = {"CLARY_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+        words = ("--job", str(directory.root), "--no-report")
+        done = run_forked("train", *words, environment={**os.environ, **home})
         timeline = Timeline(directory.root / "output" / "profiler")
         timeline.refresh()
         return timeline.workers.get("worker_0"), done

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from clary.formats.tensor_log.entries import Mode
 from clary.formats.training_options import TrainingOptions
 from clary.jobs.watching import TrainingWatcher
 from clary.vision.observer import Observer, Observers
+from tests.jobs.forked_programs import run_forked
 
 WORDS = {
     "model": "test_resnet",
@@ -54,15 +53,9 @@ def train(tmp_path, picture_folder):
         if configuration is not None:
             path = directory.config / "debughookconfig.json"
             path.write_text(json.dumps(configuration))
-        module = ["-m", "clary.jobs.train", "--job", str(directory.root), "--no-report"]
-        done = subprocess.run(
-            [sys.executable, *module],
-            env={**os.environ, "CLARY_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        home = {"CLARY_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+        words = ("--job", str(directory.root), "--no-report")
+        done = run_forked("train", *words, environment={**os.environ, **home})
         assert (done.returncode == 0) == succeeds, done.stderr
         log = TensorLog(directory.root / "output" / "tensors")
         if succeeds and configuration is not None:

@@ -11,21 +11,13 @@ from clary.formats.timeline.reader import Timeline
 from clary.profiler.recording import timeline_thread
 from clary.profiler.recording.step_recorder import StepRecorder
 from clary.profiler.recording.timeline_thread import Pending
-
-PATIENCE_S = 60.0
+from tests.waiting import until
 
 
 def read(folder):
     timeline = Timeline(folder)
     timeline.refresh()
     return next(iter(timeline.workers.values()), None)
-
-
-def until(holds):
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def steps(recorder, count):

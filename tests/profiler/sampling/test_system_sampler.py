@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,9 @@ import pytest
 from clary.formats.files import write_json
 from clary.formats.system_metrics import SystemMetrics
 from clary.profiler.sampling.system_sampler import SystemSampler
+from tests.waiting import until
 
 PATIENCE_S = 60.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def moments(folder: Path) -> list[float]:

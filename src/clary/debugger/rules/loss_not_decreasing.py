@@ -42,15 +42,19 @@ class LossNotDecreasing(Rule):
 
     def lacks(self, window: Window) -> Finding | None:
         """Losses at two steps that are `num_steps` apart."""
-        distance = self.parameters.num_steps
-        for name in self.tensors(window):
-            captured = window.captured(name)
-            if captured[-1] - captured[0] >= distance:
-                return None
+        needed = self.parameters.num_steps
+        captured = [window.captured(name) for name in self.tensors(window)]
+        if not captured:
+            return self.note(window, "no loss was saved", remedy=HOW_TO_GET)
+        apart = max(steps[-1] - steps[0] for steps in captured)
+        if apart >= needed:
+            return None
         return self.note(
             window,
-            f"no loss was saved at two steps that are {distance} apart (num_steps)",
-            remedy=f"{HOW_TO_GET}, with a smaller save_interval, or give a smaller num_steps",
+            f"the training was too short for it: of the {needed} steps that must lie between two "
+            f"losses (num_steps) there were {apart}",
+            remedy="train for longer, or give a smaller num_steps, or the collection `losses` a "
+            "smaller save_interval",
         )
 
     def judge(self, window: Window) -> Sequence[Finding]:

@@ -58,8 +58,8 @@ class UnchangedTensor(Rule):
         return self.note(
             window,
             f"no tensor that this rule judges was saved {count} times",
-            remedy="name the tensors in a collection of DebugHookConfig, with a smaller "
-            "save_interval",
+            remedy="name the tensors in a collection of DebugHookConfig, train for longer, or give "
+            "it a smaller save_interval",
         )
 
     def judge(self, window: Window) -> Sequence[Finding]:

@@ -41,13 +41,20 @@ class VanishingGradient(Rule):
     def lacks(self, window: Window) -> Finding | None:
         """Two captures of a gradient, or one for the published rule."""
         count = 1 if self.parameters.published_defaults else 2
-        if any(len(window.captured(name)) >= count for name in self.tensors(window)):
+        names = self.tensors(window)
+        if any(len(window.captured(name)) >= count for name in names):
             return None
+        if not names:
+            return self.note(
+                window,
+                "no gradient was saved",
+                remedy="add the collection `gradients` to DebugHookConfig",
+            )
         return self.note(
             window,
-            "no gradient was saved" if not self.tensors(window) else "gradients were saved once",
-            remedy="add the collection `gradients` to DebugHookConfig, with a save_interval that "
-            "the training reaches twice",
+            "the training was too short for it: gradients were saved at one step, and two are "
+            "needed",
+            remedy="train for longer, or give the collection `gradients` a smaller save_interval",
         )
 
     def judge(self, window: Window) -> Sequence[Finding]:

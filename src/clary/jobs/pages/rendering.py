@@ -8,6 +8,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clary.formats import finding_sentences
+from clary.formats.text import counted
 from clary.jobs.pages import wording
 
 
@@ -33,7 +34,7 @@ def page_environment(*packages: str) -> Environment:
         sentence=finding_sentences.sentence,
         where=finding_sentences.where,
     )
-    environment.globals.update(counted=wording.counted, interval=wording.interval)
+    environment.globals.update(counted=counted, interval=wording.interval)
     return environment
 
 

@@ -21,11 +21,6 @@ def interval(low: float, high: float) -> str:
     return f"{percent(low).removesuffix(chr(0x202F) + '%')}–{percent(high)}"
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A number and its noun: `1 picture`, `1,200 pictures`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def duration(seconds: float) -> str:
     """A time in the largest fitting units: `48 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 10:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from clary.jobs.pages.wording import counted, duration, percent
+from clary.formats.text import counted
+from clary.jobs.pages.wording import duration, percent
 from clary.jobs.profile_report.material import Material
 from clary.profiler.wording import brief
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clary.formats.text import counted
 from clary.formats.timeline import Loading
-from clary.jobs.pages.wording import counted
 from clary.jobs.profile_report.material import Material
 from clary.jobs.profile_report.step_lengths import Histogram, histogram
 from clary.profiler.wording import brief

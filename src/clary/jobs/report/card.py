@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clary.formats.evaluation import Evaluation
+from clary.formats.text import counted
 from clary.formats.training_options import TrainingOptions
-from clary.jobs.pages.wording import counted, listed, percent, readable
+from clary.jobs.pages.wording import listed, percent, readable
 from clary.jobs.report.material import Material
 
 WEAK_RECALL = 0.7

@@ -17,9 +17,9 @@ from PIL import Image
 
 from clary.errors import ClaryError, DataError
 from clary.formats.evaluation import Mistake
-from clary.formats.text import valid_text
+from clary.formats.text import counted, valid_text
 from clary.formats.training_options import TrainingOptions
-from clary.jobs.pages.wording import counted, readable
+from clary.jobs.pages.wording import readable
 from clary.jobs.report.material import Material
 from clary.settings import Settings
 from clary.vision.datasets.dataset import PictureDataset, Split

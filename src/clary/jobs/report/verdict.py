@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clary.formats.evaluation import ClassFigures, Evaluation
-from clary.jobs.pages.wording import counted, interval, listed, percent, readable
+from clary.formats.text import counted
+from clary.jobs.pages.wording import interval, listed, percent, readable
 from clary.jobs.report.material import Material
 
 MOST_ADVICE = 4

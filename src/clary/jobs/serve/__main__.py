@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     folder: Path = parser.parse_args(arguments).folder
     settings = with_variables(ReplicaSettings.read(folder), os.environ)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    with open_listeners(settings) as listeners:
+    with open_listeners(settings, folder) as listeners:
         return Parent(settings, folder, listeners).run()
 
 

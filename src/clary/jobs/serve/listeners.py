@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import time
@@ -14,6 +15,8 @@ from clary.endpoint.http_messages import not_accepted
 from clary.errors import ServiceError
 from clary.formats.replica import ReplicaSettings
 
+# The socket of the workers, in the folder of the replica.
+WORKERS_FILE = ".workers"
 # Connections wait here while the server process is started again.
 _BACKLOG = 4096
 # How long they are listened to once they need not wait any more, all together.
@@ -36,8 +39,12 @@ class Listeners:
 
 
 @contextmanager
-def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
+def open_listeners(settings: ReplicaSettings, folder: Path) -> Iterator[Listeners]:
     """Bind and listen, until the end of the block.
+
+    Args:
+        settings: what is served, and where.
+        folder: the replica's, which is tidied up by whoever has made it, also after a kill.
 
     Raises:
         ServiceError: the address cannot be bound, or the path for workers is too long.
@@ -47,19 +54,34 @@ def open_listeners(settings: ReplicaSettings) -> Iterator[Listeners]:
         if settings.kind == "pictures":
             yield Listeners(clients)
             return
-        # A short path, for the system takes a hundred letters, and a folder for this user alone.
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clary-"))
         workers = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        path = str(Path(folder) / "workers")
+        path = folder.absolute() / WORKERS_FILE
         try:
-            workers.bind(path)
-        except OSError as error:
-            raise ServiceError(
-                f"the workers' socket cannot be at {path} ({error}): set TMPDIR to a folder with a "
-                "short path"
-            ) from error
+            stack.callback(path.unlink, missing_ok=True)
+            _bind(workers, path)
+        except OSError:
+            # The system takes a hundred letters, and some file systems take no sockets.
+            shorter = stack.enter_context(tempfile.TemporaryDirectory(prefix="clary-"))
+            path = Path(shorter) / WORKERS_FILE
+            try:
+                _bind(workers, path)
+            except OSError as error:
+                raise ServiceError(
+                    f"the workers' socket cannot be at {path} ({error}): set TMPDIR to a folder "
+                    "with a short path"
+                ) from error
         workers.listen(_BACKLOG)
-        yield Listeners(clients, workers, path)
+        yield Listeners(clients, workers, str(path))
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    """Bind a socket to a path that this user alone can connect to."""
+    path.unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def turn_away(listener: socket.socket) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
-from clary.jobs.pages.wording import counted, listed, percent
+from clary.formats.text import counted
+from clary.jobs.pages.wording import listed, percent
 from clary.jobs.tuning_report.axes import space
 from clary.jobs.tuning_report.findings import Findings, Judged
 from clary.jobs.tuning_report.sentences import (

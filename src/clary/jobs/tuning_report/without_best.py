@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clary.jobs.pages.wording import counted
+from clary.formats.text import counted
 from clary.jobs.tuning_report.findings import Findings
 from clary.jobs.tuning_report.sentences import (
     Advice,

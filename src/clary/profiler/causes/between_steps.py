@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
+from clary.formats.text import counted
 from clary.formats.timeline.entries import Mode
 from clary.profiler import readings
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Intervals
 from clary.profiler.step_times import step_times
-from clary.profiler.wording import brief, counted, percent, size
+from clary.profiler.wording import brief, percent, size
 
 _EVALUATION_SHARE = 0.25
 _EPOCH_SHARE = 0.4

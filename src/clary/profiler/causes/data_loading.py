@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clary.formats.text import counted
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Intervals
 from clary.profiler.step_use import cpu_while_waiting
-from clary.profiler.wording import brief, counted, percent, times
+from clary.profiler.wording import brief, percent, times
 
 WAITS_SHARE = 0.10
 """Training steps that wait for less of the loop hardly wait."""
@@ -185,7 +186,7 @@ def measure(situation: Situation) -> Load:
         load_s=load_s,
         cpu_s=cpu_s,
         work_s=None if used is None else used * step_s,
-        others=situation.others_cores,
+        others=situation.missing_cores,
         measured=measured,
     )
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clary.formats.text import counted
 from clary.profiler.causes.situation import LEAST_GAIN, Diagnosis, Situation
 from clary.profiler.intervals import Floats
 from clary.profiler.step_times import StepTimes, weighted_median
-from clary.profiler.wording import brief, counted, percent
+from clary.profiler.wording import brief, percent
 
 _TO_DEVIATION = 1.4826
 """From a median absolute deviation to a standard deviation, of a normal distribution."""

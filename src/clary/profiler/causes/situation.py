@@ -107,8 +107,21 @@ class Situation:
         """Of the machine, for the job; 1 where it is not known."""
         if self.facts is not None and self.facts.cores:
             return self.facts.cores
-        known = 0 if self.host is None else len(self.host.system.of("CPUUtilization"))
-        return max(1, known)
+        return max(1, self._sampled_cores)
+
+    @property
+    def machine_cores(self) -> int:
+        """Of the machine, for all programs: more than the job has in a container."""
+        return max(self.cores, self._sampled_cores)
+
+    @property
+    def missing_cores(self) -> float:
+        """How many of the job's cores other programs kept busy during the loop, on average."""
+        return max(0.0, self.others_cores - (self.machine_cores - self.cores))
+
+    @property
+    def _sampled_cores(self) -> int:
+        return 0 if self.host is None else len(self.host.system.of("CPUUtilization"))
 
     @cached_property
     def cores_used(self) -> float | None:
@@ -139,7 +152,7 @@ class Situation:
 
     def is_disturbed_in(self, stretch: readings.Stretch) -> bool:
         """Whether other programs took a quarter of a busy machine in a stretch of time."""
-        if self.host is None or self.others_in(stretch) <= _DISTURBED * self.cores:
+        if self.host is None or self.others_in(stretch) <= _DISTURBED * self.machine_cores:
             return False
         return (readings.cpu(self.host, stretch).mean() or 0.0) >= _BUSY
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
+from clary.formats.text import counted
 from clary.profiler.causes.data_loading import WAITS_SHARE
 from clary.profiler.causes.situation import LEAST_STEPS, Situation, situation_of
 from clary.profiler.profile import Profile
@@ -18,7 +19,7 @@ from clary.profiler.rules.judging import (
     quantiles,
 )
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
-from clary.profiler.wording import counted, percent
+from clary.profiler.wording import percent
 
 
 class Dataloader(ProfilerRule):

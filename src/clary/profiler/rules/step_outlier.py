@@ -8,6 +8,7 @@ import numpy as np
 
 from clary.formats import profiler_rule_parameters as models
 from clary.formats.findings import Finding
+from clary.formats.text import counted
 from clary.formats.timeline.entries import Mode
 from clary.profiler.causes.outliers import HOLDS_UP, LongSteps, long_steps
 from clary.profiler.causes.situation import situation_of
@@ -21,7 +22,7 @@ from clary.profiler.rules.judging import (
 )
 from clary.profiler.rules.rule import Judgement, Moment, ProfilerRule
 from clary.profiler.step_times import StepTimes, step_times
-from clary.profiler.wording import brief, counted, percent
+from clary.profiler.wording import brief, percent
 
 _LEAST_STEPS = 20
 _LEAST_SHARE = 0.05

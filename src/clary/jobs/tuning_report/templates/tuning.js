@@ -10,7 +10,7 @@ const show = (trial) => {
   if (trial === shown) return;
   (drawn.get(shown) ?? []).forEach((mark) => mark.classList.remove("on"));
   (drawn.get(trial) ?? []).forEach((mark) => mark.classList.add("on"));
-  document.body.classList.toggle("pointing", trial !== null);
+  document.querySelector(".page").classList.toggle("pointing", trial !== null);
   shown = trial;
 };
 
