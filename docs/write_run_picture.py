@@ -27,32 +27,23 @@ from clary.sdk.workflow.workflow import Workflow
 from clary.settings import Settings
 
 PICTURE = Path(__file__).parent / "images" / "run.svg"
-COLUMNS = 100
+COLUMNS = 106
 # A picture in a page fetches nothing: the font is one that the reader's machine has.
 FONT = re.compile(r"\s*@font-face \{\{.*?\n    \}\}", re.DOTALL)
+# Red, green, yellow, blue, magenta and cyan: those that are called bright are the same.
+COLOURS = [
+    (224, 108, 117),
+    (130, 190, 120),
+    (229, 192, 123),
+    (97, 175, 239),
+    (198, 120, 221),
+    (86, 182, 194),
+]
 THEME = TerminalTheme(
     (24, 26, 31),
     (214, 218, 225),
-    [
-        (40, 44, 52),
-        (224, 108, 117),
-        (130, 190, 120),
-        (229, 192, 123),
-        (97, 175, 239),
-        (198, 120, 221),
-        (86, 182, 194),
-        (171, 178, 191),
-    ],
-    [
-        (110, 118, 135),
-        (224, 108, 117),
-        (130, 190, 120),
-        (229, 192, 123),
-        (97, 175, 239),
-        (198, 120, 221),
-        (86, 182, 194),
-        (255, 255, 255),
-    ],
+    [(40, 44, 52), *COLOURS, (171, 178, 191)],
+    [(110, 118, 135), *COLOURS, (255, 255, 255)],
 )
 
 

@@ -2,6 +2,7 @@
 
     ClaryError                  exit 1   the root: catch this to catch them all
     ├── UsageError              exit 2   an option, an argument or a combination of them
+    │   └── NothingLeftToTry             a tuning job that has made all trials that it could
     ├── DataError                        pictures, manifests, archives, class maps
     │   ├── UnreadablePicture            one picture that cannot be decoded
     │   └── DownloadError                a data set or weights that could not be fetched
@@ -42,6 +43,10 @@ class UsageError(ClaryError):
     """An option, an argument or a combination of them cannot be used."""
 
     exit_code = 2
+
+
+class NothingLeftToTry(UsageError):
+    """A tuning job is to go on but has made all its trials, or tried all combinations."""
 
 
 class DataError(ClaryError):
@@ -117,12 +122,19 @@ class ProgramFailed(ClaryError):
 
 
 class StageFailed(ClaryError):
-    """A stage of a run of the whole workflow could not be done; `stage` says which."""
+    """A stage of a run of the whole workflow could not be done; `stage` says which.
 
-    def __init__(self, stage: str, reason: ClaryError) -> None:
+    Args:
+        stage: the one that failed.
+        reason: why.
+        first: whether no stage comes before it, whose results would be kept.
+    """
+
+    def __init__(self, stage: str, reason: ClaryError, *, first: bool = False) -> None:
+        kept = f"what was done before {stage} is kept: mend it, and the same command goes on there"
         super().__init__(
             f"the stage {stage} failed: {reason or 'the program has said why'}\n"
-            f"what was done before {stage} is kept: mend it, and the same command goes on there"
+            f"{'mend it, and run the same command again' if first else kept}"
         )
         self.stage = stage
         self.exit_code = reason.exit_code

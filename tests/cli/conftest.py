@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from clary.settings import Settings
+
 Clary = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def home(clary_environment: Mapping[str, str]) -> Settings:
+    """The home that the command uses."""
+    return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
 
 @pytest.fixture

@@ -100,6 +100,8 @@ def test_deploy_ask_change_and_delete(
         re.match(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d i-[0-9a-f]+: ", line) for line in logged
     )
 
+    assert clary("endpoints", "logs", "photos", "-n", "1").stdout.count("\n") == 1
+
     int8 = clary("endpoints", "update", "photos", "better", "--precision", "int8")
     assert int8.stderr.startswith("clary: --precision int8 needs pictures to be calibrated on")
     near = clary("endpoints", "show", "photo")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -36,6 +34,7 @@ def test_every_verb_has_a_page(clary: Clary, verb: object) -> None:
     ended = clary(verb.name, "--help")  # type: ignore[attr-defined]
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"Usage: clary {verb.name}")  # type: ignore[attr-defined]
+    assert "--empty-" not in ended.stdout
     assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
@@ -64,19 +63,19 @@ def test_every_verb_names_a_function() -> None:
         assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_the_first_page_takes_under_200_ms() -> None:
-    # A limit of the house, far above what it takes: the best of several, on a busy machine too.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    seconds = []
-    for _ in range(8):
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "clary", "--help"],
-            check=True,
-            capture_output=True,
-            env=environment,
-        )
-        seconds.append(time.perf_counter() - began)
-        if seconds[-1] < 0.2:
-            break
-    assert min(seconds) < 0.2
+def test_the_first_page_loads_only_what_draws_it() -> None:
+    # That is why it comes at once: most of what else is installed takes longer than all of this.
+    script = (
+        "import sys\n"
+        "from clary.cli.main import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    loaded = set(ended.stderr.split())
+    assert "rich" in loaded
+    assert not loaded & {"cyclopts", "pydantic", "numpy", "requests", "boto3", "psutil", "torch"}

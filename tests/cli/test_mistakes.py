@@ -106,7 +106,7 @@ from tests.cli.conftest import Clary
         ("endpoints update a --remove", "--remove goes with --variant, and with nothing else"),
         ("endpoints update a b --variant c --remove", "--remove goes with --variant, and with"),
         ("endpoints update a --weight -1", "--weight is -1.0 but must be at least 0"),
-        ("predict nothing a.jpg", "there is no model and no job nothing"),
+        ("predict nothing a.jpg", "there is no model, no job and no endpoint nothing: see `clary"),
     ],
 )
 def test_one_sentence_and_exit_code_2(clary: Clary, words: str, sentence: str) -> None:
@@ -154,7 +154,7 @@ def test_every_wrong_option_is_named_at_once(clary: Clary) -> None:
 
 def test_a_home_that_cannot_be_written_is_one_sentence(clary: Clary, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the home should be")
-    ended = clary("train", "digits")
+    ended = clary("train", "digits", "--weights", "none")
     assert ended.returncode == 1
     assert ended.stderr.startswith("clary: ")
     assert "cannot be written" in ended.stderr
@@ -170,6 +170,34 @@ def test_an_unknown_network_is_refused_before_anything_is_begun(
     assert "did you mean resnet1" in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("--model", "test_resnet"), 1, "the pretrained weights of test_resnet (timm/test_resnet"),
+        (("--weights", "none", "--valid-fraction", "0"), 2, "there is no valid split and --valid"),
+        (("--weights", "none", "--group-by", "("), 2, "group_by '(' is not a regular expression"),
+    ],
+    ids=("no weights", "nothing to judge by", "no groups"),
+)
+def test_what_a_training_would_end_by_is_said_before_there_is_one(
+    clary: Clary,
+    tmp_path: Path,
+    picture_folder,
+    clary_environment: dict[str, str],
+    words: tuple[str, ...],
+    code: int,
+    sentence: str,
+) -> None:
+    caches = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "TORCH_HOME": str(tmp_path)}
+    clary_environment.update(caches)
+    photos = picture_folder("photos", classes=2, per_class=4)
+    ended = clary("train", photos, *words)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.startswith(f"clary: {sentence}")
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "home" / "state.sqlite").exists()
 
 
 @pytest.mark.parametrize(

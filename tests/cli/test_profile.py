@@ -168,7 +168,7 @@ def test_any_script_is_profiled_without_a_service(
 
 def test_signals_reach_the_command(clary_environment: Mapping[str, str], tmp_path: Path) -> None:
     (tmp_path / "wait.sh").write_text(
-        "trap 'echo caught; exit 9' TERM\necho ready\nsleep 60 & wait\n"
+        "trap 'kill $!; echo caught; exit 9' TERM\nsleep 60 & echo ready\nwait\n"
     )
     with subprocess.Popen(
         [sys.executable, "-m", "clary", "exec", "--profile", "--", "sh", "wait.sh"],
@@ -184,7 +184,6 @@ def test_signals_reach_the_command(clary_environment: Mapping[str, str], tmp_pat
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         said = process.stdout.readline()
-        os.killpg(process.pid, signal.SIGTERM)  # the sleep that the shell leaves behind
         process.communicate(timeout=60)
     assert said == "caught\n"
     assert process.returncode == 9

@@ -25,11 +25,6 @@ def clary_environment(clary_environment: Mapping[str, str]) -> Mapping[str, str]
     return {**clary_environment, "CLARY_WARM": "0"}
 
 
-@pytest.fixture
-def home(clary_environment: Mapping[str, str]) -> Settings:
-    return Settings(home=Path(clary_environment["CLARY_HOME"]))
-
-
 def test_start_status_logs_stop(clary: Clary, home: Settings) -> None:
     assert clary("status").returncode == 3
     started = clary("start")

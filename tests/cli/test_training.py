@@ -21,7 +21,10 @@ from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
 from clary.settings import Settings
 from tests.cli.conftest import Clary
-from tests.conftest import own_clary, write_pictures
+from tests.conftest import write_pictures
+from tests.one_service import clary_environment
+
+__all__ = ["clary_environment"]
 
 TINY = {
     "model": "test_resnet",
@@ -36,21 +39,9 @@ Train = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def clary_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """One service for all: the first training starts it, and loads torch for those after it."""
-    with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
-        yield environment
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "photos"
     return write_pictures(folder, splits={"train": 8, "valid": 4, "test": 4}, size=40)
-
-
-@pytest.fixture(scope="module")
-def home(clary_environment: Mapping[str, str]) -> Settings:
-    return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
 
 @pytest.fixture
@@ -159,7 +150,7 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
 ) -> None:
     words = (photos, "--no-report", "--skip-check")
     # So many that they have not ended before the training is stopped, however late that is.
-    with train(*words, "--name", "parts", *options(epochs="200")) as first:
+    with train(*words, "--name", "parts", *options(epochs="60")) as first:
         wait_for_epochs("parts", home, 2)
         first.send_signal(signal.SIGINT)
         output, errors = first.communicate(timeout=300)
@@ -168,14 +159,14 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
     assert "clary: stopped in epoch" in errors
     assert "clary train --resume parts" in output
     done = len(epochs("parts", home))
-    assert 2 <= done < 200
+    assert 2 <= done < 60
     assert described("parts", home).status == "Stopped"
 
     resumed = clary("train", "--resume", "parts", "--no-report", "--skip-check")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.startswith("Resuming parts as parts-2 in ")
     assert "epoch 1/" not in resumed.stdout
-    whole = clary("train", *words, "--name", "whole", *options(epochs="200"))
+    whole = clary("train", *words, "--name", "whole", *options(epochs="60"))
     assert whole.returncode == 0
     assert epochs("parts-2", home) == epochs("whole", home)
 
@@ -230,7 +221,7 @@ def test_processes_that_train_together_stop_together(
 def test_a_training_survives_its_starter_and_its_service(
     train: Train, clary: Clary, photos: Path, home: Settings
 ) -> None:
-    words = (photos, "--name", "orphan", "--no-report", "--skip-check", *options(epochs="40"))
+    words = (photos, "--name", "orphan", "--no-report", "--skip-check", *options(epochs="20"))
     with train(*words) as starter:
         wait_for_line(starter, "epoch 1/")
         starter.kill()
@@ -241,7 +232,9 @@ def test_a_training_survives_its_starter_and_its_service(
     followed = clary("jobs", "logs", "--follow", "orphan")
     assert followed.returncode == 0
     lines = [line for line in followed.stdout.splitlines() if line.startswith("epoch ")]
-    assert len(lines) == len(set(lines)) == 40
+    assert len(lines) == len(set(lines)) == 20
+    last = clary("jobs", "logs", "orphan", "-n", "2")
+    assert last.stdout.splitlines() == followed.stdout.splitlines()[-2:]
     assert described("orphan", home).status == "Completed"
 
 
@@ -249,7 +242,7 @@ def test_a_training_survives_its_starter_and_its_service(
 def test_a_training_that_is_shown_outlives_a_killed_service_and_a_stopped_one(
     train: Train, clary: Clary, photos: Path, home: Settings
 ) -> None:
-    words = (photos, "--name", "shown", "--no-report", "--skip-check", *options(epochs="60"))
+    words = (photos, "--name", "shown", "--no-report", "--skip-check", *options(epochs="40"))
     with train(*words) as shown:
         wait_for_line(shown, "epoch 1/")
         record = ServiceRecord.read(home)
@@ -258,7 +251,7 @@ def test_a_training_that_is_shown_outlives_a_killed_service_and_a_stopped_one(
         output, errors = shown.communicate(timeout=300)
     assert shown.returncode == 0, errors
     numbers = [line.partition("/")[0] for line in output.splitlines() if line.startswith("epoch ")]
-    assert numbers == [f"epoch {number}" for number in range(2, 61)]
+    assert numbers == [f"epoch {number}" for number in range(2, 41)]
     assert "Started the Clary service on " in errors
     assert "clary: the service was lost for a moment, and the job has gone on" in errors
 

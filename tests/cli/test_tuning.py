@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,10 @@ from clary.sdk.session import Session
 from clary.sdk.tuning_job import TuningJob
 from clary.settings import Settings
 from tests.cli.conftest import Clary
-from tests.conftest import own_clary, write_pictures
+from tests.conftest import write_pictures
+from tests.one_service import clary_environment
+
+__all__ = ["clary_environment"]
 
 TINY = (
     *("--model", "test_resnet", "--weights", "none", "--image-size", "32"),
@@ -30,21 +33,9 @@ SPACE = ("--space", "lr=1e-4..1e-1:log", "batch-size=4,8")
 
 
 @pytest.fixture(scope="module")
-def clary_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """One service for all: the first search starts it, and loads torch for those after it."""
-    with own_clary(tmp_path_factory.mktemp("clary") / "home") as environment:
-        yield environment
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "photos"
     return write_pictures(folder, splits={"train": 8, "valid": 4}, size=40)
-
-
-@pytest.fixture(scope="module")
-def home(clary_environment: Mapping[str, str]) -> Settings:
-    return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
 
 def record_of(name: str, home: Settings) -> TuningRecord:
@@ -96,6 +87,8 @@ def test_a_search_its_report_and_going_on(
     assert more.stdout.startswith("Going on with one as one-2: 2 trials are known, 1 to come\n")
     assert "trial 3: done" in more.stdout
     assert len(record_of("one-2", home).trials) == 3
+    # The third trial came later, but a person means the training.
+    assert clary("jobs", "show").stdout.startswith("job       again\n")
     reported = clary("report", "one-2", "-o", "page.html")
     assert (reported.returncode, reported.stderr) == (0, "")
     assert "<html" in (tmp_path / "page.html").read_text()

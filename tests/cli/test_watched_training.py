@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,11 +26,6 @@ TINY = {
 @pytest.fixture
 def photos(picture_folder) -> Path:
     return picture_folder("photos", splits={"train": 8, "valid": 4}, size=40)
-
-
-@pytest.fixture
-def home(clary_environment: Mapping[str, str]) -> Settings:
-    return Settings(home=Path(clary_environment["CLARY_HOME"]))
 
 
 @pytest.mark.slow

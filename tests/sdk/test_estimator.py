@@ -14,10 +14,8 @@ from clary.errors import DataError, ServiceError, UsageError
 from clary.formats.job_directory import JobDirectory
 from clary.sdk.estimator import Estimator
 from clary.sdk.job_listing import list_jobs, named_or_latest
-from clary.sdk.office import ensure_running
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
-from clary.settings import Settings
 
 SCRIPT = """
 import argparse, os, sys
@@ -33,15 +31,6 @@ if word == "fail":
 open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w").write(word)
 open(os.path.join(os.environ["SM_OUTPUT_DATA_DIR"], "notes.txt"), "w").write("beside")
 """
-
-
-@pytest.fixture
-def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
-    # Without the process that keeps torch for trainings: its scripts know nothing of torch.
-    for name, value in {**clary_environment, "CLARY_WARM": "0"}.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings.from_environment()
-    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
 
 
 @pytest.fixture
@@ -82,6 +71,8 @@ def test_from_fit_to_files(
     times, values = zip(*job.metric_history("loss"), strict=True)
     assert list(times) == sorted(times)
     assert all(0.3 < value <= 1 for value in values)
+    with pytest.raises(UsageError, match="the job first has no report of the profiler: give it"):
+        job.profiler_report()
     job.stop()  # it has ended: nothing to stop
     assert [other.name for other in list_jobs(job.session)] == ["first"]
     assert named_or_latest(job.session, "latest") == "first"

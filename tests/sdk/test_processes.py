@@ -10,7 +10,14 @@ import time
 
 import pytest
 
-from clary.sdk.processes import run_job_program, run_program
+from clary.errors import Interrupted
+from clary.sdk.processes import (
+    output_of,
+    program_failure,
+    run_job_program,
+    run_program,
+    start_quietly,
+)
 
 # The parent as the command line is one: it runs the child below and ends with its code.
 # Under nohup it would inherit an ignored SIGHUP.
@@ -95,6 +102,45 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 130
     assert shown.count(b"child got SIGINT") == 1
+
+
+def test_what_a_quiet_program_says_comes_back() -> None:
+    code = "import os, sys; print(os.environ['WORD']); print('no', file=sys.stderr)"
+    environment = {**os.environ, "WORD": "yes"}
+    with start_quietly([sys.executable, "-c", code], environment) as process:
+        assert output_of(process, "it ran") == ("yes\n", "no\n")
+    assert process.returncode == 0
+
+
+def test_a_quiet_program_that_nobody_wants_any_more_is_ended() -> None:
+    with (
+        start_quietly([sys.executable, "-c", "import time; time.sleep(600)"]) as process,
+        pytest.raises(Interrupted, match="stopped while it slept"),
+    ):
+        output_of(process, "it slept", stopped=lambda: True)
+    assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "sentence", "exit_code"),
+    [
+        (2, "a bar\nclary: --lr is 0\nclary: --epochs is 0\n", "--lr is 0\n--epochs is 0", 2),
+        (-9, "", "the program check was killed by SIGKILL", 137),
+        (
+            1,
+            "Traceback\n\nKeyError: 3\n",
+            "the program check ended with exit code 1: KeyError: 3",
+            1,
+        ),
+        (1, " \n", "the program check ended with exit code 1: it does not say why", 1),
+    ],
+    ids=("its own sentences", "killed", "a bug", "silent"),
+)
+def test_a_quiet_program_fails_by_its_own_words(
+    code: int, said: str, sentence: str, exit_code: int
+) -> None:
+    error = program_failure("check", code, said)
+    assert (str(error), error.exit_code) == (sentence, exit_code)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from clary.errors import DataError, UsageError
 from clary.formats.job_directory import JobDirectory
 from clary.formats.rule_request import RuleConfiguration, RuleRequest, mark_ended
 from clary.profiler.profile import Profile
-from clary.sdk.office import ensure_running
 from clary.sdk.profile_places import fetch_job_profile, fetch_profile, find_profile
 from clary.sdk.session import Session
 from clary.sdk.storage import upload
@@ -79,15 +77,6 @@ def test_what_is_not_there_is_one_sentence(settings: Settings, tmp_path: Path) -
     (tmp_path / "base.py").write_text("")
     with pytest.raises(DataError, match=r"base\.py is a file: give a job's name, or the folder"):
         find_profile(str(tmp_path / "base.py"), settings)
-
-
-@pytest.fixture
-def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
-    # Without the process that keeps torch for trainings: there are none here.
-    for name, value in {**clary_environment, "CLARY_WARM": "0"}.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings.from_environment()
-    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
 
 
 def test_what_lies_in_s3_is_parted_by_hosts(session: Session, tmp_path: Path) -> None:

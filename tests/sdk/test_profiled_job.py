@@ -6,16 +6,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from clary.sdk.estimator import Estimator
-from clary.sdk.office import ensure_running
 from clary.sdk.profiling import Profiling
 from clary.sdk.session import Session
-from clary.settings import Settings
 
 # Waits for its data, and knows nothing of a profiler.
 SCRIPT = """
@@ -38,15 +35,6 @@ for epoch in range(2):
 """
 
 
-@pytest.fixture
-def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
-    # Without the process that keeps torch for trainings: there is one.
-    for name, value in {**clary_environment, "CLARY_WARM": "0"}.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings.from_environment()
-    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
-
-
 @pytest.mark.slow
 def test_a_job_says_where_its_time_went(session: Session, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -65,6 +53,9 @@ def test_a_job_says_where_its_time_went(session: Session, tmp_path: Path) -> Non
     assert "waits for its data" in holds_back
     # Where other programs take the cores, it cannot be told from work.
     assert re.search("what the dataset waits for|num_workers|keep it", change)
+    page = job.profiler_report()
+    assert "<title>slow-1: " in page
+    assert page.rstrip().endswith("</html>")
     asked = Profiling.of_job(job.description().raw)
     assert (asked.level, asked.interval_ms) == ("full", 100)
 

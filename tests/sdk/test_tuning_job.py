@@ -10,13 +10,14 @@ import pytest
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.tuning_record import TuningRecord
+from clary.sdk.description import existing
 from clary.sdk.endpoint import Endpoint
 from clary.sdk.estimator import Estimator
 from clary.sdk.hyperparameter_tuner import HyperparameterTuner, WarmStart
 from clary.sdk.office import ensure_running
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
-from clary.sdk.tuning_job import TuningJob, find_tuning_job, list_tuning_jobs
+from clary.sdk.tuning_job import TuningJob, list_tuning_jobs
 from clary.sdk.tuning_recording import find_record, record_folder, record_tuning
 from clary.sdk.tuning_resume import all_trials, resume_tuning
 from clary.settings import Settings
@@ -109,7 +110,7 @@ def test_a_search_from_fit_to_its_record(
     values = [tuple(trial.parameters.values()) for trial in both.trials]
     assert len(set(values)) == 7
     more.delete()
-    assert find_tuning_job(session, "search-2") is None
+    assert existing(TuningJob(session, "search-2")) is None
 
 
 def test_an_objective_that_is_never_said_stops_the_search(tuner: HyperparameterTuner) -> None:
@@ -212,5 +213,5 @@ def test_what_is_not_there(session: Session) -> None:
             TrainingJob(session, name).description()
         with pytest.raises(UsageError, match=f"there is no endpoint {name}: see"):
             Endpoint(session, name).description()
-    assert find_tuning_job(session, "nothing") is None
+    assert existing(TuningJob(session, "nothing")) is None
     assert "nothing" not in list_tuning_jobs(session)

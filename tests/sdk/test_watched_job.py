@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ from clary.formats.tensor_curves import loss_names, scalar_curves
 from clary.sdk.debugging import Debugging, Rule
 from clary.sdk.estimator import Estimator
 from clary.sdk.job_debugging import WatchedPrefix, watch_job
-from clary.sdk.office import ensure_running
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
-from clary.settings import Settings
 
 # Losses that rise, and a rule of its own that fires on any loss over a limit.
 SCRIPT = """
@@ -44,15 +41,6 @@ class LossOver(Rule):
                     return [self.issue(window, step, f"{name} is {value:g}, over 4", tensor=name)]
         return []
 """
-
-
-@pytest.fixture
-def session(clary_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Session:
-    # Without the process that keeps torch for trainings: there is one.
-    for name, value in {**clary_environment, "CLARY_WARM": "0"}.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings.from_environment()
-    return Session.on_this_machine(settings, record=ensure_running(settings, say=print))
 
 
 def test_rules_findings_and_curves_of_a_job(session: Session, tmp_path: Path) -> None:

@@ -20,24 +20,18 @@ from clary.formats.workflow_record import (
     WorkflowRecord,
 )
 from clary.sdk.workflow.plan import WorkflowPlan
-from clary.sdk.workflow.stage import Outcome, Progress, Run
+from clary.sdk.workflow.stage import Listener, Outcome, Run
 from clary.sdk.workflow.workflow import Workflow
 from clary.settings import Settings
 
 PICTURES = Checked(fingerprint="f", pictures=3, classes=2, train=2, valid=1, test=0)
 
 
-class Heard:
+class Heard(Listener):
     """A listener that remembers what it was told."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[str, str]] = []
-
-    def began(self, stage: StageName) -> None: ...
-
-    def told(self, stage: StageName, sentence: str) -> None: ...
-
-    def moved(self, stage: StageName, progress: Progress) -> None: ...
 
     def ended(self, stage: StageRecord, *, kept: bool) -> None:
         self.ends.append((stage.stage, "kept" if kept else "done"))

@@ -38,7 +38,7 @@ def deploy(
     variant: str = DEFAULT_VARIANT,
     precision: Precision = "auto",
     calibrate: Path | None = None,
-    env: list[str] | None = None,
+    env: Annotated[list[str] | None, Parameter(negative=())] = None,
     instance_type: str | None = None,
     detach: Switch = False,
     foreground: Annotated[Switch, Parameter(group=ALONE)] = False,

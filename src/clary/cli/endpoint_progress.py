@@ -73,7 +73,7 @@ boto3     boto3.client("sagemaker-runtime").invoke_endpoint_async(
         print(
             f"""
 predict   clary predict {name} picture.jpg
-python    from clary.sdk.predictor import Predictor
+python    from clary.sdk import Predictor
           print(Predictor("{name}").predict("picture.jpg").label)
 
 In a shell whose AWS is this machine, after `eval "$(clary env)"`:

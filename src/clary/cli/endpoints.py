@@ -18,6 +18,7 @@ from clary.cli.endpoint_progress import print_next, settled
 from clary.cli.parser import Switch
 from clary.errors import DataError, ServiceError, ServiceUnreachable, UsageError
 from clary.formats.picture_inputs import UNKNOWN_PICTURE, content_type_of
+from clary.formats.text import counted
 from clary.sdk.deploying import ModelChoice, require_service
 from clary.sdk.endpoint import DEFAULT_VARIANT, Endpoint, EndpointDescription, ServedModel, Variant
 from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_endpoints, word_for
@@ -116,29 +117,31 @@ def logs(
     /,
     *,
     follow: Annotated[Switch, Parameter(name=("--follow", "-f"))] = False,
+    lines: Annotated[int | None, Parameter(name=("--lines", "-n"))] = None,
 ) -> int:
     """Show what an endpoint's replicas have said: requests, and what scripts print.
 
     Args:
         name: The endpoint's name.
         follow: Go on with what comes, until Ctrl-C.
+        lines: How many of the last lines to begin with; all by default.
 
     Raises:
-        UsageError: there is no such endpoint.
+        UsageError: there is no such endpoint, or the number of lines is negative.
         ServiceError: the service cannot be started or does not answer.
     """
     endpoint = _endpoint(name)
     said = False
     try:
-        lines = endpoint.lines(follow=follow)
-        for line in lines if follow else sorted(lines, key=lambda one: one.at):
+        known = endpoint.lines(follow=follow, last=lines)
+        for line in known if follow else sorted(known, key=lambda one: one.at):
             said = True
             print(f"{_moment(line.at)} {_short(line.host)}: {line.message}", flush=follow)
     except ServiceUnreachable as error:
         raise ServiceError(
             f"{error}; the replicas go on, and `clary endpoints logs {name}` shows them"
         ) from error
-    if not said and not follow:
+    if not said and not follow and lines != 0:
         print(
             f"clary: no replica of {name} has said anything: `clary endpoints show {name}` tells "
             "how it stands",
@@ -197,7 +200,7 @@ def update(
     weight: float | None = None,
     precision: Precision = "auto",
     calibrate: Path | None = None,
-    env: list[str] | None = None,
+    env: Annotated[list[str] | None, Parameter(negative=())] = None,
     remove: Switch = False,
 ) -> int:
     """Put another model into an endpoint, or change replicas and weights. No request is lost:
@@ -324,10 +327,10 @@ def _print_variant(variant: Variant, model: ServedModel | None, fared: Figures) 
     latency = ""
     if not math.isnan(fared.p50_ms):
         latency = f", p50 {fared.p50_ms:.1f} ms, p99 {fared.p99_ms:.1f} ms in the model"
-    requests = f"{fared.requests:,} request{'' if fared.requests == 1 else 's'}"
+    requests = counted(fared.requests, "request")
     errors = ""
     if fared.errors:
-        errors = f", {fared.errors:,} error{'' if fared.errors == 1 else 's'}"
+        errors = f", {counted(fared.errors, 'error')}"
     rows = {
         "model": word_for(served) or "deleted meanwhile",
         "archive": served.data,

@@ -11,6 +11,7 @@ from rich.table import Table
 from clary.cli.parser import Switch
 from clary.errors import ServiceError, ServiceUnreachable, UsageError
 from clary.formats.finding_sentences import verdict
+from clary.sdk.description import existing
 from clary.sdk.job_comparison import compare_jobs
 from clary.sdk.job_listing import has_had_jobs, list_jobs, model_name, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job
@@ -20,7 +21,7 @@ from clary.sdk.profile_verdict import where_time_went
 from clary.sdk.rule_evaluations import evaluations_of
 from clary.sdk.session import Session
 from clary.sdk.training_job import JobDescription, TrainingJob
-from clary.sdk.tuning_job import find_tuning_job
+from clary.sdk.tuning_job import TuningJob
 from clary.settings import Settings
 
 app = App(name="jobs", help="List, show, follow, stop and compare trainings.")
@@ -96,21 +97,23 @@ def logs(
     /,
     *,
     follow: Annotated[Switch, Parameter(name=("--follow", "-f"))] = False,
+    lines: Annotated[int | None, Parameter(name=("--lines", "-n"))] = None,
 ) -> int:
     """Show what a training has said.
 
     Args:
         job: A job's name, or latest.
         follow: Go on with what comes until the job has ended; Ctrl-C leaves it running.
+        lines: How many of the last lines to begin with; all by default.
 
     Raises:
-        UsageError: there is no such job.
+        UsageError: there is no such job, or the number of lines is negative.
         ServiceError: the service cannot be started or does not answer.
     """
     named = _job(job, Settings.from_environment())
     several = named.description().hosts > 1
     try:
-        for line in named.lines(follow=follow):
+        for line in named.lines(follow=follow, last=lines):
             print(f"{line.host}: {line.message}" if several else line.message, flush=follow)
     except ServiceUnreachable as error:
         raise ServiceError(
@@ -151,7 +154,7 @@ def stop(*jobs: str) -> int:
         ServiceError: the service cannot be started or does not answer.
     """
     for job in _jobs(jobs, "stop"):
-        named = find_tuning_job(job.session, job.name) or job
+        named = existing(TuningJob(job.session, job.name)) or job
         ended = named.description().ended
         if not ended:
             named.stop()

@@ -9,12 +9,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from clary.cli.parser import refuse_options
-from clary.errors import ClaryError, FormatError, UsageError
-from clary.formats.model_archive import locate_model
+from clary.errors import UsageError
 from clary.formats.picture_inputs import find_pictures
 from clary.formats.prediction import Format, write_predictions
-from clary.sdk.endpoint_listing import endpoint_names
-from clary.sdk.locations import nearest, resolve_model
+from clary.sdk.answerers import find_answerer
 from clary.sdk.predictor import Named, Predictor
 from clary.sdk.processes import run_job_program
 from clary.sdk.session import Session
@@ -59,23 +57,17 @@ def predict(
     if not pictures:
         raise UsageError(f"`clary predict {model}` needs pictures: files, folders, URLs, or -")
     settings = Settings.from_environment()
-    endpoints = endpoint_names(settings)
-    try:
-        location = resolve_model(model, settings)
-        if model in endpoints:
-            locate_model(str(location), settings.jobs_dir)
-    except (UsageError, FormatError) as error:
-        if model not in endpoints:
-            raise UsageError(_unknown(model, error, endpoints)) from error
+    found = find_answerer(model, settings)
+    if found.model is None:
         _refuse_own(model, own)
         return _ask(model, settings, pictures, form=format, top=top)
-    if model in endpoints:
+    if found.is_endpoint:
         print(
             f"clary: {model} is a model and an endpoint: the model answers; `clary endpoints "
             f"invoke {model} PICTURE` asks the endpoint",
             file=sys.stderr,
         )
-    arguments = [str(location), *pictures]
+    arguments = [str(found.model), *pictures]
     arguments += [f"{name}={value}" for name, value in given.items() if value is not None]
     return run_job_program("predict", arguments)
 
@@ -103,11 +95,3 @@ def _refuse_own(name: str, own: dict[str, Any]) -> None:
                 f"{option} is for models, but {name} is an endpoint, which has its own: "
                 "leave it out"
             )
-
-
-def _unknown(text: str, error: ClaryError, endpoints: Sequence[str]) -> str:
-    """The sentence about the model that is not there, unless an endpoint is nearer."""
-    near = nearest(text, endpoints, "")
-    if "did you mean" in str(error) or not near:
-        return str(error)
-    return f"there is no model, no job and no endpoint {text}: {near}"

@@ -9,11 +9,12 @@ from cyclopts import Parameter
 
 from clary.cli.parser import Switch
 from clary.errors import UsageError
+from clary.sdk.description import existing
 from clary.sdk.job_listing import has_had_jobs
 from clary.sdk.locations import resolve_job
 from clary.sdk.processes import run_job_program
 from clary.sdk.session import Session
-from clary.sdk.tuning_job import find_tuning_job
+from clary.sdk.tuning_job import TuningJob
 from clary.sdk.tuning_recording import find_record, record_folder, record_tuning
 from clary.settings import Settings
 
@@ -60,7 +61,7 @@ def _recorded_now(name: str, settings: Settings) -> Path | None:
     """The record of a tuning job that nobody has followed to its end; None where there is none."""
     if not has_had_jobs(settings):
         return None
-    job = find_tuning_job(Session.on_this_machine(settings), name)
+    job = existing(TuningJob(Session.on_this_machine(settings), name))
     if job is None:
         return None
     record_tuning(job, settings)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable
-from typing import Annotated, Literal
+from concurrent.futures import wait
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 from rich.console import Console
@@ -14,16 +13,15 @@ from clary.cli.parser import Switch
 from clary.cli.run_end import print_end
 from clary.cli.run_view import RunView
 from clary.cli.training_parameters import given_options, with_training_options
-from clary.cli.watching import counting_stops
+from clary.cli.watching import counting_stops, in_background
 from clary.errors import UsageError
-from clary.formats.workflow_record import WorkflowRecord
+from clary.formats.workflow_record import StageName, WorkflowRecord
 from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.profiling import parse_profile
 from clary.sdk.workflow.plan import WorkflowPlan
 from clary.sdk.workflow.workflow import Workflow
 from clary.settings import Settings
 
-StageWord = Literal["check", "tune", "train", "evaluate", "report", "deploy", "predict"]
 RUN = Group("The run", sort_key=0)
 NAMED = Parameter(group=RUN, consume_multiple=(0, 1), negative=())
 RANGES = Parameter(group=RUN, consume_multiple=True, negative=())
@@ -43,7 +41,7 @@ def run(
     trials: Annotated[int | None, Parameter(group=RUN)] = None,
     space: Annotated[list[str] | None, RANGES] = None,
     time_limit: Annotated[str | None, Parameter(group=RUN)] = None,
-    until: Annotated[StageWord, Parameter(group=RUN)] = "predict",
+    until: Annotated[StageName, Parameter(group=RUN)] = "predict",
     debug: Annotated[list[str] | None, NAMED] = None,
     profile: Annotated[list[str] | None, NAMED] = None,
     skip_check: Annotated[Switch, Parameter(group=RUN)] = False,
@@ -101,9 +99,9 @@ def run(
 
 def _until_it_ends(workflow: Workflow, view: RunView, asked: list[int]) -> WorkflowRecord:
     """Run it on a thread of its own, so that Ctrl-C is heard at once."""
-    work = _Background(workflow.run)
+    work = in_background(workflow.run)
     stopping = False
-    while not work.over.wait(_LOOK_SECONDS):
+    while wait([work], _LOOK_SECONDS).not_done:
         view.draw()
         if len(asked) > 1:
             raise KeyboardInterrupt
@@ -116,33 +114,3 @@ def _until_it_ends(workflow: Workflow, view: RunView, asked: list[int]) -> Workf
             )
             workflow.stop()
     return work.result()
-
-
-class _Background:
-    """Calls a function on a thread; `over` is set when it has ended."""
-
-    def __init__(self, work: Callable[[], WorkflowRecord]) -> None:
-        self.over = threading.Event()
-        self._work = work
-        self._record: WorkflowRecord | None = None
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="run", daemon=True).start()
-
-    def result(self) -> WorkflowRecord:
-        """What it has returned.
-
-        Raises:
-            BaseException: whatever it has raised.
-        """
-        if self._error is not None:
-            raise self._error
-        assert self._record is not None
-        return self._record
-
-    def _run(self) -> None:
-        try:
-            self._record = self._work()
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            self._error = error
-        finally:
-            self.over.set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import textwrap
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from clary.cli.run_view import picture_table
 from clary.cli.short_paths import short_path
 from clary.cli.trial_table import duration
 from clary.formats.workflow_record import (
+    SPLIT_WORDS,
     STAGES,
     Deployed,
     Found,
@@ -24,16 +27,11 @@ from clary.formats.workflow_record import (
 )
 from clary.sdk.workflow.plan import WorkflowPlan
 from clary.sdk.workflow.serving import address_on_this_machine
-from clary.sdk.workflow.stage import PICTURES_FOLDER
+from clary.sdk.workflow.stage import PICTURES_FOLDER, SCRIPT_FILE
 from clary.settings import Settings
 
 _MARGIN = 10
 _MOST_WIDTH = 100
-_ASK = (
-    "import boto3, sys; print(boto3.client('sagemaker-runtime').invoke_endpoint("
-    "EndpointName='{name}', Body=open(sys.argv[1], 'rb').read(), "
-    "ContentType='application/x-image')['Body'].read().decode())"
-)
 
 
 def print_end(
@@ -66,15 +64,18 @@ def print_end(
         console.print()
         console.print(
             picture_table(
+                SPLIT_WORDS[predicted.split],
                 (
-                    one.file,
-                    one.label,
-                    one.answer,
-                    one.probability,
-                    one.boto3_answer,
-                    one.boto3_probability,
-                )
-                for one in predicted.pictures
+                    (
+                        one.file,
+                        one.label,
+                        one.answer,
+                        one.probability,
+                        one.boto3_answer,
+                        one.boto3_probability,
+                    )
+                    for one in predicted.pictures
+                ),
             )
         )
     console.print()
@@ -117,12 +118,18 @@ def _to_copy(endpoint: str, predicted: Found | None, folder: Path) -> list[tuple
     if isinstance(predicted, Predicted) and predicted.pictures:
         pictures = _quoted(folder / PICTURES_FOLDER)
         picture = _quoted(folder / PICTURES_FOLDER / predicted.pictures[0].file)
-    script = _ASK.format(name=endpoint)
+    script = _quoted(folder / SCRIPT_FILE)
     return [
         ("predict", f"clary predict {endpoint} {pictures}"),
-        ("boto3", f'clary exec -- python -c "{script}" {picture}'),
+        ("boto3", f"clary exec -- {_python()} {script} {endpoint} {picture}"),
         ("delete", f"clary endpoints delete {endpoint}"),
     ]
+
+
+def _python() -> str:
+    """The interpreter that has boto3: by its mere name where a shell finds it by that."""
+    found, own = shutil.which("python"), Path(sys.executable)
+    return "python" if found is not None and Path(found).parent == own.parent else _quoted(own)
 
 
 def _quoted(path: Path) -> str:

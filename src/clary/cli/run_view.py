@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -22,15 +23,17 @@ from rich.text import Text
 from clary.cli.trial_table import duration
 from clary.formats.workflow_record import STAGES, StageName, StageRecord
 from clary.sdk.workflow.plan import WorkflowPlan
-from clary.sdk.workflow.stage import Progress
+from clary.sdk.workflow.stage import Listener, Progress
 
 _NAME_WIDTH = max(map(len, STAGES))
 _BAR_WIDTH = 20
 # A narrower terminal has room for the words alone.
 _WIDE = 90
+# A terminal writes ^C behind the last row, which must not grow longer than a line by it.
+_ECHO_WIDTH = 2
 
 
-class RunView:
+class RunView(Listener):
     """Hears how a run goes, on the thread that runs it; shows it on the one that calls `draw`."""
 
     def __init__(self, console: Console, plan: WorkflowPlan) -> None:
@@ -154,21 +157,22 @@ class RunView:
         grid.add_column(ratio=1, overflow="fold")
         grid.add_column(justify="right", no_wrap=True, min_width=6)
         grid.add_row(mark, name, words, took)
-        return grid
+        return Constrain(grid, self._console.width - _ECHO_WIDTH)
 
     def _say(self, stage: StageName, text: str) -> None:
         with self._lock:
             self._ended.append(Text(f"{stage:<{_NAME_WIDTH}}  {text}"))
 
 
-def picture_table(rows: Iterable[tuple[str, str, str, float, str, float]]) -> Table:
+def picture_table(which: str, rows: Iterable[tuple[str, str, str, float, str, float]]) -> Table:
     """What was asked about each picture: its file, its right label, and both answers.
 
     Args:
+        which: what the pictures are, such as `held-out`.
         rows: file, right label, answer and probability of Clary's client, then of boto3.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("held-out picture", overflow="fold")
+    table.add_column(f"{which} picture", overflow="fold")
     for heading in ("is", "Predictor", "boto3"):
         table.add_column(heading, overflow="fold")
     for file, label, answer, probability, other, other_probability in rows:

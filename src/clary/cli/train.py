@@ -22,6 +22,7 @@ from clary.formats.files import storage_errors
 from clary.formats.job_directory import JobDirectory
 from clary.sdk.job_listing import has_had_jobs, named_or_latest
 from clary.sdk.locations import LATEST, no_such_job, resolve_data
+from clary.sdk.looking_ahead import look_ahead
 from clary.sdk.picture_debugging import parse_debug
 from clary.sdk.picture_training import PictureTraining, latest_job_on, no_job_on, resume_training
 from clary.sdk.processes import job_program_output
@@ -92,6 +93,7 @@ def train(
     Raises:
         UsageError: an option is out of bounds, or the job cannot be made or resumed.
         DataError: there is no such data.
+        ModelError: there is no such network, or its weights cannot be had.
         StorageError: the output folder cannot be written.
         ServiceError: the service cannot be started, or refuses the job.
     """
@@ -129,6 +131,7 @@ def train(
 
 def _start(data: str, given: Options, settings: Settings, words: Options) -> TrainingJob:
     prepared = PictureTraining.prepare(data, given, settings, **words)
+    look_ahead(prepared)
     job = prepared.start(Session.on_this_machine(settings))
     print(f"Training {job.name} in {_place(job, settings)}", flush=True)
     return job

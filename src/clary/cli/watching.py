@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
@@ -26,6 +27,7 @@ class Ending(Protocol):
 
 
 Found = TypeVar("Found", bound=Ending)
+Result = TypeVar("Result")
 
 
 class Watch(Generic[Found]):
@@ -68,6 +70,24 @@ class Watch(Generic[Found]):
             self._error = error
         finally:
             self.over.set()
+
+
+def in_background(work: Callable[[], Result]) -> Future[Result]:
+    """Call a function on a thread that keeps no process from ending; what comes of it is told.
+
+    Args:
+        work: what is called.
+    """
+    future: Future[Result] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=call, name="work", daemon=True).start()
+    return future
 
 
 @contextmanager

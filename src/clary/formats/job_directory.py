@@ -177,7 +177,7 @@ class JobDirectory:
             FormatError: its hyperparameters are missing or damaged.
         """
         named = TRIAL_NAME.search(self.root.name) is not None
-        return named and TUNING_OBJECTIVE in self.hyperparameters()
+        return named and is_trial(self.root.name, self.hyperparameters())
 
     def write_failure(self, reason: str) -> None:
         """Say why the job failed; what was said before stays.
@@ -187,6 +187,16 @@ class JobDirectory:
         """
         if not self.failure.exists():
             write_text(self.failure, reason[:FAILURE_LIMIT])
+
+
+def is_trial(name: str, hyperparameters: Mapping[str, str]) -> bool:
+    """Whether a tuning job has made a training job, and not a person with all that a trial had.
+
+    Args:
+        name: the training job's.
+        hyperparameters: its own.
+    """
+    return TRIAL_NAME.search(name) is not None and TUNING_OBJECTIVE in hyperparameters
 
 
 def _texts(path: Path) -> dict[str, str]:

@@ -210,6 +210,14 @@ class TrainingOptions(BaseModel):
         return {name: json.dumps(value) for name, value in given.items()}
 
 
+def nothing_to_judge_by(options: TrainingOptions) -> UsageError:
+    """The error about pictures of which none are held out, however they are split."""
+    return UsageError(
+        f"there is no valid split and --valid-fraction is {options.valid_fraction}: hold out some "
+        "pictures, 0.1 or more, to judge epochs by"
+    )
+
+
 def _decoded(text: str) -> Any:
     try:
         return json.loads(text)

@@ -6,6 +6,7 @@ Format version 1; see `docs/formats/workflow_record.md`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -23,6 +24,10 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+
+
+# What people call the pictures of a split that a model is judged on.
+SPLIT_WORDS: Mapping[str, str] = {"test": "held-out", "valid": "validation"}
 
 
 class _Frozen(BaseModel):
@@ -123,9 +128,10 @@ class AskedPicture(_Frozen):
 
 
 class Predicted(_Frozen):
-    """Held-out pictures that the endpoint was asked about."""
+    """Pictures that the endpoint was asked about, of the split that the model is judged on."""
 
     stage: Literal["predict"] = "predict"
+    split: Literal["valid", "test"] = "test"
     pictures: tuple[AskedPicture, ...] = ()
 
 

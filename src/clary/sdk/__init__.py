@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from clary.sdk.session import Session
     from clary.sdk.training_job import TrainingJob
     from clary.sdk.tuning_job import TuningJob
+    from clary.sdk.workflow.plan import WorkflowPlan
+    from clary.sdk.workflow.workflow import Workflow
 
 _HOMES = {
     "Debugging": "debugging",
@@ -39,6 +41,8 @@ _HOMES = {
     "TrainingJob": "training_job",
     "TuningJob": "tuning_job",
     "WarmStart": "hyperparameter_tuner",
+    "Workflow": "workflow.workflow",
+    "WorkflowPlan": "workflow.plan",
     "deploy": "deploying",
     "redeploy": "redeploying",
 }
@@ -56,6 +60,8 @@ __all__ = [
     "TrainingJob",
     "TuningJob",
     "WarmStart",
+    "Workflow",
+    "WorkflowPlan",
     "deploy",
     "redeploy",
 ]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from clary.errors import DataError, FormatError, ProgramFailed
 from clary.formats.data_check import CheckReport
+from clary.formats.training_options import TrainingOptions, nothing_to_judge_by
 from clary.sdk.processes import job_program_output
 
 # The options that decide which pictures are held out, and those that say how they are used.
@@ -54,6 +55,20 @@ def check_pictures(
             "`clary check` lists all; --skip-check trains nevertheless"
         )
     return report
+
+
+def require_judged(counts: Mapping[str, Mapping[str, int]], options: TrainingOptions) -> None:
+    """Be sure that there are pictures to judge epochs and trials by.
+
+    Args:
+        counts: of a check: pictures by split and class.
+        options: of the training.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if not any(counts.get("valid", {}).values()):
+        raise nothing_to_judge_by(options)
 
 
 def given_arguments(options: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 
 from clary.errors import ServiceError, UsageError
 from clary.formats.builtin_algorithm import names_image
-from clary.sdk.description import Description
-from clary.sdk.log_tail import LogLine, LogTail
+from clary.sdk.description import Description, is_missing
+from clary.sdk.log_tail import LogLine, LogTail, last_of
 from clary.sdk.session import Session, spoken_faults
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
@@ -191,19 +191,21 @@ class Endpoint:
         """What reads its replicas' logs as they come; `host` is VARIANT/INSTANCE."""
         return LogTail(self.session, LOG_GROUP + self.name)
 
-    def lines(self, *, follow: bool = False) -> Iterator[LogLine]:
+    def lines(self, *, follow: bool = False, last: int | None = None) -> Iterator[LogLine]:
         """What the replicas have said, each one's lines in their order.
 
         Args:
             follow: go on with what comes, until the endpoint is gone.
+            last: begin with so many of the last lines; with all of them when None.
 
         Raises:
-            UsageError: there is no such endpoint.
+            UsageError: there is no such endpoint, or the number is negative.
             ServiceError: the service refuses or does not answer.
         """
         self.description()
         tail = self.tail()
-        yield from tail.new_lines()
+        said = tail.new_lines()
+        yield from said if last is None else last_of(said, last)
         while follow:
             time.sleep(LOG_POLL_SECONDS)
             yield from tail.new_lines()
@@ -296,11 +298,9 @@ def _described(client: Any, name: str) -> ServedModel:
 
 @contextmanager
 def _unless_gone() -> Iterator[None]:
-    """Skip the rest where something is not there: SageMaker says so in words, not by a code."""
+    """Skip the rest where something is not there."""
     try:
         yield
     except ClientError as error:
-        message = str(error.response["Error"].get("Message", ""))
-        # Nor can there be one of a name that none may have.
-        if "Could not find" not in message and "failed to satisfy constraint" not in message:
+        if not is_missing(error):
             raise

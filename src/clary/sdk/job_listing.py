@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from clary.errors import ClaryError, UsageError
 from clary.formats.builtin_algorithm import IMAGE, TrainingRequest
+from clary.formats.job_directory import is_trial
 from clary.sdk.locations import LATEST
 from clary.sdk.session import Session, spoken_faults
-from clary.sdk.training_job import JobDescription, TrainingJob
+from clary.sdk.training_job import JobDescription
 from clary.settings import Settings
 
 _PAGE = 100
@@ -51,7 +52,7 @@ def list_jobs(
 
 
 def named_or_latest(session: Session, text: str) -> str:
-    """A job's name; `latest` stands for the last one.
+    """A job's name; `latest` stands for the last one, a trial only where there is nothing else.
 
     Raises:
         UsageError: there is no job at all.
@@ -59,23 +60,14 @@ def named_or_latest(session: Session, text: str) -> str:
     """
     if text != LATEST:
         return text
+    trial = None
     for found in list_jobs(session):
-        return found.name
-    raise UsageError("there is no job yet: run `clary train` first")
-
-
-def find_job(session: Session, name: str) -> TrainingJob | None:
-    """The training job of a name; None where there is none.
-
-    Raises:
-        ServiceError: the service refuses or does not answer.
-    """
-    job = TrainingJob(session, name)
-    try:
-        job.description()
-    except UsageError:
-        return None
-    return job
+        if not is_trial(found.name, found.hyperparameters):
+            return found.name
+        trial = trial or found.name
+    if trial is None:
+        raise UsageError("there is no job yet: run `clary train` first")
+    return trial
 
 
 def has_had_jobs(settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from clary.errors import DataError, FormatError, UsageError
@@ -66,12 +66,14 @@ def no_such_job(text: str, settings: Settings, *, instead: str = "") -> str:
     return f"there is no job {text}: {nearest(text, names, f'see `clary jobs`{other}')}"
 
 
-def resolve_model(text: str, settings: Settings) -> Path:
+def resolve_model(text: str, settings: Settings, *, endpoints: Sequence[str] | None = None) -> Path:
     """The archive or folder of a model.
 
     Args:
         text: a job's name or folder, `latest`, a `model.tar.gz`, or a model folder.
         settings: whose home is searched for job names.
+        endpoints: their names, where an endpoint may be meant as well, for the sentence about what
+            is not there.
 
     Raises:
         UsageError: there is nothing of that name, or the job has no model; `latest` would be a
@@ -92,8 +94,11 @@ def resolve_model(text: str, settings: Settings) -> Path:
     if text == LATEST:
         raise UsageError(no_such_job(text, settings))
     names = [directory.root.name for directory in find_jobs(settings)]
-    hint = nearest(text, names, "give a job's name, a model.tar.gz or a model folder")
-    raise UsageError(f"there is no model and no job {text}: {hint}")
+    if endpoints is None:
+        hint = nearest(text, names, "give a job's name, a model.tar.gz or a model folder")
+        raise UsageError(f"there is no model and no job {text}: {hint}")
+    hint = nearest(text, [*endpoints, *names], "see `clary jobs` and `clary endpoints`")
+    raise UsageError(f"there is no model, no job and no endpoint {text}: {hint}")
 
 
 def resolve_data(text: str) -> str:
@@ -134,7 +139,7 @@ def absolute_path(path: Path) -> Path:
 def _job(text: str, settings: Settings) -> JobDirectory | None:
     path = Path(text).expanduser()
     if text == LATEST and not path.exists():
-        return _latest(find_jobs(settings))
+        return latest_of(find_jobs(settings))
     for root in (path, settings.jobs_dir / text):
         directory = JobDirectory(root.absolute())
         if directory.hyperparameters_file.is_file():
@@ -142,8 +147,8 @@ def _job(text: str, settings: Settings) -> JobDirectory | None:
     return None
 
 
-def _latest(jobs: list[JobDirectory]) -> JobDirectory | None:
-    """The job that started last; a trial only where there is nothing but trials.
+def latest_of(jobs: Sequence[JobDirectory]) -> JobDirectory | None:
+    """The last one of some jobs; a trial only where there is nothing but trials.
 
     Whoever has searched and then trained means the training, whatever started meanwhile.
     """

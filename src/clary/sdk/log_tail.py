@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from clary.errors import UsageError
 from clary.sdk.session import Session, spoken_faults
 
 # Hosts begin at different moments, and each has a stream of its own.
@@ -22,6 +23,18 @@ class LogLine:
     host: str
     at: datetime
     message: str
+
+
+def last_of(lines: Iterable[LogLine], count: int) -> list[LogLine]:
+    """The last lines of a log by their time, those of each host in their order.
+
+    Raises:
+        UsageError: the count is negative.
+    """
+    if count < 0:
+        raise UsageError(f"--lines is {count} but must be 0 or more")
+    known = sorted(lines, key=lambda line: line.at)
+    return known[max(0, len(known) - count) :]
 
 
 class LogTail:

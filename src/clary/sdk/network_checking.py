@@ -1,4 +1,4 @@
-"""A look at the networks that trials will start from, while something else is done."""
+"""A look at the networks that trainings will start from, while something else is done."""
 
 from __future__ import annotations
 
@@ -7,18 +7,37 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from clary.errors import Interrupted, ModelError, ProgramFailed
+from clary.errors import ModelError, ProgramFailed
+from clary.formats.known_networks import is_surely_known
 from clary.formats.training_options import TrainingOptions
-from clary.sdk.processes import PROGRAM_ENVIRONMENT, job_command, program_failure
+from clary.sdk.cached_weights import are_of, cached_weights
+from clary.sdk.processes import job_command, output_of, program_failure, start_quietly
 from clary.tuner.ranges import CategoricalRange, Range, Space
 
-_LOOK_S = 0.2
+_PROGRAM = "check_networks"
+
+
+def networks_of(space: Space | None, given: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+    """The networks that trainings will start from, and whether with pretrained weights; none where
+    an earlier model says which one it is.
+
+    Args:
+        space: what is searched; None for a single training.
+        given: the options that all trials share.
+    """
+    options = TrainingOptions.parse(given)
+    ranges = () if space is None else space.ranges
+    if options.weight_path is not None or any(tuned.name == "weight_path" for tuned in ranges):
+        return (), False
+    pretrained = "pretrained" in _values("weights", ranges, options)
+    return _values("model", ranges, options), pretrained
 
 
 class NetworkCheck:
     """Finds out whether timm has the networks, and fetches their pretrained weights.
 
-    As a context it ends with the block, finished or not.
+    That takes seconds, and nothing where names tell that all is there. As a context it ends with
+    the block, finished or not.
 
     Args:
         space: what is searched; None for a single training.
@@ -29,25 +48,13 @@ class NetworkCheck:
     def __init__(
         self, space: Space | None, given: Mapping[str, Any], *, quiet: bool = False
     ) -> None:
-        options = TrainingOptions.parse(given)
-        ranges = () if space is None else space.ranges
         self._quiet = quiet
         self._process: subprocess.Popen[str] | None = None
-        if options.weight_path is not None or any(tuned.name == "weight_path" for tuned in ranges):
-            return  # the earlier model says which network it is
-        names = _values("model", ranges, options)
-        fetch = ["--fetch"] if "pretrained" in _values("weights", ranges, options) else []
-        self._process = subprocess.Popen(
-            job_command("check_networks", [*fetch, "--", *names]),
-            env={**PROGRAM_ENVIRONMENT, **os.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if quiet else None,
-            text=True,
-            encoding="utf-8",
-            # Ctrl-C is for the one who waits, who ends it then.
-            start_new_session=True,
-        )
+        names, fetch = networks_of(space, given)
+        if all(map(is_surely_known, names)) and not (fetch and _some_are_missing(names)):
+            return
+        words = [*(["--fetch"] if fetch else []), "--", *names]
+        self._process = start_quietly(job_command(_PROGRAM, words), complaints=not quiet)
 
     def __enter__(self) -> NetworkCheck:
         return self
@@ -71,19 +78,19 @@ class NetworkCheck:
         """
         if self._process is None:
             return
-        while True:
-            try:
-                said, complaint = self._process.communicate(timeout=_LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                if stopped():
-                    raise Interrupted("stopped while the network was looked for") from None
-        if said.strip():
-            raise ModelError(said.strip())
+        found, complaint = output_of(self._process, "the network was looked for", stopped=stopped)
+        if found.strip():
+            raise ModelError(found.strip())
         if self._process.returncode and self._quiet:
-            raise program_failure("check_networks", self._process.returncode, complaint)
+            raise program_failure(_PROGRAM, self._process.returncode, complaint)
         if self._process.returncode:
             raise ProgramFailed(self._process.returncode)
+
+
+def _some_are_missing(names: Sequence[str]) -> bool:
+    """Whether pretrained weights may have to be fetched: the program looks more closely."""
+    cached = cached_weights(os.environ)
+    return not all(any(are_of(weights, name) for weights in cached) for name in names)
 
 
 def _values(name: str, ranges: Sequence[Range], options: TrainingOptions) -> tuple[str, ...]:

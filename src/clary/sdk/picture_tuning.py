@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from clary.errors import UsageError
 from clary.formats.builtin_algorithm import OBJECTIVES
-from clary.formats.training_options import TrainingOptions
+from clary.formats.training_options import TrainingOptions, nothing_to_judge_by
 from clary.gpus import count_gpus
 from clary.sdk.hyperparameter_tuner import (
     MAX_RUN_SECONDS,
@@ -170,10 +170,7 @@ class PictureTuning:
                 by.
         """
         if not judged:
-            raise UsageError(
-                f"there is no valid split and --valid-fraction is {self._options.valid_fraction}: "
-                "hold out some pictures, 0.1 or more, to judge trials by"
-            )
+            raise nothing_to_judge_by(self._options)
         return replace(self, space=fit_batches(self.space, pictures, own=bool(self.plan.space)))
 
     def start(self, session: Session) -> TuningJob:

@@ -16,7 +16,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -29,6 +29,8 @@ EXIT_STOPPED = frozenset(128 + number for number in STOP_SIGNALS)
 # A signal that comes between two instructions before a wait is seen when that wait is over.
 _LONGEST_WAIT_S = 1.0
 _LOOK_S = 0.2
+# How `clary.endings` begins each sentence about an end.
+_SPEAKS = "clary: "
 # `python -m` looks for modules in the current folder first, so that somebody's `random.py` beside
 # their photos would take the place of Python's. Honoured from Python 3.11 on.
 PROGRAM_ENVIRONMENT = {"PYTHONSAFEPATH": "1"}
@@ -155,33 +157,69 @@ def quiet_job_program(
         ClaryError: it has failed and printed nothing; the sentence is its own.
         Interrupted: it was no longer wanted.
     """
-    with subprocess.Popen(
-        job_command(program, arguments),
-        env={**PROGRAM_ENVIRONMENT, **os.environ},
+    with start_quietly(job_command(program, arguments)) as process:
+        printed, said = output_of(process, f"{program} ran", stopped=stopped)
+    if process.returncode and not printed:
+        raise program_failure(program, process.returncode, said)
+    return process.returncode, printed
+
+
+def start_quietly(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    complaints: bool = False,
+) -> subprocess.Popen[str]:
+    """Start a program whose output is for whoever starts it; `output_of` waits for it.
+
+    Args:
+        command: its command line.
+        environment: its variables; those of this process by default.
+        complaints: let what it says on stderr go to the terminal.
+    """
+    return subprocess.Popen(
+        list(command),
+        env={**PROGRAM_ENVIRONMENT, **(os.environ if environment is None else environment)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=None if complaints else subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="backslashreplace",
         # Ctrl-C is for the one who waits, who ends it then.
         start_new_session=True,
-    ) as process:
-        while True:
-            try:
-                printed, said = process.communicate(timeout=_LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                if stopped():
-                    process.terminate()
-                    process.communicate()
-                    raise Interrupted(f"stopped while {program} ran") from None
-            except BaseException:
-                process.kill()
-                raise
-    if process.returncode and not printed:
-        raise program_failure(program, process.returncode, said)
-    return process.returncode, printed
+    )
+
+
+def output_of(
+    process: subprocess.Popen[str], doing: str, *, stopped: Callable[[], bool] = lambda: False
+) -> tuple[str, str]:
+    """Wait for a program's end; it is ended when it is no longer wanted.
+
+    Args:
+        process: of `start_quietly`.
+        doing: what goes on meanwhile, for the sentence of a stop.
+        stopped: asked a few times a second whether the program is no longer wanted.
+
+    Returns:
+        What it has printed, and what it has said on stderr, "" where that went to the terminal.
+
+    Raises:
+        Interrupted: it was no longer wanted.
+    """
+    while True:
+        try:
+            printed, said = process.communicate(timeout=_LOOK_S)
+        except subprocess.TimeoutExpired:
+            if stopped():
+                process.terminate()
+                process.communicate()
+                raise Interrupted(f"stopped while {doing}") from None
+        except BaseException:
+            process.kill()
+            raise
+        else:
+            return printed, said or ""
 
 
 def program_failure(program: str, code: int, said: str) -> ClaryError:
@@ -192,10 +230,10 @@ def program_failure(program: str, code: int, said: str) -> ClaryError:
         code: its exit code, below 0 where a signal has killed it.
         said: on stderr.
     """
-    lines = [line.removeprefix("clary: ") for line in said.splitlines() if line.strip()]
-    sentences = [line for line in said.splitlines() if line.startswith("clary: ")]
+    lines = [line for line in said.splitlines() if line.strip()]
+    sentences = [line.removeprefix(_SPEAKS) for line in lines if line.startswith(_SPEAKS)]
     if sentences:
-        error = ClaryError("\n".join(line.removeprefix("clary: ") for line in sentences))
+        error = ClaryError("\n".join(sentences))
     elif code < 0:
         error = ClaryError(f"the program {program} was killed by {signal.Signals(-code).name}")
     else:

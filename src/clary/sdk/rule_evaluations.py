@@ -6,6 +6,7 @@ S3 otherwise. A rule that ran on AWS leaves no findings: its status says that it
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,16 +18,22 @@ from botocore.exceptions import ClientError
 
 from clary.formats.finding_sentences import JUDGING
 from clary.formats.findings import FINDINGS_FILE, Finding, Kind, RuleStatus, read_findings
+from clary.formats.profiler_rule_parameters import REPORT
 from clary.formats.rule_request import RuleKind
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
 RULES_FOLDER = "rules"
 PROFILER_RULES_FOLDER = "rules.profiler"
+REPORT_PAGE = "profiler-output/profiler-report.html"
 
 _STATUSES: Mapping[RuleKind, str] = {
     "debug": "DebugRuleEvaluationStatuses",
     "profiler": "ProfilerRuleEvaluationStatuses",
+}
+_CONFIGURATIONS: Mapping[RuleKind, str] = {
+    "debug": "DebugRuleConfigurations",
+    "profiler": "ProfilerRuleConfigurations",
 }
 
 
@@ -81,6 +88,25 @@ def findings_of(session: Session, job: Mapping[str, Any]) -> tuple[Finding, ...]
     return tuple(_stored_findings(session, job))
 
 
+def profiler_report_of(session: Session, job: Mapping[str, Any]) -> str | None:
+    """The page that ProfilerReport has written; None where the job has no such rule, or it has not
+    written any yet.
+
+    Args:
+        session: with the service that has the job.
+        job: what DescribeTrainingJob said.
+
+    Raises:
+        ServiceError: the service refuses or does not answer.
+    """
+    for row in job.get(_CONFIGURATIONS["profiler"]) or ():
+        name = str(row["RuleConfigurationName"])
+        if (row.get("RuleParameters") or {}).get("rule_to_invoke", name) == REPORT:
+            page = _stored(session, _place(job, row), job, name, REPORT_PAGE)
+            return None if page is None else page.decode("utf-8")
+    return None
+
+
 class FindingTail:
     """Reads what rules find while they judge; used by one thread.
 
@@ -122,29 +148,48 @@ def _named_findings(folder: Path) -> tuple[Finding, ...]:
     return tuple(one.model_copy(update={"rule": status.configuration}) for one in found)
 
 
+def _place(job: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+    """Where the results of a rule go, of its configuration."""
+    return str(rule.get("S3OutputPath") or job["OutputDataConfig"]["S3OutputPath"])
+
+
 def _stored_findings(session: Session, job: Mapping[str, Any]) -> Iterator[Finding]:
     places = {
-        str(row["RuleConfigurationName"]): row.get("S3OutputPath")
-        or job["OutputDataConfig"]["S3OutputPath"]
-        for row in job.get("DebugRuleConfigurations") or ()
+        str(row["RuleConfigurationName"]): _place(job, row)
+        for row in job.get(_CONFIGURATIONS["debug"]) or ()
     }
     for evaluation in evaluations_of(job):
         place = places.get(evaluation.name)
-        found = () if place is None else _stored(session, place, job, evaluation.name)
+        found = () if place is None else _stored_by(session, place, job, evaluation.name)
         if not found and evaluation.status in {"IssuesFound", "Error"}:
             kind: Kind = "issue" if evaluation.status == "IssuesFound" else "watcher_failed"
             found = (Finding(rule=evaluation.name, kind=kind, message=evaluation.details),)
         yield from found
 
 
-def _stored(session: Session, place: str, job: Mapping[str, Any], rule: str) -> tuple[Finding, ...]:
-    bucket, prefix = split_uri(f"{place.rstrip('/')}/{job['TrainingJobName']}/rule-output/{rule}/")
+def _stored_by(
+    session: Session, place: str, job: Mapping[str, Any], rule: str
+) -> tuple[Finding, ...]:
+    content = _stored(session, place, job, rule, FINDINGS_FILE)
+    if content is None:
+        return ()
     with TemporaryDirectory() as scratch:
-        target = Path(scratch) / FINDINGS_FILE
-        with spoken_faults():
-            try:
-                session.client("s3").download_file(bucket, prefix + FINDINGS_FILE, str(target))
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "404":
-                    raise
+        (Path(scratch) / FINDINGS_FILE).write_bytes(content)
         return tuple(one.model_copy(update={"rule": rule}) for one in read_findings(Path(scratch)))
+
+
+def _stored(
+    session: Session, place: str, job: Mapping[str, Any], rule: str, file: str
+) -> bytes | None:
+    """A file of a rule's results in S3; None where there is none."""
+    uri = f"{place.rstrip('/')}/{job['TrainingJobName']}/rule-output/{rule}/{file}"
+    bucket, key = split_uri(uri)
+    content = io.BytesIO()
+    with spoken_faults():
+        try:
+            session.client("s3").download_fileobj(bucket, key, content)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "404":
+                raise
+            return None
+    return content.getvalue()

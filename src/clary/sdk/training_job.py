@@ -25,9 +25,14 @@ from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
-from clary.sdk.description import Description
-from clary.sdk.log_tail import LogLine, LogTail
-from clary.sdk.rule_evaluations import RuleEvaluation, evaluations_of, findings_of
+from clary.sdk.description import Description, is_missing
+from clary.sdk.log_tail import LogLine, LogTail, last_of
+from clary.sdk.rule_evaluations import (
+    RuleEvaluation,
+    evaluations_of,
+    findings_of,
+    profiler_report_of,
+)
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
@@ -118,11 +123,9 @@ class TrainingJob:
                 client = self.session.client("sagemaker")
                 return JobDescription(client.describe_training_job(TrainingJobName=self.name))
             except ClientError as error:
-                # Nor can there be one of a name that no job may have.
-                message = error.response["Error"].get("Message", "")
-                if "not found" in message or "failed to satisfy constraint" in message:
-                    raise UsageError(f"there is no job {self.name}: see `clary jobs`") from error
-                raise
+                if not is_missing(error):
+                    raise
+                raise UsageError(f"there is no job {self.name}: see `clary jobs`") from error
 
     def wait(self, *, poll_seconds: float = POLL_SECONDS) -> JobDescription:
         """Wait until the job has ended, however that may be.
@@ -142,26 +145,27 @@ class TrainingJob:
         """What reads the log as it comes."""
         return LogTail(self.session, LOG_GROUP, f"{self.name}/", host_of=_host_of)
 
-    def lines(self, *, follow: bool = False) -> Iterator[LogLine]:
+    def lines(self, *, follow: bool = False, last: int | None = None) -> Iterator[LogLine]:
         """What the job's hosts have said, each host's lines in their order.
 
         Args:
             follow: go on with what comes until the job has ended.
+            last: begin with so many of the last lines; with all of them when None.
 
         Raises:
-            UsageError: there is no such job.
+            UsageError: there is no such job, or the number is negative.
             ServiceError: the service refuses or does not answer.
         """
         tail = self.tail()
-        last = not follow or self.description().ended
-        while True:
-            yield from tail.new_lines()
-            if last:
-                return
+        over = not follow or self.description().ended
+        said = tail.new_lines()
+        yield from said if last is None else last_of(said, last)
+        while not over:
             # What is said between the last look at the log and the end is read once more.
-            last = self.description().ended
-            if not last:
+            over = self.description().ended
+            if not over:
                 time.sleep(LOG_POLL_SECONDS)
+            yield from tail.new_lines()
 
     def stop(self) -> None:
         """Ask the job to end: what it has written is kept. A job that has ended is left alone.
@@ -246,6 +250,21 @@ class TrainingJob:
             ServiceError: the service refuses or does not answer.
         """
         return findings_of(self.session, self.description().raw)
+
+    def profiler_report(self) -> str:
+        """The page about where the job's time went: HTML in one piece, which needs no network.
+
+        Raises:
+            UsageError: there is no such job, or no report on it.
+            ServiceError: the service refuses or does not answer.
+        """
+        page = profiler_report_of(self.session, self.description().raw)
+        if page is None:
+            raise UsageError(
+                f"the job {self.name} has no report of the profiler: give it the rule "
+                "ProfilerReport, and wait for its end"
+            )
+        return page
 
     def download(self, folder: Path) -> None:
         """Fetch what the job has left, laid out as in its own directory.

@@ -17,6 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from clary.errors import ServiceError, UsageError
+from clary.sdk.description import is_missing
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.training_job import TrainingJob
 from clary.sdk.tuning_description import TrialDescription, TuningDescription
@@ -55,10 +56,7 @@ class TuningJob:
                     )
                 )
             except ClientError as error:
-                # Nor can there be one of a name that no tuning job may have.
-                message = error.response["Error"].get("Message", "")
-                missing = isinstance(error, client.exceptions.ResourceNotFound)
-                if not missing and "failed to satisfy constraint" not in message:
+                if not is_missing(error):
                     raise
                 raise UsageError(
                     f"there is no tuning job {self.name}: `clary tune --attach` shows the latest"
@@ -216,20 +214,6 @@ def list_tuning_jobs(session: Session) -> Iterator[str]:
         for page in pages.paginate(SortBy="CreationTime", SortOrder="Descending"):
             for summary in page["HyperParameterTuningJobSummaries"]:
                 yield str(summary["HyperParameterTuningJobName"])
-
-
-def find_tuning_job(session: Session, name: str) -> TuningJob | None:
-    """The tuning job of a name; None where there is none.
-
-    Raises:
-        ServiceError: the service refuses or does not answer.
-    """
-    job = TuningJob(session, name)
-    try:
-        job.description()
-    except UsageError:
-        return None
-    return job
 
 
 def _number_or_text(text: str) -> float | str:

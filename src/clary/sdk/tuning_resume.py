@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clary.errors import UsageError
+from clary.errors import NothingLeftToTry, UsageError
 from clary.sdk.hyperparameter_tuner import NAME_LIMIT, PARENT_LIMIT, start_tuning_job
 from clary.sdk.session import Session
 from clary.sdk.training_job import TrainingJob
@@ -93,8 +93,8 @@ def resume_tuning(
         name: made of the earlier one's by default.
 
     Raises:
-        UsageError: there is no such tuning job, it still runs, it has nothing left to try, or
-            the name is taken.
+        NothingLeftToTry: it has made all trials, or tried all combinations.
+        UsageError: there is no such tuning job, it still runs, or the name is taken.
         ServiceError: the service refuses the job.
     """
     before = TuningJob(session, earlier)
@@ -151,7 +151,7 @@ def _require_untried(found: TuningDescription, known: Sequence[TrialDescription]
         return None
     untried = size - len({tuple(sorted(trial.values.items())) for trial in known})
     if untried < 1:
-        raise UsageError(
+        raise NothingLeftToTry(
             f"the tuning job {found.name} has tried all {size} combinations of its values: start "
             "a new one with other ranges"
         )
@@ -162,7 +162,7 @@ def _require_left(name: str, total: int | None, done: int, *, grid: bool) -> int
     left = (total or 0) - done
     if left < 1:
         more = "" if grid else f": give --trials {done + 10} for ten more"
-        raise UsageError(f"the tuning job {name} has made all its {done} trials{more}")
+        raise NothingLeftToTry(f"the tuning job {name} has made all its {done} trials{more}")
     return left
 
 

@@ -1,5 +1,6 @@
 """The whole workflow as one thing that goes on where it stopped: `clary run`.
 
+    settings = Settings.from_environment()
     plan = WorkflowPlan.prepare("photos/", {"epochs": "5"}, settings)
     record = Workflow(plan, settings).run()
     print(record.of("deploy").found.endpoint)

@@ -1,9 +1,9 @@
 """Asks an endpoint about pictures as any program of AWS does: with boto3, and nothing of Clary's.
 
-    python ask_with_boto3.py ENDPOINT PICTURE…
+    clary exec -- python ask.py ENDPOINT PICTURE…
 
-Prints a JSON list with what was answered about each. Keys, region and address are the
-environment's. Run as a script; it is imported by nothing.
+Prints a JSON list with what was answered about each picture: the probabilities of all classes, in
+their order. Keys, region and address are the environment's, here by `clary exec`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from clary.errors import FormatError
 from clary.formats.evaluation import Evaluation, Evaluations
+from clary.formats.text import counted
 from clary.formats.workflow_record import (
+    SPLIT_WORDS,
     Evaluated,
     Found,
     Reported,
@@ -17,7 +19,7 @@ from clary.formats.workflow_record import (
     Tuned,
 )
 from clary.sdk.tuning_recording import find_record, record_folder
-from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of, plural
+from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of
 
 EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
@@ -118,9 +120,9 @@ def _found(split: Literal["test", "valid"], judged: Evaluation) -> Evaluated:
 
 def _sentence(found: Evaluated) -> str:
     low, high = found.interval
-    which = "held-out" if found.split == "test" else "validation"
     words = (
-        f"{found.accuracy:.1%} of {plural(found.pictures, f'{which} picture')} right "
+        f"{found.accuracy:.1%} of "
+        f"{counted(found.pictures, f'{SPLIT_WORDS[found.split]} picture')} right "
         f"(95 % interval {low:.1%} to {high:.1%})"
     )
     if found.worst_class is not None and found.worst_recall is not None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from clary.errors import Interrupted, ServiceError
+from clary.errors import ServiceError
 from clary.formats.model_archive import ModelDescription
 from clary.formats.prediction import Prediction
 from clary.formats.service_record import ServiceRecord
+from clary.formats.text import counted
 from clary.formats.workflow_record import (
+    SPLIT_WORDS,
     AskedPicture,
     Checked,
     Deployed,
@@ -28,14 +30,12 @@ from clary.formats.workflow_record import (
 from clary.sdk.data_checking import SPLIT_OPTIONS, given_arguments
 from clary.sdk.environment import changed, take_aws
 from clary.sdk.predictor import Answer, Predictor, ranked
-from clary.sdk.processes import PROGRAM_ENVIRONMENT
-from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of, plural
+from clary.sdk.processes import output_of, start_quietly
+from clary.sdk.workflow.stage import Outcome, Progress, Run, directory_of
 
 PICTURES = 6
-SCRIPT = Path(__file__).with_name("ask_with_boto3.py")
 # Batches are put together differently, and bf16 rounds to 3 digits.
 _TOLERANCE = 0.02
-_LOOK_S = 0.2
 
 
 class _HeldOut(NamedTuple):
@@ -75,7 +75,7 @@ class Predict:
         run.listener.moved(self.name, Progress("choosing held-out pictures"))
         for asked in before.pictures if isinstance(before, Predicted) else ():
             (run.pictures / asked.file).unlink(missing_ok=True)
-        held_out = _held_out(run)
+        split, held_out = _held_out(run)
         endpoint = run.found(Deployed).endpoint
         run.listener.moved(self.name, Progress("asking with clary.sdk.Predictor"))
         predictor = Predictor(endpoint, run.session)
@@ -83,7 +83,7 @@ class Predict:
         for picture in held_out:
             run.require_going_on(self.name)
             began = time.monotonic()
-            predictions.append(predictor.predict(picture.file))
+            predictions.append(run.ask(partial(predictor.predict, picture.file)))
             seconds.append(time.monotonic() - began)
         run.listener.moved(self.name, Progress("asking with boto3"))
         classes = ModelDescription.read(directory_of(run, run.found(Trained).job).model).classes
@@ -93,20 +93,21 @@ class Predict:
             for picture, prediction, answer in zip(held_out, predictions, answers, strict=True)
         )
         right = sum(one.answer == one.label for one in compared)
-        count = plural(len(compared), "held-out picture")
+        count = counted(len(compared), f"{SPLIT_WORDS[split]} picture")
         sentence = (
             f"{right} of {count} right, Predictor and boto3 are told the same; "
             f"{1000 * statistics.median(seconds):.0f} ms a picture"
         )
-        return Outcome(sentence, Predicted(pictures=compared))
+        return Outcome(sentence, Predicted(split=split, pictures=compared))
 
 
-def _held_out(run: Run) -> list[_HeldOut]:
+def _held_out(run: Run) -> tuple[Literal["valid", "test"], list[_HeldOut]]:
     words = [run.plan.location, f"--output={run.pictures}", f"--count={PICTURES}"]
     words += given_arguments(run.plan.options, SPLIT_OPTIONS)
     _, printed = run.run_program("held_out", words)
-    chosen = json.loads(printed)["pictures"]
-    return [_HeldOut(run.pictures / one["file"], one["label"]) for one in chosen]
+    chosen = json.loads(printed)
+    pictures = [_HeldOut(run.pictures / one["file"], one["label"]) for one in chosen["pictures"]]
+    return chosen["split"], pictures
 
 
 def _asked_with_boto3(run: Run, endpoint: str, files: Sequence[Path]) -> list[Any]:
@@ -115,23 +116,9 @@ def _asked_with_boto3(run: Run, endpoint: str, files: Sequence[Path]) -> list[An
     if record is None:
         raise ServiceError("the service has ended: the same command starts it again")
     environment = changed(os.environ, take_aws(run.settings, record, os.environ))
-    with subprocess.Popen(
-        [sys.executable, str(SCRIPT), endpoint, *map(str, files)],
-        env={**PROGRAM_ENVIRONMENT, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        while True:
-            try:
-                printed, said = process.communicate(timeout=_LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                if run.stop.is_set():
-                    process.terminate()
-                    raise Interrupted("stopped in predict") from None
+    command = [sys.executable, str(run.script), endpoint, *map(str, files)]
+    with start_quietly(command, environment) as process:
+        printed, said = output_of(process, "boto3 asked", stopped=run.stop.is_set)
     if process.returncode:
         last = said.strip().rpartition("\n")[2] or f"exit code {process.returncode}"
         raise ServiceError(f"boto3 is not answered by the endpoint {endpoint}: {last}")

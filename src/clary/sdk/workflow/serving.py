@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from clary.errors import Interrupted, UsageError
+from clary.formats.files import write_text
 from clary.formats.service_record import ServiceRecord
 from clary.formats.workflow_record import Deployed, Found, StageName, Trained
 from clary.sdk.deploying import ModelChoice, deploy, free_name, require_service
@@ -15,6 +17,7 @@ from clary.sdk.training_job import TrainingJob
 from clary.sdk.workflow.stage import Outcome, Progress, Run
 from clary.settings import Settings
 
+SCRIPT = Path(__file__).with_name("ask_with_boto3.py")
 _WORDS = {
     "Creating": "starting a replica",
     "Updating": "starting a replica of the new model, the old one answers",
@@ -37,7 +40,7 @@ class Deploy:
             return False
         endpoint = Endpoint(run.session, found.endpoint)
         now = _own(run, endpoint, found)
-        if now is None or now.status != IN_SERVICE:
+        if now is None or now.status != IN_SERVICE or not run.script.is_file():
             return False
         return found.archive == _archive(run, endpoint)
 
@@ -46,6 +49,7 @@ class Deploy:
 
         Raises:
             ServiceError: it cannot be made, or fails.
+            StorageError: the program that asks it cannot be written.
             Interrupted: a stop was asked for; what was begun goes on.
         """
         job = TrainingJob(run.session, run.found(Trained).job)
@@ -63,6 +67,7 @@ class Deploy:
                 redeploy(there, ModelChoice(job), watch=lambda: self._settled(run, there))
         now = self._settled(run, endpoint)
         require_service(endpoint, now)
+        write_text(run.script, SCRIPT.read_text(encoding="utf-8"))
         found = Deployed(
             endpoint=endpoint.name, created=now.created, archive=_archive(run, endpoint)
         )

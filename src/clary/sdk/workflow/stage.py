@@ -19,6 +19,7 @@ from clary.sdk.workflow.plan import WorkflowPlan
 from clary.settings import Settings
 
 PICTURES_FOLDER = "pictures"
+SCRIPT_FILE = "ask.py"
 _PAUSE_S = 0.2
 # A service that does not stay is not started for ever.
 _RECONNECTIONS = 5
@@ -35,28 +36,23 @@ class Progress(NamedTuple):
     total: int | None = None
 
 
-class Listener(Protocol):
-    """Hears how a run goes, on the thread that runs it."""
+class Listener:
+    """Hears how a run goes, on the thread that runs it; does nothing until it is overridden."""
 
     def began(self, stage: StageName) -> None:
         """A stage has begun."""
-        ...
 
     def told(self, stage: StageName, sentence: str) -> None:
         """What a stage sets out to do, such as the name of its job."""
-        ...
 
     def moved(self, stage: StageName, progress: Progress) -> None:
         """A stage is farther than before."""
-        ...
 
     def ended(self, stage: StageRecord, *, kept: bool) -> None:
         """A stage is done: just now, or in an earlier run."""
-        ...
 
     def left_out(self, stage: StageName, sentence: str) -> None:
         """A stage is not wanted."""
-        ...
 
 
 class Outcome(NamedTuple):
@@ -124,6 +120,11 @@ class Run:
         return self.folder / PICTURES_FOLDER
 
     @property
+    def script(self) -> Path:
+        """A program of boto3's that asks the endpoint, for whoever goes on from there."""
+        return self.folder / SCRIPT_FILE
+
+    @property
     def run_program(self) -> Callable[[str, Sequence[str]], tuple[int, str]]:
         """Runs a job program without a word on the terminal, until a stop is asked for."""
         return partial(quiet_job_program, stopped=self.stop.is_set)
@@ -189,12 +190,6 @@ class Run:
 def directory_of(run: Run, job: str) -> JobDirectory:
     """The directory of a training job of this machine."""
     return JobDirectory(run.settings.jobs_dir / job)
-
-
-def plural(count: int, word: str) -> str:
-    """`1 picture`, `1,797 pictures`, `2 classes`."""
-    ending = "" if count == 1 else "es" if word.endswith("s") else "s"
-    return f"{count:,} {word}{ending}"
 
 
 def require_completed(kind: str, name: str, status: str, reason: str | None) -> None:

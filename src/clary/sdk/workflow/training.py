@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from clary.errors import Interrupted
+from clary.formats.builtin_algorithm import TrainingRequest
 from clary.formats.finding_sentences import verdict
-from clary.formats.job_directory import JobDirectory
 from clary.formats.run_progress import RunProgress
+from clary.formats.text import counted
 from clary.formats.training_options import TrainingOptions
 from clary.formats.workflow_record import Checked, Found, StageName, Trained, Tuned
+from clary.sdk.description import existing
 from clary.sdk.estimator import made_up_name
-from clary.sdk.job_listing import find_job
 from clary.sdk.picture_training import resume_training
 from clary.sdk.profile_verdict import where_time_went
 from clary.sdk.rule_evaluations import evaluations_of
@@ -23,7 +25,6 @@ from clary.sdk.workflow.stage import (
     Progress,
     Run,
     directory_of,
-    plural,
     require_completed,
 )
 
@@ -71,6 +72,9 @@ class Train:
             earlier = None
         found, cut = self._followed(run, self._job(run, earlier))
         wanted = _epochs_of(_options(run))
+        if found.status == "Completed" and _asked_for(found) < wanted:
+            # What a run has made of a training that was cut, and has not lived to tell.
+            found, cut = self._followed(run, self._resumed(run, found.name, _options(run)))
         made = int(found.metrics.get("epoch", 0))
         cut = cut and found.status == "Stopped"
         if cut:
@@ -86,12 +90,12 @@ class Train:
         if known is None:
             return self._begun(run, earlier.job)
         found = run.ask(known.description)
-        directory = directory_of(run, known.name)
-        if not found.ended or (found.status == "Completed" and _is_whole(run, directory, earlier)):
+        if not found.ended:
             return known
-        if found.status == "Completed" and earlier.limit_s is None:
-            return self._begun(run, made_up_name(run.plan.name))  # its model has been removed
-        if found.checkpoints is None:
+        whole = found.status == "Completed" and _asked_for(found) >= _epochs_of(_options(run))
+        if whole and directory_of(run, known.name).archive.is_file():
+            return known
+        if whole or found.checkpoints is None:
             return self._begun(run, made_up_name(run.plan.name))
         return self._resumed(run, known.name, _options(run))
 
@@ -99,7 +103,7 @@ class Train:
         prepared = run.plan.training(_options(run), run.settings, name=name)
         run.note(Trained(job=name))
         job = prepared.start(run.session)
-        run.listener.told(self.name, f"{plural(_epochs_of(_options(run)), 'epoch')} as {name}")
+        run.listener.told(self.name, f"{counted(_epochs_of(_options(run)), 'epoch')} as {name}")
         return job
 
     def _resumed(self, run: Run, earlier: str, options: Mapping[str, Any]) -> TrainingJob:
@@ -152,13 +156,13 @@ def _epochs_of(options: Mapping[str, Any]) -> int:
     return TrainingOptions.parse(options).epochs
 
 
-def _is_whole(run: Run, directory: JobDirectory, found: Trained) -> bool:
-    """Whether a job that has ended left its model, and the time limit had not cut it."""
-    return directory.archive.is_file() and found.limit_s is None
+def _asked_for(found: JobDescription) -> int:
+    """The epochs of a job: fewer than those of the run where it only ends what was cut."""
+    return TrainingRequest.from_hyperparameters(found.hyperparameters).options.epochs
 
 
 def _known(run: Run, name: str | None) -> TrainingJob | None:
-    return None if name is None else run.ask(lambda: find_job(run.session, name))
+    return None if name is None else run.ask(partial(existing, TrainingJob(run.session, name)))
 
 
 def _abandon(run: Run, name: str) -> None:
@@ -182,7 +186,7 @@ def _outcome(run: Run, found: JobDescription, cut: str, made: int) -> Outcome:
     accuracy = found.metrics.get("best:valid_accuracy")
     statuses = [rule.status for rule in evaluations_of(found.raw)]
     rules = verdict(statuses) if statuses else ""
-    words = f"{cut}, cut by --time-limit" if cut else plural(made, "epoch")
+    words = f"{cut}, cut by --time-limit" if cut else counted(made, "epoch")
     if accuracy is not None:
         words += f", the best with valid_accuracy {accuracy:.4f}"
     if rules:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-from clary.errors import Interrupted, ServiceError, UsageError
+from clary.errors import Interrupted, NothingLeftToTry, ServiceError
 from clary.formats.run_progress import RunProgress
+from clary.formats.text import counted
 from clary.formats.workflow_record import Checked, Found, StageName, Tuned
+from clary.sdk.description import existing
 from clary.sdk.hyperparameter_tuner import MIN_RUN_SECONDS, made_up_tuning_name
 from clary.sdk.objective_search import require_objective
-from clary.sdk.tuning_job import TuningJob, find_tuning_job
+from clary.sdk.picture_tuning import PictureTuning
+from clary.sdk.tuning_job import TuningJob
 from clary.sdk.tuning_recording import record_tuning
 from clary.sdk.tuning_resume import resume_tuning
 from clary.sdk.tuning_snapshot import TuningSnapshot, TuningWatcher
@@ -21,7 +25,6 @@ from clary.sdk.workflow.stage import (
     Progress,
     Run,
     directory_of,
-    plural,
     require_completed,
 )
 
@@ -45,11 +48,12 @@ class Tune:
         }
 
     def holds(self, run: Run, found: Found) -> bool:
-        """Whether there have been as many trials as are wanted, or as the time allows."""
+        """Whether there were as many trials as are wanted and can be, or as the time allows."""
         if not isinstance(found, Tuned):
             return False
         if found.limit_s is None:
-            return found.trials >= run.plan.trials
+            combinations = _fitted(run).space.size
+            return found.trials >= min(run.plan.trials, combinations or run.plan.trials)
         return run.plan.seconds is not None and run.plan.seconds <= found.limit_s
 
     def work(self, run: Run, before: Found | None, *, same: bool) -> Outcome:
@@ -92,20 +96,18 @@ class Tune:
                 seconds=_limit(seconds),
                 name=name,
             )
-        except UsageError:
+        except NothingLeftToTry:
             run.note(earlier)
-            return known  # it has nothing left to try
+            return known
         run.listener.told(self.name, f"goes on with {known.name} as {job.name}")
         return job
 
     def _begun(self, run: Run, name: str, seconds: float | None) -> TuningJob:
-        checked = run.found(Checked)
-        tuning = run.plan.tuning(run.settings, name=name, seconds=_limit(seconds))
-        tuning = tuning.on(pictures=checked.train, judged=checked.valid)
+        tuning = _fitted(run, name=name, seconds=_limit(seconds))
         run.note(Tuned(job=name))
         job = tuning.start(run.session)
         tuned = ", ".join(tuning.space.names)
-        run.listener.told(self.name, f"{plural(tuning.trials, 'trial')} of {tuned} as {name}")
+        run.listener.told(self.name, f"{counted(tuning.trials, 'trial')} of {tuned} as {name}")
         return job
 
     def _followed(
@@ -132,13 +134,20 @@ class Tune:
                 raise Interrupted("stopped in tune")
 
 
+def _fitted(run: Run, **given: Any) -> PictureTuning:
+    """The tuning job as it fits the pictures."""
+    checked = run.found(Checked)
+    tuning = run.plan.tuning(run.settings, **given)
+    return tuning.on(pictures=checked.train, judged=checked.valid)
+
+
 def _limit(seconds: float | None) -> int | None:
     """What the service shall hold, too, should nobody wait any more: it has a least."""
     return None if seconds is None or seconds < MIN_RUN_SECONDS else math.ceil(seconds)
 
 
 def _known(run: Run, name: str | None) -> TuningJob | None:
-    return None if name is None else run.ask(lambda: find_tuning_job(run.session, name))
+    return None if name is None else run.ask(partial(existing, TuningJob(run.session, name)))
 
 
 def _abandon(run: Run, name: str) -> None:
@@ -179,8 +188,10 @@ def _outcome(run: Run, moment: TuningSnapshot, *, cut: bool) -> Outcome:
         return Outcome("no trial has ended within its share of --time-limit", found)
     values = {name: text.strip('"') for name, text in best.trial.values.items()}
     shown = ", ".join(f"{name} {_short(text)}" for name, text in values.items())
-    of = f"{len(ended)} of {run.plan.trials} trials, cut by --time-limit" if cut else ""
-    of = of or plural(len(ended), "trial")
+    of = counted(len(ended), "trial")
+    if cut:
+        judged = sum(one.trial.objective is not None for one in moment.trials)
+        of = f"{judged} of {run.plan.trials} trials, cut by --time-limit"
     sentence = f"best of {of}: {moment.found.objective} {best.trial.objective:.4f} by {shown}"
     if record.importances:
         first = next(iter(record.importances))

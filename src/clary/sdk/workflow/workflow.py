@@ -42,7 +42,7 @@ class Workflow:
     Args:
         plan: what is wanted.
         settings: whose home keeps the run.
-        listener: hears how it goes.
+        listener: hears how it goes; nobody does when None.
         stages: what is done, in its order.
     """
 
@@ -50,14 +50,14 @@ class Workflow:
         self,
         plan: WorkflowPlan,
         settings: Settings,
-        listener: Listener,
+        listener: Listener | None = None,
         stages: Sequence[Stage] = ALL_STAGES,
     ) -> None:
         self.folder = settings.runs_dir / plan.name
         record = WorkflowRecord.read(self.folder)
         if record is None:
             record = WorkflowRecord(name=plan.name, data=plan.location)
-        self._run = Run(plan, settings, self.folder, record, listener)
+        self._run = Run(plan, settings, self.folder, record, listener or Listener())
         self._stages = stages
 
     @property
@@ -105,7 +105,7 @@ class Workflow:
         except Interrupted as error:
             raise Interrupted(f"stopped in {stage.name}; the same command goes on there") from error
         except ClaryError as error:
-            raise StageFailed(stage.name, error) from error
+            raise StageFailed(stage.name, error, first=stage is self._stages[0]) from error
 
     def _do(self, stage: Stage, began: float) -> None:
         run = self._run
