@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# How many processes share the tests.
-PROCESSES ?= 2
+# How many processes share the tests: as many as suit this machine.
+PROCESSES ?= auto
 
 .PHONY: demo test check bench format docs lock setup
 

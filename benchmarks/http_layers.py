@@ -136,7 +136,7 @@ class Client(asyncio.Protocol):
 
 
 async def load(port: int, clients: int, seconds: float) -> list[float]:
-    head = f"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY_BYTES}\r\n\r\n"
+    head = f"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BODY_BYTES}\r\n\r\n"
     request = head.encode() + b"x" * BODY_BYTES
     left = asyncio.Semaphore(0)
     until = time.perf_counter() + seconds

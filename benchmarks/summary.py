@@ -26,7 +26,7 @@ from measuring import conditions
 from rows import LEFT_OUT, read_rows, table
 
 HERE = Path(__file__).resolve().parent
-SDK = HERE.parent / ".clients" / "sagemaker2" / "bin" / "python"
+SDK = HERE.parent / ".clients" / "notebook" / "bin" / "python"
 # In the order of the house: training, tuning, watching, the service, endpoints.
 BENCHMARKS = (
     "finetune",

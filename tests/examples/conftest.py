@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import ClientEnvironment, notebook, own_kernel, sagemaker3
-from tests.conftest import SHARED
+from tests.clients.environments import (
+    ClientEnvironment,
+    notebook,
+    own_kernel,
+    sagemaker3,
+    through_clary,
+)
 from tests.examples.notebooks import Notebook
 from tests.examples.stages import PROPERTY
+from tests.one_service import clary_environment
 
-__all__ = ["notebook", "own_kernel", "sagemaker3"]
+__all__ = ["clary_environment", "notebook", "own_kernel", "sagemaker3"]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KERNEL = "example"
 RunExample = Callable[..., Notebook]
-
-
-@pytest.fixture(scope="session")
-def real_cifar(request: pytest.FixtureRequest) -> Path | None:
-    """The folder around `cifar-10-batches-py`, where the real data is beside the checkout."""
-    if not SHARED.exists():
-        return None
-    folder: Path = request.getfixturevalue("cifar_batches")
-    return folder
 
 
 @pytest.fixture
@@ -45,9 +40,9 @@ def run_example(
         run_example("cifar10_resnet18", EPOCHS="1", CIFAR10=str(folder))
 
     The example's folder is copied, so that nothing is left in it. The kernel runs in the
-    environment `notebook`, or in that of `client`, through `clary exec` and with a service of its
-    own; `variables` are added to the environment of both. The seconds of the notebook's stages
-    reach the table at the end of the tests.
+    environment `notebook`, or in that of `client`, through `clary exec` and with a service that the
+    notebooks of a module share; `variables` are added to its environment. The seconds of the
+    notebook's stages reach the table at the end of the tests.
     """
 
     def run(
@@ -67,17 +62,9 @@ def run_example(
             "TORCH_HOME": str(hub_cache),
             **variables,
         }
-        driver = str(Path(__file__).with_name("execute_notebook.py"))
-        command = [str(notebook.python), driver, str(executed.path), KERNEL]
-        ended = subprocess.run(
-            [sys.executable, "-m", "clary", "exec", "--", *command],
-            env=environment,
-            cwd=copy,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        driver = Path(__file__).with_name("execute_notebook.py")
+        command = (notebook.python, driver, executed.path, KERNEL)
+        ended = through_clary(environment, copy, *command)
         executed = Notebook(executed.path)
         row = {"title": title, "folder": folder, "seconds": executed.seconds}
         request.node.user_properties.append((PROPERTY, row))

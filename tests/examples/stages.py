@@ -68,8 +68,13 @@ def rows_of(reports: Iterable[Any]) -> list[Row]:
 
 def cells(row: Row) -> list[str]:
     """Its line of the table: the stages, and all of them together."""
-    seconds = [f"{row.seconds[stage]:.1f}" if stage in row.seconds else "" for stage in STAGES]
-    return [*seconds, f"{sum(row.seconds.values()):.1f}", "passed" if row.passed else "failed"]
+    found = [shown(row.seconds[stage]) if stage in row.seconds else "" for stage in STAGES]
+    return [*found, shown(sum(row.seconds.values())), "passed" if row.passed else "failed"]
+
+
+def shown(seconds: float) -> str:
+    """To a tenth; what took less is not shown as if it had not been done."""
+    return "<0.1" if seconds < 0.05 else f"{seconds:.1f}"
 
 
 def text_lines(rows: Iterable[Row]) -> list[str]:

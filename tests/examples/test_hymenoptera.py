@@ -35,6 +35,14 @@ def right(executed: Notebook) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def require_verdicts(executed: Notebook) -> None:
+    """Each rule has one, the losses of both phases are there, and so is the profiler's page."""
+    for rule in ("LossNotDecreasing", "Overfit", "Overtraining"):
+        assert re.search(rf"'{rule}': {STATUS}", executed.text)
+    assert len(re.findall(r"^\w+: \d+ losses, from \d", executed.text, re.MULTILINE)) == 2
+    assert (executed.path.parent / "profiler-report.html").stat().st_size > 10_000
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_model_trainer_and_a_model_builder(
@@ -49,11 +57,10 @@ def test_a_model_trainer_and_a_model_builder(
         EPOCHS="4",  # LossNotDecreasing judges no fewer than ten steps
         MAX_JOBS="2",
     )
-    for rule in ("LossNotDecreasing", "Overfit", "Overtraining"):
-        assert re.search(rf"'{rule}': {STATUS}", executed.text)
+    require_verdicts(executed)
+    assert executed.pictures == 1
     count, asked = right(executed)
     assert asked == (24 if REAL else 12)
-    assert (executed.path.parent / "profiler-report.html").stat().st_size > 10_000
     # Weights that know no photos are right by chance alone.
     if REAL:
         assert count > asked / 2
@@ -73,8 +80,7 @@ def test_the_same_with_clarys_own_sdk(
         MODEL=network,
         WEIGHTS=weights,
     )
-    for rule in ("LossNotDecreasing", "Overfit", "Overtraining"):
-        assert re.search(rf"'{rule}': {STATUS}", executed.text)
+    require_verdicts(executed)
     count, asked = right(executed)
     assert asked == len(list(photos.glob("val/*/*.jpg")))
     if REAL:

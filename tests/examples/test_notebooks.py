@@ -34,10 +34,10 @@ def test_it_is_a_notebook_that_has_not_been_run(example: Notebook) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_every_cell_belongs_to_a_stage(example: Notebook) -> None:
+def test_every_cell_belongs_to_a_stage_and_every_stage_has_some(example: Notebook) -> None:
     found = [stages_of(cell) for cell in example.code]
     assert [stages for stages in found if len(stages) != 1] == []
-    assert {stage for stages in found for stage in stages} <= set(STAGES)
+    assert {stage for stages in found for stage in stages} == set(STAGES)
 
 
 def test_it_is_written_for_sagemaker(example: Notebook) -> None:

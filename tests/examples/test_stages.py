@@ -39,12 +39,12 @@ def test_what_reports_carry_becomes_a_table() -> None:
             report("failed", later),
             report("passed", later, when="teardown"),
             report("passed", ("of another kind", 1)),
-            report("passed", carried("first", predict=2.26)),
+            report("passed", carried("first", debug=0.03, predict=2.26)),
         ]
     )
     assert [line.split() for line in text_lines(rows)] == [
         ["data", "tune", "train", "debug", "profile", "deploy", "predict", "all"],
-        ["first", "2.3", "2.3", "passed"],
+        ["first", "<0.1", "2.3", "2.3", "passed"],
         ["second", "1.0", "20.0", "21.0", "failed"],
     ]
     head, rule, first, second = markdown_lines(rows)
