@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
+from clary.cores import usable_cores
 from clary.formats.service_record import ServiceRecord
 from clary.sdk import office
 from clary.sdk.endpoint import Endpoint
@@ -48,6 +50,18 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("unhurried")
 
 PictureFolder = Callable[..., Path]
+
+# What a process that runs tests takes, with those that it starts; and the most that there is to do
+# at once before all wait for one file.
+BYTES_A_PROCESS = 5 << 29
+MOST_PROCESSES = 8
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: two a core, for tests wait half of their time; fewer where memory is short."""
+    room = psutil.virtual_memory().available // BYTES_A_PROCESS
+    return max(1, min(2 * usable_cores(), room, MOST_PROCESSES))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

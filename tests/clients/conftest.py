@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,13 +12,13 @@ from tests.clients.environments import (
     awscli,
     notebook,
     s3fs,
-    sagemaker2,
     sagemaker3,
     smart_open,
+    through_clary,
 )
 from tests.conftest import own_clary
 
-__all__ = ["awscli", "notebook", "s3fs", "sagemaker2", "sagemaker3", "smart_open"]
+__all__ = ["awscli", "notebook", "s3fs", "sagemaker3", "smart_open"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RunScript = Callable[..., str]
@@ -38,22 +36,14 @@ def run_script(clary_environment: Mapping[str, str], tmp_path: Path) -> RunScrip
     """A function that runs a script as people would: through `clary exec`, with their Python."""
 
     def run(client: ClientEnvironment, script: str, *words: str | Path, **more: str) -> str:
-        command = [str(client.python), str(SCRIPTS / script), *map(str, words)]
+        command = (client.python, SCRIPTS / script, *words)
         return execute({**clary_environment, **more}, tmp_path, *command)
 
     return run
 
 
-def execute(environment: Mapping[str, str], folder: Path, *command: str) -> str:
+def execute(environment: Mapping[str, str], folder: Path, *command: str | Path) -> str:
     """Run a command through `clary exec`; returns what it prints."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "clary", "exec", "--", *command],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    ended = through_clary(environment, folder, *command)
     assert ended.returncode == 0, f"{ended.stdout[-3000:]}\n{ended.stderr[-5000:]}"
     return ended.stdout

@@ -1,12 +1,12 @@
 """Python environments of other people's clients, whose pins do not go with Clary's own.
 
-    sagemaker2   the SageMaker Python SDK as notebooks of the last years use it
+    notebook     what notebooks of the last years have: version 2 of the SageMaker Python SDK, a
+                 kernel, tables and charts
     sagemaker3   its rewrite, with ModelTrainer
     awscli       the AWS CLI, version 1
     s3fs         fsspec's S3, on aiobotocore
     smart_open   S3 as open files
     tensorboard  what event files are read with
-    notebook     version 2 of the SDK, a kernel, tables and charts
     own_kernel   a kernel, and all that the Python of the tests has
 
 Each is made once, in `.clients/` of the checkout, and kept.
@@ -18,6 +18,7 @@ import fcntl
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from uv import find_uv_bin
 
 FOLDER = Path(__file__).resolve().parents[2] / ".clients"
 REQUIREMENTS = {
-    "sagemaker2": ("sagemaker==2.257.*",),
     "sagemaker3": ("sagemaker>=3,<4", "ipykernel>=6"),
     "awscli": ("awscli>=1.46,<2",),
     "s3fs": ("s3fs>=2025",),
@@ -98,10 +98,19 @@ def _uv(*arguments: str) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.fixture(scope="session")
-def sagemaker2() -> ClientEnvironment:
-    """The SageMaker Python SDK, version 2."""
-    return client_environment("sagemaker2")
+def through_clary(
+    environment: Mapping[str, str], folder: Path, *command: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a client's command by `clary exec`, as people do."""
+    return subprocess.run(
+        [sys.executable, "-m", "clary", "exec", "--", *map(str, command)],
+        env=dict(environment),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -26,10 +26,10 @@ RULES = {
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_rules_and_tensors_of_an_estimator(
-    run_script: RunScript, sagemaker2: ClientEnvironment
+    run_script: RunScript, notebook: ClientEnvironment
 ) -> None:
     script = SCRIPTS / "train_watched.py"
-    output = run_script(sagemaker2, "sdk2_debug.py", script, json.dumps({"epochs": 3}))
+    output = run_script(notebook, "sdk2_debug.py", script, json.dumps({"epochs": 3}))
     found = result_of(output)
     assert Path(found["smdebug"]).is_relative_to(SHIMS)
     assert set(found["summary"]) == RULES

@@ -18,14 +18,14 @@ BUCKET = "sagemaker-us-east-1-000000000000"
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fit_attach_and_fetch(
-    run_script: RunScript, sagemaker2: ClientEnvironment, tmp_path: Path
+    run_script: RunScript, notebook: ClientEnvironment, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "a.txt").write_text("a")
     hyperparameters = json.dumps({"lr": 0.01, "batch-size": 16, "mode": "quick"})
     script = SCRIPTS / "two_seconds.py"
-    output = run_script(sagemaker2, "sdk2_fit.py", script, data, hyperparameters, "--analytics")
+    output = run_script(notebook, "sdk2_fit.py", script, data, hyperparameters, "--analytics")
     found = result_of(output)
     assert found["role"] == "arn:aws:iam::000000000000:role/ClaryRole"
     assert (found["bucket"], found["inputs"]) == (BUCKET, f"s3://{BUCKET}/data")

@@ -15,11 +15,11 @@ from tests.conftest import write_pictures
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_photos_and_lines_go_through_transformers(
-    run_script: RunScript, sagemaker2: ClientEnvironment, tmp_path: Path
+    run_script: RunScript, notebook: ClientEnvironment, tmp_path: Path
 ) -> None:
     data = write_pictures(tmp_path / "data", per_class=4)
     # Torch is loaded once, not for each of the jobs.
-    output = run_script(sagemaker2, "sdk2_transform.py", SCRIPTS / "colours", data, CLARY_WARM="1")
+    output = run_script(notebook, "sdk2_transform.py", SCRIPTS / "colours", data, CLARY_WARM="1")
     found = result_of(output)
     assert found["right"] == 1.0
     assert found["ids"] == [0, 1, 2, 3]

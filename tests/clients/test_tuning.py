@@ -27,10 +27,10 @@ def text_data(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_notebook_tunes_with_sdk_2(
-    run_script: RunScript, sagemaker2: ClientEnvironment, text_data: Path
+    run_script: RunScript, notebook: ClientEnvironment, text_data: Path
 ) -> None:
     script = SCRIPTS / "tuned_script.py"
-    output = run_script(sagemaker2, "sdk2_tune.py", script, text_data, '{"epochs": 3}')
+    output = run_script(notebook, "sdk2_tune.py", script, text_data, '{"epochs": 3}')
     found = result_of(output)
     assert found["status"] == "Completed"
     assert found["objectives"] == {"Succeeded": 4, "Pending": 0, "Failed": 0}

@@ -39,6 +39,7 @@ class RunningService:
         self.environment = {**clean_environment(home), **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.record: ServiceRecord | None = None
+        self._clients: dict[tuple[str, str], Any] = {}
 
     @property
     def url(self) -> str:
@@ -113,7 +114,18 @@ class RunningService:
         return boto3.session.Session(**{**arguments, **changes})
 
     def client(self, name: str, **changes: Any) -> Any:
-        """A boto3 client of the service. It does not retry, so that every fault is seen."""
+        """A boto3 client of the service. It does not retry, so that every fault is seen.
+
+        Where nothing is changed there is one for all tests: making it takes as long as many calls.
+        """
+        if changes:
+            return self.new_client(name, **changes)
+        if (name, self.url) not in self._clients:
+            self._clients[name, self.url] = self.new_client(name)
+        return self._clients[name, self.url]
+
+    def new_client(self, name: str, **changes: Any) -> Any:
+        """The same for one test alone, which may have it behave otherwise."""
         config = Config(retries={"total_max_attempts": 1}).merge(changes.pop("config", Config()))
         arguments = {"endpoint_url": self.url, "config": config, **changes}
         return self.session().client(name, **arguments)

@@ -161,6 +161,32 @@ def test_anonymous_requests_are_refused(service: RunningService) -> None:
     assert sts["Error"]["Code"] == "MissingAuthenticationToken"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/", {}),
+        ("GET", "/photos/cat.jpg", {}),
+        ("PUT", "/photos/cat.jpg", {}),
+        ("POST", "/", {"X-Amz-Target": "SageMaker.ListTrainingJobs"}),
+        ("POST", "/", {"Content-Type": "application/x-www-form-urlencoded"}),
+        ("POST", "/endpoints/dogs/invocations", {"Content-Type": "image/jpeg"}),
+    ],
+)
+def test_a_web_page_whose_name_leads_here_has_no_keys(
+    service: RunningService, method: str, path: str, headers: dict[str, str]
+) -> None:
+    open_ = connection(service)
+    body = b"Action=GetCallerIdentity&Version=2011-06-15" if method == "POST" else None
+    page = {"Host": "pages.example", "Origin": "http://pages.example"}
+    open_.request(method, path, body, {**headers, **page})
+    answer = open_.getresponse()
+    told = answer.read()
+    assert answer.status in {400, 403}
+    assert b"AuthenticationToken" in told or b"AccessDenied" in told
+    assert answer.headers["access-control-allow-origin"] is None
+    open_.close()
+
+
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/x-www-form-urlencoded", None])
 @pytest.mark.parametrize("kind", ["invocations", "async-invocations"])
 def test_an_invocation_that_nobody_signed_is_refused_as_one(

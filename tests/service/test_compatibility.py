@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
+from clary.formats.profiler_rule_parameters import NOT_OFFERED as RULES_NOT_OFFERED
 from clary.service.operations.table import OPERATIONS, PATIENT
 from clary.service.protocol.models import SERVICES, service_model
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+# A member of a request, such as CoreDumpConfig or startFromHead.
+MEMBER = r"[A-Za-z][a-z0-9]*[A-Z]\w*"
+
+
+def refused_members(source: str) -> set[str]:
+    """The members of requests that a module refuses by name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            if node.value is not None and any("NOT_OFFERED" in name for name in names):
+                words = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+                found |= {
+                    word for word in words if isinstance(word, str) and re.fullmatch(MEMBER, word)
+                }
+        elif isinstance(node, ast.JoinedStr):
+            found |= _refused_by(
+                "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= _refused_by(node.value)
+    return found
+
+
+def _refused_by(sentence: str) -> set[str]:
+    """The member with which a sentence begins that says what is not offered."""
+    begins = re.match(rf"({MEMBER}) (?:[^.:]* )?is not offered by Clary", sentence)
+    return {begins[1]} if begins else set()
 
 
 @pytest.mark.parametrize("service", OPERATIONS)
@@ -42,3 +75,12 @@ def test_the_page_is_up_to_date() -> None:
     for service, operations in OPERATIONS.items():
         for name, handler in operations.items():
             assert writer.summary(handler), f"{service} {name} has no docstring"
+
+
+def test_the_page_names_all_that_is_refused() -> None:
+    page = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+    refused = set(RULES_NOT_OFFERED)
+    for path in (ROOT / "src" / "clary" / "service").rglob("*.py"):
+        refused |= refused_members(path.read_text(encoding="utf-8"))
+    assert {"CoreDumpConfig", "ServerlessJobConfig", "SessionId", "TreeDepth"} <= refused
+    assert sorted(name for name in refused if name not in page) == []

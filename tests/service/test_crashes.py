@@ -168,7 +168,8 @@ def test_a_killed_job_fails_with_the_reason(
 ) -> None:
     put_code(own_service)
     mark = tmp_path / "marks"
-    for number in range(ROUNDS):
+    # The moment is the same each time.
+    for number in range(max(1, ROUNDS // 2)):
         name = f"shot-{number}"
         create(own_service, name, mark)
         deadline = time.monotonic() + 30

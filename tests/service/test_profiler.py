@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,20 +23,14 @@ from tests.service.profiled import (
     wait_for,
     whole,
 )
-from tests.service.ruled import EXPLODES, WAIT_S, describe, end
+from tests.service.ruled import EXPLODES, describe, end
 from tests.service.supervisor.rules.rule_jobs import profiler_rule
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module", autouse=True)
 def bucket(service: RunningService) -> None:
     service.client("s3").create_bucket(Bucket="ruled")
-
-
-def until(satisfied: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def quiet(service: RunningService, name: str, host: str) -> bool:

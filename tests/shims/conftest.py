@@ -33,6 +33,14 @@ RunWatched = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
+def smdebug_path() -> Iterator[None]:
+    """`smdebug` is Clary's own in this process too, for what needs no torch."""
+    sys.path.insert(0, str(SHIMS))
+    yield
+    sys.path.remove(str(SHIMS))
+
+
+@pytest.fixture(scope="module")
 def warm() -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, str(SCRIPTS / "warm.py")],

@@ -26,8 +26,8 @@ def s3fs() -> ClientEnvironment:
 
 
 @pytest.fixture(scope="module")
-def sagemaker2() -> ClientEnvironment:
-    return client_environment("sagemaker2")
+def notebook() -> ClientEnvironment:
+    return client_environment("notebook")
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_hosts_of_aws_are_known(url: str, aws: bool) -> None:
     assert is_aws(url) is aws
 
 
-def test_the_sagemaker_sdk_does_not_sleep_for_half_a_minute(sagemaker2: ClientEnvironment) -> None:
+def test_the_sagemaker_sdk_does_not_sleep_for_half_a_minute(notebook: ClientEnvironment) -> None:
     script = (
         "import os, time, sagemaker.session as module\n"
         "slept = []; time.sleep = slept.append\n"
@@ -211,5 +211,5 @@ def test_the_sagemaker_sdk_does_not_sleep_for_half_a_minute(sagemaker2: ClientEn
         "module._wait_until(lambda: 'on AWS', 30)\n"
         "print(found, slept)"
     )
-    ended = run(script, "http://127.0.0.1:1", sagemaker2.python)
+    ended = run(script, "http://127.0.0.1:1", notebook.python)
     assert ended.stdout.splitlines()[-1] == "InService [1, 1, 1, 30]"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,12 @@ import pytest
 
 from clary.debugger.history import History
 from clary.debugger.history_place import HistoryPlace
-from clary.formats.client_environment import SHIMS
 from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, Step
 
+pytestmark = pytest.mark.usefixtures("smdebug_path")
+
 LOSS = "CrossEntropyLoss_output_0"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _path() -> Iterator[None]:
-    sys.path.insert(0, str(SHIMS))
-    yield
-    sys.path.remove(str(SHIMS))
 
 
 class Counted(History):

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clary.formats.client_environment import SHIMS
 from tests.shims.test_smdebug_trials import create
 
+pytestmark = pytest.mark.usefixtures("smdebug_path")
+
 ORIGINAL = Path(__file__).parents[1] / "debugger" / "data" / "original"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _path() -> Iterator[None]:
-    sys.path.insert(0, str(SHIMS))
-    yield
-    sys.path.remove(str(SHIMS))
 
 
 def test_what_the_original_library_has_written() -> None:

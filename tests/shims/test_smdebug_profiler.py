@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.formats.client_environment import SHIMS
 from clary.formats.system_metrics import Metric, append_snapshot
 from clary.profiler.framework_events import write_framework_events
 from clary.profiler.profile import Profile
 from tests.profiler.made_profiles import MadeJob, everything
 
+pytestmark = pytest.mark.usefixtures("smdebug_path")
+
 START = 1_733_636_910.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _path() -> Iterator[None]:
-    sys.path.insert(0, str(SHIMS))
-    yield
-    sys.path.remove(str(SHIMS))
 
 
 @pytest.fixture(scope="module")

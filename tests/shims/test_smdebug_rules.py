@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clary.formats.client_environment import SHIMS
 from clary.formats.tensor_log.entries import Mode
 from tests.shims.test_smdebug_trials import LOSS, Made
+
+pytestmark = pytest.mark.usefixtures("smdebug_path")
 
 CUSTOM = """
 from smdebug.rules import Rule
@@ -34,13 +33,6 @@ class LossIsSmall(Rule):
                 return True
         return False
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _path() -> Iterator[None]:
-    sys.path.insert(0, str(SHIMS))
-    yield
-    sys.path.remove(str(SHIMS))
 
 
 @pytest.fixture

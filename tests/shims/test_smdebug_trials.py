@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,12 @@ GRADIENT = "gradient/Net_fc.weight"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def smdebug() -> Iterator[Any]:
-    sys.path.insert(0, str(SHIMS))
+def smdebug(smdebug_path: None) -> Any:
     import smdebug
     import smdebug.rules
     import smdebug.trials
 
-    yield smdebug
-    sys.path.remove(str(SHIMS))
+    return smdebug
 
 
 class Made:

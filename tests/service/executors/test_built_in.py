@@ -23,7 +23,13 @@ IMAGES = [
     "clary/image-classification:latest",
     "123456789012.dkr.ecr.eu-west-1.amazonaws.com/clary/image-classification:1",
 ]
-QUICK = {"epochs": "1", "image_size": "32", "weights": "none", "batch_size": "12"}
+QUICK = {
+    "model": "test_resnet",
+    "weights": "none",
+    "epochs": "1",
+    "image_size": "32",
+    "batch_size": "12",
+}
 
 
 def built_in(bench: Bench, name: str, image: str = IMAGES[0], **request: Any) -> TrainingJobSpec:

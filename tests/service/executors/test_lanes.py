@@ -133,7 +133,7 @@ def words_of(lines: list[str], job: TrainingJobSpec) -> list[str]:
     return [
         clocks.sub(r"\1=", line).replace(job.name, "JOB")
         for line in lines
-        if not line.startswith(("trained ", "checked in", "features of", "serving "))
+        if not line.startswith(("trained ", "checked in", "features of", "serving ", "bf16 "))
     ]
 
 

@@ -17,8 +17,8 @@ from clary.service.executors.executor import Ended, TrainingJobSpec
 from clary.service.executors.local_processes import LocalProcesses
 from tests.service.executors.conftest import Bench, MakeExecutor
 from tests.service.supervisor.rules.rule_jobs import profiler_rule
+from tests.waiting import until
 
-WAIT_S = 60.0
 # Off, so that nobody but the script writes; a script that is not watched writes as one that is.
 OFF = {"DisableProfiler": True, "S3OutputPath": "s3://bench/profile"}
 TWO: dict[str, Any] = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
@@ -49,13 +49,6 @@ def script(then: str = "pass") -> str:
 
 def keys(bench: Bench, prefix: str) -> set[str]:
     return {info.key.removeprefix(prefix) for info in bench.store.iterate("bench", prefix)}
-
-
-def until(satisfied: Any) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ended_well(bench: Bench, executor: LocalProcesses, job: TrainingJobSpec) -> None:

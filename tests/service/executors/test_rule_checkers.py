@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -27,8 +26,8 @@ from clary.service.requests.rule_configurations import (
 )
 from tests.service.executors.conftest import Bench, MakeExecutor
 from tests.service.supervisor.rules.rule_jobs import custom_rule, rule
+from tests.waiting import until
 
-WAIT_S = 60.0
 EXPLODES = {"rule_to_invoke": "ExplodingTensor", "tensor_regex": "loss"}
 OWN = """
 from clary.rules import Rule
@@ -37,13 +36,6 @@ class Mine(Rule):
     def judge(self, window):
         return [self.issue(window, step, "seen") for step in window.new("loss")][:1]
 """
-
-
-def until(satisfied: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ruled(bench: Bench, name: str, *rules: dict[str, Any], **request: Any) -> TrainingJobSpec:

@@ -19,6 +19,7 @@ print(dist.get_rank(), dist.get_world_size(), total.item(), os.environ["SM_CURRE
 name = f"/from-{dist.get_rank()}"
 open(os.environ["SM_MODEL_DIR"] + name, "w").write("x")
 open("/opt/ml/checkpoints" + name, "w").write("x")
+dist.destroy_process_group()
 """
 
 
@@ -32,7 +33,7 @@ def test_two_hosts_train_together_under_torchrun(bench: Bench, executor: LocalPr
     )
     ended = bench.run(executor, job)
     lines = bench.lines(executor, job)
-    assert isinstance(ended, Ended) and ended.exit_code == 0, lines
+    assert isinstance(ended, Ended) and ended.exit_code == 0, "\n".join(lines)
     assert {"0 2 3.0 algo-1", "1 2 3.0 algo-2"} <= set(lines)
     streams = [log.stream.rpartition("-")[0] for log in executor.logs(job)]
     assert streams == ["together/algo-1", "together/algo-2"]

@@ -18,7 +18,7 @@ from tests.service.s3.faults import refused
 
 def link(service: RunningService, bucket: str, folder: Path) -> Any:
     """What `clary data link` does."""
-    client = service.client("s3")
+    client = service.new_client("s3")
     client.meta.events.register(
         "before-sign.s3.CreateBucket",
         lambda request, **_: request.headers.add_header("x-clary-folder", quote(str(folder))),

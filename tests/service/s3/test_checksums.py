@@ -102,12 +102,13 @@ def test_a_copy_keeps_or_changes_its_checksum(s3: Any, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
-def test_a_checksum_in_a_trailer(s3: Any, bucket: str, algorithm: str) -> None:
+def test_a_checksum_in_a_trailer(service: RunningService, bucket: str, algorithm: str) -> None:
     """botocore sends it so over TLS; over plain HTTP it must be told to."""
 
     def into_the_trailer(params: dict[str, Any], **_: Any) -> None:
         params["context"]["checksum"]["request_algorithm"]["in"] = "trailer"
 
+    s3 = service.new_client("s3")
     s3.meta.events.register("before-call.s3.PutObject", into_the_trailer)
     for size in (0, 1, 70_000, 3 << 20):
         body = bytes(size)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable
-from concurrent.futures import Executor as Pool
-from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from hypothesis.stateful import initialize, invariant
 from hypothesis.stateful import rule as action
 
 from clary.errors import DataError
@@ -22,14 +16,10 @@ from clary.service.executors.executor import Ended, Gone
 from clary.service.faults import Fault
 from clary.service.requests.rule_configurations import rules_of
 from clary.service.state.rule_evaluations import RuleEvaluation
-from clary.service.state.state import State
 from clary.service.state.training_jobs import ACTIVE, TrainingJob
-from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.rules.evaluations import evaluations_of
-from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import TERMINAL, Event, advance, state_of
-from clary.settings import Settings
-from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.service.supervisor.killed_rounds import KilledRounds
 from tests.service.supervisor.rules.rule_jobs import (
     EMAIL,
     STOP,
@@ -42,65 +32,21 @@ from tests.service.supervisor.rules.rule_jobs import (
 )
 from tests.service.supervisor.test_transitions import check
 
-IMPATIENT = Timing(
-    grace_s=0.0, settle_s=0.0, tick_s=0.0, follow_s=0.0, sample_s=0.0, retry_s=0.0, rules_s=0.0
-)
 NAMES = [f"job-{number}" for number in range(4)]
 names = st.sampled_from(NAMES)
 ROUNDS_TO_THE_END = 40
 
 
-class Killed(BaseException):
-    """The service process ends here."""
-
-
-class InlinePool(Pool):
-    """Does the work at once; a kill goes through."""
-
-    def submit(self, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(task(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - as the standard pool does
-            future.set_exception(error)
-        return future
-
-
-class Crashes(RuleBasedStateMachine):
+class Crashes(KilledRounds):
     """Jobs, their hosts and a service that is killed."""
 
     @initialize()
     def begin(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="clary-crashes-"))
-        self.settings = Settings(home=self.home, max_jobs=2)
-        self.executor = MemoryExecutor()
-        self.executor.before = self.executor.after = self.pass_point
-        self.executor.checkers.before = self.executor.checkers.after = self.pass_point
-        self.points_left: int | None = None
         self.ended: dict[str, TrainingJob] = {}
         self.judged: dict[int, RuleEvaluation] = {}
         self.asked: set[str] = set()
-        self.state = State(self.settings.state_file)
-        self.restart()
-
-    def restart(self) -> None:
-        self.state.close()
-        self.state = State(self.settings.state_file)
-        self.rounds = Rounds(
-            self.state,
-            self.executor,
-            self.settings,
-            pool=InlinePool(),
-            job_environment=dict,
-            timing=IMPATIENT,
-            changed=lambda: self.pass_point("stored"),
-        )
-
-    def pass_point(self, _where: str) -> None:
-        if self.points_left is not None:
-            self.points_left -= 1
-            if self.points_left < 0:
-                raise Killed
+        self.open(max_jobs=2)
+        self.executor.checkers.before = self.executor.checkers.after = self.pass_point
 
     def apply(self, name: str, event: Event) -> None:
         self.state.training_jobs.change(name, lambda job: advance(job, event, job.modified_ms + 1))
@@ -178,19 +124,11 @@ class Crashes(RuleBasedStateMachine):
 
     @action(rounds=st.integers(1, 8))
     def decide(self, rounds: int) -> None:
-        for _ in range(rounds):
-            self.rounds.next()
+        self.go_on(rounds)
 
     @action(points=st.integers(0, 12))
     def decide_until_killed(self, points: int) -> None:
-        self.points_left = points
-        try:
-            for _ in range(3):
-                self.rounds.next()
-        except Killed:
-            pass
-        self.points_left = None
-        self.restart()
+        self.go_on_until_killed(rounds=3, points=points)
 
     @invariant()
     def every_job_is_legal_and_ran_once_at_most(self) -> None:
@@ -248,8 +186,7 @@ class Crashes(RuleBasedStateMachine):
             self.rounds.next()
         assert self.state.training_jobs.select(ACTIVE) == []
         self.every_job_is_legal_and_ran_once_at_most()
-        self.state.close()
-        shutil.rmtree(self.home)
+        self.close()
 
 
 TestCrashes = Crashes.TestCase

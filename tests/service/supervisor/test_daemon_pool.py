@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from clary.service.supervisor.daemon_pool import DaemonPool
+from tests.waiting import until
 
 PATIENCE_S = 60
-
-
-def wait_until(satisfied: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_one_task_after_the_other_takes_one_thread() -> None:
@@ -42,7 +34,7 @@ def test_tasks_run_at_once_up_to_the_limit_and_the_others_in_turn() -> None:
         return threading.current_thread()
 
     held = [pool.submit(hold) for _ in range(4)]
-    wait_until(lambda: all(one.running() for one in held))
+    until(lambda: all(one.running() for one in held))
     waiting = [pool.submit(order.append, number) for number in range(3)]
     cancelled = pool.submit(order.append, 99)
     assert cancelled.cancel()

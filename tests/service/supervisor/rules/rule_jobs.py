@@ -96,11 +96,3 @@ def wait_for(
             return one
         assert time.monotonic() < deadline, one
         time.sleep(0.01)
-
-
-def wait_until(satisfied: Callable[[], bool]) -> None:
-    """Wait for anything else."""
-    deadline = time.monotonic() + WAIT_S
-    while not satisfied():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -16,8 +16,8 @@ from tests.service.supervisor.rules.rule_jobs import (
     ruled_job,
     update,
     wait_for,
-    wait_until,
 )
+from tests.waiting import until
 
 REPORT = profiler_rule("ProfilerReport")
 STEPS = profiler_rule("steps", "StepOutlier")
@@ -107,7 +107,7 @@ def test_a_new_service_finds_what_was_added(
     assert job is not None
     second = supervise()
     wait_for(state, "job", "later", begun)
-    wait_until(lambda: bool(executor.configured))
+    until(lambda: bool(executor.configured))
     assert executor.configured[-1]["ProfilerConfig"] == {
         "S3OutputPath": "s3://bucket/profile",
         **interval,
@@ -129,7 +129,7 @@ def test_rules_are_turned_off_with_the_profiler_and_the_debugger_s_go_on(
     supervisor.submit("job")
     for name in ("ProfilerReport", "steps"):
         wait_for(state, "job", name, lambda one: one.status == "Stopped")
-    wait_until(lambda: bool(executor.configured) and not is_profiled(executor.configured[-1]))
+    until(lambda: bool(executor.configured) and not is_profiled(executor.configured[-1]))
     assert evaluations(state, "job")["debug"].status == "InProgress"
     executor.end("job")
     reach(supervisor, "job", "Completed")
@@ -152,7 +152,7 @@ def test_hosts_that_cannot_be_told_are_told_again(
     submit(supervisor, state, ruled_job("job", profiled=[REPORT]))
     reach(supervisor, "job", "Training")
     assert update(state, "job", ProfilerConfig={"DisableProfiler": True}) is not None
-    wait_until(lambda: bool(executor.configured))
+    until(lambda: bool(executor.configured))
     assert failures == 0
     executor.end("job")
     reach(supervisor, "job", "Completed")

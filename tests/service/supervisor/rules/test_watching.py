@@ -22,8 +22,8 @@ from tests.service.supervisor.rules.rule_jobs import (
     rule,
     ruled_job,
     wait_for,
-    wait_until,
 )
+from tests.waiting import until
 
 
 def running(one: object) -> bool:
@@ -107,8 +107,8 @@ def test_a_process_that_dies_is_started_again_and_then_given_up(
     supervisor = supervise(replace(QUICK, retry_s=0.02))
     submit(supervisor, state, job)
     for number in range(1, RESTARTS + 2):
-        wait_until(lambda number=number: executor.checkers.of(built_in).starts == number)
-        wait_until(lambda: executor.checkers.lives(built_in))
+        until(lambda number=number: executor.checkers.of(built_in).starts == number)
+        until(lambda: executor.checkers.lives(built_in))
         executor.checkers.die(built_in, "MemoryError: no memory")
     one = wait_for(state, "job", "r", lambda one: one.status == "Error")
     assert one.details.startswith("InternalServerError: the process of the rule ended 4 times")
@@ -250,10 +250,10 @@ def test_the_log_of_a_rule_is_a_stream(
     submit(supervisor, state, job)
     one = wait_for(state, "job", "r", running)
     (checker.result("r") / "log").write_bytes(encode_events([(1, "judging")]))
-    wait_until(lambda: bool(state.logs.streams(LOG_GROUP, f"{one.name}/algo-1-")))
+    until(lambda: bool(state.logs.streams(LOG_GROUP, f"{one.name}/algo-1-")))
     executor.end("job")
     reach(supervisor, "job", "Completed")
     assert supervisor.delete_job("job")
-    wait_until(lambda: state.training_jobs.find("job") is None)
+    until(lambda: state.training_jobs.find("job") is None)
     assert state.rule_evaluations.find(one.name) is None
     assert state.logs.streams(LOG_GROUP, one.name) == []

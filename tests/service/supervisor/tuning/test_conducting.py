@@ -27,7 +27,7 @@ from clary.service.supervisor.tuning.definitions import read_definitions
 from clary.service.supervisor.tuning.observing import SeenTrial, TrialObserver
 from clary.service.supervisor.tuning.rounds import TuningRounds
 from clary.service.supervisor.tuning.transitions import Event, advance
-from tests.service.supervisor.test_crashes import InlinePool
+from tests.service.supervisor.killed_rounds import InlinePool
 from tests.service.supervisor.tuning.conftest import new_tuning_job, training_definition
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from clary.formats.job_directory import JobDirectory
 from clary.service.executors.executor import Ended, Gone, TrainingJobSpec
-from clary.service.state.state import State
 from clary.service.state.training_jobs import TrainingJob
 from clary.service.state.tuning_jobs import ACTIVE, TuningJob
-from clary.service.supervisor.rounds import Rounds
 from clary.service.supervisor.tuning.children import trial_name
 from clary.service.supervisor.tuning.transitions import TERMINAL, Event, advance, state_of
-from clary.settings import Settings
-from tests.service.supervisor.memory_executor import MemoryExecutor
-from tests.service.supervisor.test_crashes import IMPATIENT, InlinePool, Killed
+from tests.service.supervisor.killed_rounds import KilledRounds
 from tests.service.supervisor.tuning.conftest import (
     OBJECTIVE,
     X,
@@ -59,39 +52,14 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-class TuningCrashes(RuleBasedStateMachine):
+class TuningCrashes(KilledRounds):
     """Tuning jobs, their trials and a service that is killed."""
 
     @initialize()
     def begin(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="clary-tuning-crashes-"))
-        self.settings = Settings(home=self.home, max_jobs=3)
-        self.executor = MemoryExecutor()
-        self.executor.before = self.executor.after = self.pass_point
-        self.points_left: int | None = None
         self.ended: dict[int, TuningJob] = {}
         self.known: dict[tuple[int, int], tuple[str, Any]] = {}
-        self.state = State(self.settings.state_file)
-        self.restart()
-
-    def restart(self) -> None:
-        self.state.close()
-        self.state = State(self.settings.state_file)
-        self.rounds = Rounds(
-            self.state,
-            self.executor,
-            self.settings,
-            pool=InlinePool(),
-            job_environment=dict,
-            timing=IMPATIENT,
-            changed=lambda: self.pass_point("stored"),
-        )
-
-    def pass_point(self, _where: str) -> None:
-        if self.points_left is not None:
-            self.points_left -= 1
-            if self.points_left < 0:
-                raise Killed
+        self.open(max_jobs=3)
 
     @rule(name=names, shape=st.sampled_from(sorted(SHAPES)))
     def create(self, name: str, shape: str) -> None:
@@ -121,20 +89,12 @@ class TuningCrashes(RuleBasedStateMachine):
                     self.log(job, value)
 
     @rule(rounds=st.integers(1, 6))
-    def go_on(self, rounds: int) -> None:
-        for _ in range(rounds):
-            self.rounds.next()
+    def decide(self, rounds: int) -> None:
+        self.go_on(rounds)
 
     @rule(points=st.integers(0, 25))
     def kill(self, points: int) -> None:
-        self.points_left = points
-        try:
-            for _ in range(4):
-                self.rounds.next()
-        except Killed:
-            pass
-        self.points_left = None
-        self.restart()
+        self.go_on_until_killed(rounds=4, points=points)
 
     def jobs(self) -> list[TrainingJob]:
         return self.state.training_jobs.select()
@@ -185,8 +145,7 @@ class TuningCrashes(RuleBasedStateMachine):
             self.rounds.next()
         assert self.state.tuning_jobs.select(ACTIVE) == []
         self.every_trial_is_the_only_one_of_its_number()
-        self.state.close()
-        shutil.rmtree(self.home)
+        self.close()
 
 
 TestTuningCrashes = TuningCrashes.TestCase
