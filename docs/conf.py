@@ -19,6 +19,8 @@ highlight_language = "none"
 smartquotes = False
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_theme_options = {"top_of_page_buttons": [], "navigation_with_keys": True}
 html_copy_source = False
 html_show_sourcelink = False

@@ -21,8 +21,9 @@ PATIENCE_S = 400
 LISTENING_S = 120
 # How long something is looked at that only Ctrl-C ends.
 LOOK_S = 4
-# A reader's searches have many trials; two show the same.
+# A reader's searches have many trials, and pictures of 224 pixels; fewer show the same.
 TRIALS = 2
+INPUT_SIDE = 96
 _FOLLOWS = re.compile(r"\blogs\b.* (-f|--follow)\b")
 # Ports that pages name, for which a free one is taken.
 _PORTS = "8080|7799"
@@ -96,13 +97,17 @@ class Reader:
     def _cut_down(self, command: str) -> str:
         command = re.sub(rf"\b({_PORTS})\b", str(self.port), command)
         words = command.split()
-        if words[:1] == ["clary"] and words[1] in {"run", "tune"} and "--attach" not in words:
-            if "--trials" in words:
-                # A search that is gone on with has made some already.
-                trials = 2 * TRIALS if "--resume" in words else TRIALS
-                return re.sub(r"--trials \d+", f"--trials {trials}", command)
-            if "--resume" not in words:
-                return f"{command} --trials {TRIALS}"
+        if words[:1] != ["clary"] or words[1] not in {"run", "train", "tune"}:
+            return command
+        resumes = "--resume" in words
+        if words[1] != "train" and "--trials" in words:
+            # A search that is gone on with has made some already.
+            trials = 2 * TRIALS if resumes else TRIALS
+            command = re.sub(r"--trials \d+", f"--trials {trials}", command)
+        elif words[1] != "train" and not {"--resume", "--attach"} & set(words):
+            command = f"{command} --trials {TRIALS}"
+        if not {"--resume", "--attach", "--image-size"} & set(words):
+            command = f"{command} --image-size {INPUT_SIDE}"
         return command
 
     def _serves(self, line: str) -> None:

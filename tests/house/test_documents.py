@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
+from clary import settings
 from clary.cli.parser import build_app
 from clary.cli.training_parameters import given_options
 from clary.cli.verbs import VERBS
@@ -103,6 +105,33 @@ def test_the_page_of_the_options_lists_each_once_with_its_default(root: Path) ->
         assert about == fields[name].description, name
     headings = re.findall(r"^## (\w+)$", page, flags=re.MULTILINE)
     assert [title for title in headings if title in GROUPS.values()] == list(GROUPS.values())
+
+
+def test_every_setting_is_on_the_page_of_the_service(root: Path) -> None:
+    known = re.findall(r"^\| `(CLARY_\w+)`", settings.__doc__ or "", flags=re.MULTILINE)
+    page = (root / "docs" / "service.md").read_text()
+    assert known
+    assert sorted(re.findall(r"^\| `(CLARY_\w+)` \|", page, flags=re.MULTILINE)) == sorted(known)
+
+
+def test_every_benchmark_is_on_its_page_in_the_order_of_the_summary(root: Path) -> None:
+    summary = ast.parse((root / "benchmarks" / "summary.py").read_text())
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in summary.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "BENCHMARKS"
+    )
+    page = (root / "docs" / "benchmarks.md").read_text()
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == names
+
+
+def test_every_room_stands_in_the_architecture(root: Path) -> None:
+    text = (root / "ARCHITECTURE.md").read_text()
+    house = root / "src" / "clary"
+    packages = [path.parent for path in house.glob("*/__init__.py")]
+    rooms = [f"{path.name}/" for path in packages]
+    rooms += [path.name for path in house.glob("*.py") if not path.name.startswith("__")]
+    assert [room for room in rooms if f"`{room}" not in text] == []
 
 
 def test_no_document_has_a_placeholder(documents: list[Path]) -> None:
