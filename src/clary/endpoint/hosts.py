@@ -7,29 +7,15 @@ And any page may send a form here, whose answer it does not see: its name is in 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
 
-_LOCAL = "localhost"
+from clary.loopback import is_loopback
+
 # What containers call the machine that they run on; no resolver leads elsewhere by these names.
 _OF_CONTAINERS = frozenset({"host.docker.internal", "host.containers.internal"})
 _NAMES = "it serves this machine alone, as 127.0.0.1 or localhost; a proxy has to send one as Host"
 _SHOWN = 200
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a name or an address is this machine's own for itself.
-
-    Args:
-        address: without a port.
-    """
-    if address == _LOCAL or address.endswith(f".{_LOCAL}"):
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def why_not_local(headers: Mapping[str, str]) -> tuple[int, str] | None:

@@ -24,7 +24,7 @@ from contextlib import suppress
 from clary.endpoint.admission import Admission
 from clary.endpoint.backend import Backend
 from clary.endpoint.connection import Connection
-from clary.endpoint.hosts import is_loopback, why_not_local
+from clary.endpoint.hosts import why_not_local
 from clary.endpoint.http_messages import (
     DEADLINE,
     INSTANCE,
@@ -40,6 +40,7 @@ from clary.endpoint.incoming import Bounds, most_connections
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server_metrics import CONTENT_TYPE, ServerMetrics
 from clary.formats.replica import ReplicaSettings
+from clary.loopback import is_loopback
 
 # Backends keep the deadline themselves, and know better what it ended.
 _GRACE_S = 1.0

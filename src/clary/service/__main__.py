@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import ipaddress
 import logging
 import os
 import resource
@@ -25,6 +24,7 @@ from clary.endings import exit_code
 from clary.errors import ClaryError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
+from clary.loopback import is_loopback
 from clary.service.http_protocol import BoundedHeadProtocol
 from clary.service.service_log import LogHandler, ServiceLog
 from clary.settings import Settings
@@ -163,7 +163,7 @@ def _home_in_use(settings: Settings) -> ClaryError:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     if not 0 <= port <= 65535:
         raise UsageError(f"--port is {port}: it must be from 0 to 65535")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         sys.stderr.write(
             f"clary: the service can be reached from other machines on {host}, without "
             "encryption: anybody with its keys can run programs here\n"
@@ -179,15 +179,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         ) from error
     with listener:
         yield listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":
