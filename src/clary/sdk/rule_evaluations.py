@@ -11,13 +11,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from clary.formats.finding_sentences import JUDGING
-from clary.formats.findings import FINDINGS_FILE, Finding, Kind, RuleStatus, read_findings
+from clary.formats.findings import (
+    FINDINGS_FILE,
+    Finding,
+    Kind,
+    RuleStatus,
+    parse_findings,
+    read_findings,
+)
 from clary.formats.profiler_rule_parameters import REPORT
 from clary.formats.rule_request import RuleKind
 from clary.sdk.session import Session, spoken_faults
@@ -171,11 +177,8 @@ def _stored_by(
     session: Session, place: str, job: Mapping[str, Any], rule: str
 ) -> tuple[Finding, ...]:
     content = _stored(session, place, job, rule, FINDINGS_FILE)
-    if content is None:
-        return ()
-    with TemporaryDirectory() as scratch:
-        (Path(scratch) / FINDINGS_FILE).write_bytes(content)
-        return tuple(one.model_copy(update={"rule": rule}) for one in read_findings(Path(scratch)))
+    found = () if content is None else parse_findings(content)
+    return tuple(one.model_copy(update={"rule": rule}) for one in found)
 
 
 def _stored(
