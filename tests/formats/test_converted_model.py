@@ -97,5 +97,5 @@ def test_an_agreement_is_read_as_it_was_written(
     assert Agreement.read(folder) == written
     assert written.suffices == (agreement >= 0.95)
     (folder / AGREEMENT_FILE).write_text('{"version": 1, "judged": "many"}')
-    with pytest.raises(FormatError, match="does not describe an agreement"):
+    with pytest.raises(FormatError, match="is not an agreement"):
         Agreement.read(folder)

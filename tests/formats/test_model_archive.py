@@ -175,7 +175,7 @@ def test_later_versions_are_refused_and_earlier_ones_read(tmp_path: Path) -> Non
     with pytest.raises(FormatError, match="newer Clary"):
         ModelDescription.read(tmp_path)
     (tmp_path / "model.json").write_text('{"version": 1}')
-    with pytest.raises(FormatError, match="not a model description"):
+    with pytest.raises(FormatError, match="not the description of a model"):
         ModelDescription.read(tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_a_request_comes_back(tmp_path: Path) -> None:
     [
         ("{", "not readable as JSON"),
         ('{"version": 2}', "install a newer Clary"),
-        ('{"version": 1}', "damaged"),
+        ('{"version": 1}', "not a request to check rules"),
     ],
 )
 def test_a_request_that_cannot_be_read_says_why(tmp_path: Path, content: str, words: str) -> None:

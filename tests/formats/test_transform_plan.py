@@ -48,7 +48,7 @@ def test_what_is_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="damaged"):
         list(read_objects(tmp_path))
     (tmp_path / "transform.json").write_text('{"version": 1, "split": "Word"}')
-    with pytest.raises(FormatError, match="does not describe"):
+    with pytest.raises(FormatError, match="is not the plan of a transform job"):
         TransformPlan.read(tmp_path)
     (tmp_path / "transform.json").write_text('{"version": 99}')
     with pytest.raises(FormatError, match="install a newer"):

@@ -22,11 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
 from clary.formats.model_archive import DESCRIPTION_FILE, WEIGHTS_FILE
+from clary.formats.records import read_record
 
 VERSION = 1
 # Goes up with every change of what the converted network computes (`clary.vision.export.graph`).
@@ -80,11 +81,7 @@ class Calibration(BaseModel):
             FormatError: it is missing, damaged, or of a later version.
         """
         path = folder / CALIBRATION_FILE
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} does not describe a calibration: {error}") from error
+        return read_record(cls, path, VERSION, "a calibration")
 
 
 class Agreement(BaseModel):
@@ -124,11 +121,7 @@ class Agreement(BaseModel):
         path = folder / AGREEMENT_FILE
         if not path.is_file():
             return None
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} does not describe an agreement: {error}") from error
+        return read_record(cls, path, VERSION, "an agreement")
 
 
 @dataclass(frozen=True)

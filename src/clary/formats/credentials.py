@@ -15,10 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from clary.errors import FormatError, UsageError
-from clary.formats.files import read_versioned_json, storage_errors
+from clary.errors import UsageError
+from clary.formats.files import storage_errors
+from clary.formats.records import read_record
 from clary.settings import Settings
 
 VERSION = 1
@@ -80,13 +81,8 @@ class Credentials(BaseModel):
             FormatError: the file is missing, damaged, or of a later version.
         """
         path = settings.credentials_file
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(
-                f"{path} holds no credentials: remove it, and new ones are made"
-            ) from error
+        remedy = "remove it, and new ones are made"
+        return read_record(cls, path, VERSION, "a file of credentials", remedy=remedy)
 
 
 def _region(environment: Mapping[str, str]) -> str:

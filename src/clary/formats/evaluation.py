@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
+from clary.formats.records import read_record
 
 VERSION = 1
 MISTAKES = 50
@@ -148,8 +148,4 @@ class Evaluations(_Frozen):
         Raises:
             FormatError: it is missing, damaged, or of a later version.
         """
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} is not an evaluation: {error}") from error
+        return read_record(cls, path, VERSION, "an evaluation")

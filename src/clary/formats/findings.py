@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, storage_errors, write_json
+from clary.formats.files import storage_errors, write_json
+from clary.formats.records import read_record
 
 VERSION = 1
 STATUS_FILE = "status.json"
@@ -91,10 +91,7 @@ class RuleStatus(BaseModel):
         path = folder / STATUS_FILE
         if not path.exists():
             return None
-        try:
-            return cls.model_validate(read_versioned_json(path, VERSION))
-        except ValidationError as error:
-            raise FormatError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+        return read_record(cls, path, VERSION, "the status of a rule")
 
 
 def append_findings(folder: Path, findings: Sequence[Finding]) -> None:
@@ -119,10 +116,13 @@ def append_findings(folder: Path, findings: Sequence[Finding]) -> None:
 def read_findings(folder: Path) -> tuple[Finding, ...]:
     """All findings of a rule's folder, in the order found; a line cut off by a kill is left out."""
     path = folder / FINDINGS_FILE
-    if not path.exists():
-        return ()
+    return parse_findings(path.read_bytes()) if path.exists() else ()
+
+
+def parse_findings(content: bytes) -> tuple[Finding, ...]:
+    """The findings in a file of them, as `read_findings` gives them."""
     found: list[Finding] = []
-    for line in path.read_bytes().split(b"\n"):
+    for line in content.split(b"\n"):
         try:
             found.append(Finding.model_validate(json.loads(line)))
         except ValueError:

@@ -19,12 +19,13 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clary.errors import FormatError, StorageError
-from clary.formats.files import read_versioned_json, storage_errors, write_text
+from clary.formats.files import storage_errors, write_text
 from clary.formats.job_directory import JobDirectory
 from clary.formats.preprocessing import Preprocessing
+from clary.formats.records import read_record
 from clary.formats.tar_gz import pack_files
 
 VERSION = 1
@@ -85,11 +86,7 @@ class ModelDescription(BaseModel):
             FormatError: it is missing, damaged, or of a later version.
         """
         path = folder / DESCRIPTION_FILE
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} is not a model description: {error}") from error
+        return read_record(cls, path, VERSION, "the description of a model")
 
 
 def pack_model(folder: Path, archive: Path) -> None:

@@ -11,12 +11,12 @@ whether it lives. It answers `GET /ping` with 200 once it serves. Format version
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
+from clary.formats.records import read_record
 
 VERSION = 1
 SETTINGS_FILE = "replica.json"
@@ -28,7 +28,6 @@ MAX_PIXELS = 50_000_000
 
 Kind = Literal["pictures", "script"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
-_Content = TypeVar("_Content", bound=BaseModel)
 
 
 class ReplicaSettings(BaseModel):
@@ -90,7 +89,7 @@ class ReplicaSettings(BaseModel):
         Raises:
             FormatError: it is missing, damaged, or of a later version.
         """
-        return _read(cls, folder / SETTINGS_FILE)
+        return read_record(cls, folder / SETTINGS_FILE, VERSION, "the settings of a replica")
 
 
 class Listening(BaseModel):
@@ -119,12 +118,6 @@ class Listening(BaseModel):
             FormatError: it is damaged, or of a later version.
         """
         path = folder / LISTENING_FILE
-        return _read(cls, path) if path.exists() else None
-
-
-def _read(kind: type[_Content], path: Path) -> _Content:
-    content = read_versioned_json(path, VERSION)
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise FormatError(f"{path} does not describe a replica: {error}") from error
+        if not path.exists():
+            return None
+        return read_record(cls, path, VERSION, "where a replica listens")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, storage_errors, write_json
+from clary.formats.files import storage_errors, write_json
+from clary.formats.records import read_record
 
 VERSION = 1
 REQUEST_FILE = "request.json"
@@ -87,10 +87,7 @@ class RuleRequest(BaseModel):
             FormatError: the file is missing or damaged, or of a later version.
         """
         path = folder / REQUEST_FILE
-        try:
-            return cls.model_validate(read_versioned_json(path, VERSION))
-        except ValidationError as error:
-            raise FormatError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+        return read_record(cls, path, VERSION, "a request to check rules")
 
 
 def results_folder(folder: Path, configuration: str) -> Path:

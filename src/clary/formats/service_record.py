@@ -12,10 +12,10 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
+from clary.formats.records import read_record
 from clary.settings import Settings
 
 VERSION = 1
@@ -57,11 +57,7 @@ class ServiceRecord(BaseModel):
         path = settings.service_file
         if not service_is_alive(settings) or not path.exists():
             return None
-        content = read_versioned_json(path, VERSION, key="format")
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} is no record of a service: {error}") from error
+        return read_record(cls, path, VERSION, "the record of a service", key="format")
 
     @staticmethod
     def remove(settings: Settings) -> None:

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, replacing, write_text
+from clary.formats.files import replacing, write_text
+from clary.formats.records import read_record
 
 VERSION = 1
 PLAN_FILE = "transform.json"
@@ -93,11 +94,7 @@ class TransformPlan(BaseModel):
             FormatError: it is missing, damaged, or of a later version.
         """
         path = folder / PLAN_FILE
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} does not describe a transform job: {error}") from error
+        return read_record(cls, path, VERSION, "the plan of a transform job")
 
 
 def bare_type(content_type: str | None) -> str:

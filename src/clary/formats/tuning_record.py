@@ -16,12 +16,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
+from clary.formats.records import read_record
 
 VERSION = 1
 TUNING_FILE = "tuning.json"
@@ -204,11 +203,7 @@ class TuningRecord(_Frozen):
             FormatError: it is missing, damaged, or of a later version.
         """
         path = folder / TUNING_FILE
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} is not the record of a tuning job: {error}") from error
+        return read_record(cls, path, VERSION, "the record of a tuning job")
 
 
 def _check_bounds(name: str, low: float, high: float, scaling: Scaling) -> None:

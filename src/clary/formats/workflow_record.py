@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, write_text
+from clary.formats.files import write_text
+from clary.formats.records import read_record
 
 VERSION = 1
 RECORD_FILE = "run.json"
@@ -192,10 +192,5 @@ class WorkflowRecord(_Frozen):
         path = folder / RECORD_FILE
         if not path.exists():
             return None
-        content = read_versioned_json(path, VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(
-                f"{path} is not the record of a run: remove it, and the run begins anew"
-            ) from error
+        remedy = "remove it, and the run begins anew"
+        return read_record(cls, path, VERSION, "the record of a run", remedy=remedy)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from clary.errors import ClaryError, FormatError
 from clary.formats.builtin_algorithm import TrainingRequest
@@ -17,6 +17,7 @@ from clary.formats.evaluation import Evaluation, Evaluations
 from clary.formats.files import read_json
 from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import ModelDescription
+from clary.formats.records import as_record
 from clary.formats.training_options import TrainingOptions
 
 T = TypeVar("T")
@@ -171,17 +172,11 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _record(path: Path) -> RunRecord:
-    try:
-        return RunRecord.model_validate(_mapping(path))
-    except ValidationError as error:
-        raise FormatError(f"{path} is not the record of a run: {error}") from error
+    return as_record(RunRecord, _mapping(path), path, "the record of a run")
 
 
 def _check(path: Path) -> CheckReport:
-    try:
-        return CheckReport.model_validate(read_json(path))
-    except ValidationError as error:
-        raise FormatError(f"{path} is not a data check: {error}") from error
+    return as_record(CheckReport, _mapping(path), path, "a data check")
 
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:

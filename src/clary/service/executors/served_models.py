@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from clary.errors import FormatError
-from clary.formats.files import read_versioned_json, storage_errors, write_text
+from clary.formats.files import storage_errors, write_text
+from clary.formats.records import read_record
 from clary.formats.replica import Kind, Precision
 
 # What the folder of a prepared model is called in that of its variant.
@@ -110,8 +110,4 @@ class PreparedModel(BaseModel):
         path = folder / _PREPARED
         if not path.exists():
             return None
-        content = read_versioned_json(path, _VERSION)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise FormatError(f"{path} does not describe a prepared model: {error}") from error
+        return read_record(cls, path, _VERSION, "the preparation of a model")
