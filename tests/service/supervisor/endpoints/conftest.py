@@ -106,6 +106,13 @@ class Stage:
             timing=self.timing,
         )
 
+    def __enter__(self) -> Stage:
+        self.supervisor.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.supervisor.close()
+
     def restart(self) -> None:
         """Another supervisor on what is stored, as after a kill."""
         self.supervisor.close()
@@ -169,8 +176,6 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def stage(settings: Settings) -> Iterator[Stage]:
     state = State(settings.state_file)
-    stage = Stage(state, settings)
-    stage.supervisor.start()
-    yield stage
-    stage.supervisor.close()
+    with Stage(state, settings) as stage:
+        yield stage
     state.close()

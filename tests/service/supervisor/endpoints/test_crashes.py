@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,10 +144,7 @@ _STEPS = st.lists(
 def test_whatever_happens_as_many_serve_as_are_asked_for(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Settings(home=Path(folder))
-        state = State(home.state_file)
-        stage = Stage(state, home)
-        stage.supervisor.start()
-        try:
+        with closing(State(home.state_file)) as state, Stage(state, home) as stage:
             stage.create("e", configuration(variant()))
             for what, number in steps:
                 _take(stage, what, number)
@@ -161,9 +159,6 @@ def test_whatever_happens_as_many_serve_as_are_asked_for(steps: list[tuple[str, 
             stage.change("e", lambda one: replace(one, status="Deleting"))
             stage.gone("e")
             assert not stage.replicas.living(home.endpoints_dir)
-        finally:
-            stage.supervisor.close()
-            state.close()
 
 
 def _take(stage: Stage, what: str, number: int) -> None:

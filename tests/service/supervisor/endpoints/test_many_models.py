@@ -42,36 +42,31 @@ def test_a_model_is_fetched_once_however_many_ask(stage: Stage) -> None:
 
 
 def test_who_asks_does_not_wait_for_ever(state: State, settings: Settings) -> None:
-    stage = Stage(state, settings, timing=replace(QUICK, fetch_s=0.1))
-    stage.supervisor.start()
-    try:
+    with Stage(state, settings, timing=replace(QUICK, fetch_s=0.1)) as stage:
         stage.create("e", multi_model())
         stage.reach("e", "InService")
         shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic"
         (shared / ".fetching" / "left by a service that was killed").mkdir(parents=True)
         preparation = stage.replicas.preparation
         preparation.hold.clear()
-        assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
-        assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
-        assert len(list((shared / ".fetching").iterdir())) == 1
-        preparation.hold.set()
+        try:
+            assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
+            assert stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz") is None
+            assert len(list((shared / ".fetching").iterdir())) == 1
+        finally:
+            preparation.hold.set()
         deadline = time.monotonic() + 60
         while (name := stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz")) is None:
             assert time.monotonic() < deadline
         assert (shared / "model" / name).is_dir()
         assert list((shared / ".fetching").iterdir()) == []
-    finally:
-        stage.replicas.preparation.hold.set()
-        stage.supervisor.close()
 
 
 def test_what_nobody_asks_for_makes_room_and_is_fetched_again(
     state: State, settings: Settings
 ) -> None:
     little = settings.model_copy(update={"cache_limit_bytes": 250})
-    stage = Stage(state, little, timing=replace(QUICK, unasked_s=0.0))
-    stage.supervisor.start()
-    try:
+    with Stage(state, little, timing=replace(QUICK, unasked_s=0.0)) as stage:
         stage.create("e", multi_model())
         stage.reach("e", "InService")
         shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic"
@@ -93,21 +88,15 @@ def test_what_nobody_asks_for_makes_room_and_is_fetched_again(
         assert fetch("b") == b
         assert kept() == {a, d, b}
         assert list((shared / ".fetching").iterdir()) == []
-    finally:
-        stage.supervisor.close()
 
 
 def test_a_model_that_was_asked_for_lately_stays(state: State, settings: Settings) -> None:
-    stage = Stage(state, settings.model_copy(update={"cache_limit_bytes": 0}))
-    stage.supervisor.start()
-    try:
+    with Stage(state, settings.model_copy(update={"cache_limit_bytes": 0})) as stage:
         stage.create("e", multi_model())
         stage.reach("e", "InService")
         names = {stage.supervisor.fetch_model("e", "AllTraffic", one) for one in "ab"}
         shared = settings.endpoints_dir / "e" / "1" / "models" / "AllTraffic" / "model"
         assert {path.name for path in shared.iterdir()} == names
-    finally:
-        stage.supervisor.close()
 
 
 def test_what_cannot_be_fetched_is_tried_again_when_it_is_asked_for(stage: Stage) -> None:

@@ -40,14 +40,13 @@ def real(bench: Bench) -> Iterator[Stage]:
     settings = bench.settings
     state = State(settings.state_file)
     executor = LocalProcesses(settings, bench.store, warm=False)
-    stage = Stage(state, settings, executor.replicas, EndpointTiming(idle_s=3.0, backoff_s=0.1))
-    stage.supervisor.start()
-    yield stage
-    for endpoint in state.endpoints.select():
-        state.endpoints.change(endpoint.name, lambda one: replace(one, status="Deleting"))
-        stage.supervisor.wake()
-        stage.gone(endpoint.name)
-    stage.supervisor.close()
+    timing = EndpointTiming(idle_s=3.0, backoff_s=0.1)
+    with Stage(state, settings, executor.replicas, timing) as stage:
+        yield stage
+        for endpoint in state.endpoints.select():
+            state.endpoints.change(endpoint.name, lambda one: replace(one, status="Deleting"))
+            stage.supervisor.wake()
+            stage.gone(endpoint.name)
     executor.close()
     state.close()
 

@@ -136,6 +136,13 @@ class ManyModels:
 
     def _make_room(self, models: Path, halves: Path) -> None:
         """Delete what nobody has asked for in a while, where there is too much."""
+        with self._lock:
+            # An endpoint that was deleted took its models along.
+            self._asked = {
+                one: at_s
+                for one, at_s in self._asked.items()
+                if one in self._fetching or one.exists()
+            }
         try:
             for folder in spare_models(
                 models,
