@@ -93,16 +93,20 @@ def wrong_packages(extra: str = "", distribution: str = "clary") -> dict[str, st
         wanted = required.marker is None or required.marker.evaluate({"extra": extra})
         if not wanted or (extra and always):
             continue
-        try:
-            version = metadata.version(required.name)
-        except metadata.PackageNotFoundError:
-            wrong[f"{required.name}{required.specifier}"] = f"{required.name} is missing"
-            continue
-        if not required.specifier.contains(version, prereleases=True):
-            wrong[f"{required.name}{required.specifier}"] = (
-                f"{required.name} is {version} but must be {required.specifier}"
-            )
+        reason = _wrong_with(required)
+        if reason is not None:
+            wrong[f"{required.name}{required.specifier}"] = reason
     return wrong
+
+
+def _wrong_with(required: Requirement) -> str | None:
+    try:
+        version = metadata.version(required.name)
+    except metadata.PackageNotFoundError:
+        return f"{required.name} is missing"
+    if required.specifier.contains(version, prereleases=True):
+        return None
+    return f"{required.name} is {version} but must be {required.specifier}"
 
 
 def cuda_of_torch() -> tuple[int, int] | None:
