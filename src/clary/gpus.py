@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,23 @@ def count_gpus() -> int:
         return int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
         return 0
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs that a process may use, by the names that CUDA_VISIBLE_DEVICES has for them.
+
+    As CUDA reads it: what stands behind a -1 is not seen.
+    """
+    said = environment.get("CUDA_VISIBLE_DEVICES")
+    if said is not None:
+        names = takewhile(lambda name: name != "-1", map(str.strip, said.split(",")))
+        return [name for name in names if name]
+    return [str(number) for number in range(count_gpus())]
+
+
+def has_visible_gpu(environment: Mapping[str, str]) -> bool:
+    """Whether there is a GPU that a process may use."""
+    return bool(visible_gpus(environment)) and count_gpus() > 0
 
 
 def describe_gpus() -> GpuDriver:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clary.endpoint.script_backend import ScriptBackend
-from clary.endpoint.worker import visible_gpus, worker_count
+from clary.endpoint.worker import worker_count
 from clary.formats.replica import ReplicaSettings
 from clary.jobs.layer import make_layer
 from tests.endpoint.script_workers import (
@@ -62,11 +62,6 @@ def test_how_many_there_are(
     told: dict[str, int], variables: dict[str, str], count: int | None
 ) -> None:
     assert worker_count(settings(**told), variables) == (CORES if count is None else count)
-
-
-def test_gpus_have_the_names_that_cuda_has_for_them() -> None:
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-1f, 3"}) == ["GPU-1f", "3"]
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "0,-1,1"}) == ["0"]
 
 
 def test_each_worker_sees_its_own_gpu_and_share_of_the_cores(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from clary.cores import usable_cores
 from clary.endpoint.backend import Health
 from clary.endpoint.invocation import Invocation, Refusal, Reply
-from clary.endpoint.worker import visible_gpus, worker_count
+from clary.endpoint.worker import worker_count
 from clary.endpoint.workers import Workers
 from clary.errors import ModelError
 from clary.formats.replica import ReplicaSettings
+from clary.gpus import visible_gpus
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404

@@ -24,7 +24,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -33,6 +32,7 @@ from clary.endpoint.frames import Frame, FrameError, receive, send
 from clary.endpoint.handlers.code_folder import CodeFolder
 from clary.endpoint.handlers.model_cache import ModelCache
 from clary.endpoint.handlers.requests import Request
+from clary.gpus import visible_gpus
 
 _MOST_WORKERS = 4
 # Behind everything else on the path: what people bring themselves goes first.
@@ -68,20 +68,6 @@ def worker_count(settings: WorkerSettings, environment: Mapping[str, str]) -> in
     if settings.workers is not None:
         return settings.workers
     return len(visible_gpus(environment)) or min(usable_cores(), _MOST_WORKERS)
-
-
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that a replica may use, by the names that CUDA_VISIBLE_DEVICES has for them.
-
-    As CUDA reads it: what stands behind a -1 is not seen.
-    """
-    said = environment.get("CUDA_VISIBLE_DEVICES")
-    if said is not None:
-        names = takewhile(lambda name: name != "-1", map(str.strip, said.split(",")))
-        return [name for name in names if name]
-    from clary.gpus import count_gpus
-
-    return [str(number) for number in range(count_gpus())]
 
 
 def run_worker(socket_path: str, settings: WorkerSettings, environment: Mapping[str, str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from clary.endpoint.runtimes.runtime import Runtime
 from clary.errors import FormatError
 from clary.formats.replica import ReplicaSettings
-from clary.gpus import count_gpus
+from clary.gpus import has_visible_gpu
 
 
 def open_runtime(settings: ReplicaSettings, model: Path | None = None) -> Runtime:
@@ -26,7 +26,7 @@ def open_runtime(settings: ReplicaSettings, model: Path | None = None) -> Runtim
         ModelError: the weights don't fit the architecture.
         UsageError: the precision is none of this machine or of this model.
     """
-    if settings.precision != "int8" and _has_gpu():
+    if settings.precision != "int8" and has_visible_gpu(os.environ):
         # Torch takes seconds to import, and is what computes there.
         from clary.endpoint.runtimes.torch_runtime import TorchRuntime
 
@@ -41,8 +41,3 @@ def open_runtime(settings: ReplicaSettings, model: Path | None = None) -> Runtim
             f"{settings.model}` does it"
         )
     return OpenVINORuntime(Path(settings.converted), settings.precision)
-
-
-def _has_gpu() -> bool:
-    """Whether there is a GPU that this process may use, as CUDA reads the environment."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in {"", "-1"} and count_gpus() > 0
