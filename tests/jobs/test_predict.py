@@ -19,6 +19,7 @@ import pytest
 
 from clary.errors import DataError, UnreadablePicture
 from clary.formats import picture_inputs
+from clary.formats.converted_model import ConvertedModel
 from clary.formats.job_directory import JobDirectory
 from clary.formats.model_archive import ModelDescription, pack_model
 from clary.formats.picture_inputs import find_pictures
@@ -97,6 +98,74 @@ def test_table_and_csv(here: Path, picture_folder, capsys: pytest.CaptureFixture
     assert [row["picture"] for row in rows] == paths
     total = sum(float(rows[0][name]) for name in ("probability", "probability_2", "probability_3"))
     assert total == pytest.approx(1, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def converted(home: Path) -> ConvertedModel:
+    """The converted network of the home's model."""
+    done = subprocess.run(
+        [sys.executable, "-m", "clary.jobs.convert", str(home / "model")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CLARY_HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stderr
+    return ConvertedModel.of(home / "model", home / "cache")
+
+
+def asked(home: Path, *arguments: str) -> tuple[list[dict[str, str]], list[str], str]:
+    """The rows, which of torch and OpenVINO was loaded, and what was said."""
+    script = (
+        "import sys; from clary.jobs.predict import main; code = main(sys.argv[1:])\n"
+        "print(*(one for one in ('torch', 'openvino') if one in sys.modules)); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments, "--format=csv"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CLARY_HOME": str(home), "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    *rows, loaded = done.stdout.splitlines()
+    return list(csv.DictReader(rows)), loaded.split(), done.stderr
+
+
+def test_a_converted_network_answers_alike_without_torch(
+    home: Path, converted: ConvertedModel, picture_folder
+) -> None:
+    arguments = [str(home / "model"), str(picture_folder(classes=2, per_class=3)), "--top=3"]
+    quick, loaded, said = asked(home, *arguments, "--batch-size=4")
+    assert (len(quick), loaded, said) == (6, ["openvino"], "")
+    converted.network("fp32").rename(converted.folder / "aside")
+    try:
+        exact, loaded, _ = asked(home, *arguments)
+    finally:
+        (converted.folder / "aside").rename(converted.network("fp32"))
+    assert "torch" in loaded
+    assert [row["picture"] for row in quick] == [row["picture"] for row in exact]
+    for one, other in zip(quick, exact, strict=True):
+        assert one["class"] == other["class"]
+        for name in ("probability", "probability_2", "probability_3"):
+            assert float(one[name]) == pytest.approx(float(other[name]), abs=1e-4)
+
+
+def test_where_the_converted_network_is_damaged_the_model_answers(
+    home: Path, converted: ConvertedModel, picture_folder
+) -> None:
+    whole = converted.network("fp32").read_bytes()
+    converted.network("fp32").write_bytes(whole[:100])
+    try:
+        pictures = str(picture_folder(classes=1, per_class=1))
+        rows, loaded, said = asked(home, str(home / "model"), pictures)
+    finally:
+        converted.network("fp32").write_bytes(whole)
+    assert len(rows) == 1
+    assert "torch" in loaded
+    assert "delete its folder" in said
+    assert said.endswith("the model itself answers now\n")
 
 
 def test_mistakes_end_in_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

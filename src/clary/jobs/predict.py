@@ -3,19 +3,32 @@
 MODEL is a model folder, a model.tar.gz, a job directory or a job's name. Pictures are files,
 folders (walked), http(s) addresses, or - for stdin. A picture that cannot be read has a row that
 says so, and the exit code is 1 at the end.
+
+On a CPU the converted network answers, as on an endpoint, where the cache has it: a training
+leaves one there. Its probabilities differ from the model's by a thousandth at most, as a rule by
+far less.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from clary.errors import FormatError
+from clary.formats.converted_model import ConvertedModel
 from clary.formats.model_archive import locate_model
 from clary.formats.picture_inputs import find_pictures
 from clary.formats.prediction import FORMATS, write_predictions
+from clary.gpus import has_visible_gpu
 from clary.jobs.program import ProgramParser, run_program
 from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from clary.jobs.converted_network import ConvertedNetwork
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,16 +59,37 @@ def main(arguments: Sequence[str]) -> int:
 
     from clary.vision.prediction import Encoded, Predictor
 
-    predictor = Predictor.load(
-        location,
-        device=given.device,
-        batch_size=given.batch_size,
-        workers=given.workers,
-        precision=given.precision,
-    )
+    network = _converted(location, given)
+    sizes = {"batch_size": given.batch_size, "workers": given.workers}
+    if network is None:
+        predictor = Predictor.load(
+            location, device=given.device, precision=given.precision, **sizes
+        )
+    else:
+        predictor = Predictor(network, **sizes)
     pictures: Iterator[Any] = find_pictures(given.inputs, sys.stdin.buffer, Encoded)
     wanted = given.top or (2 if given.format == "table" else len(predictor.description.classes))
     return int(write_predictions(predictor.predict(pictures, wanted), given.format, given.top))
+
+
+def _converted(model: Path, given: Namespace) -> ConvertedNetwork | None:
+    """What answers as the model does without torch, which takes seconds to import.
+
+    None where there is none, or where a GPU or another precision is wanted.
+    """
+    on_gpu = has_visible_gpu(os.environ) if given.device is None else given.device != "cpu"
+    if on_gpu or given.precision != "fp32" or not model.is_dir():
+        return None
+    converted = ConvertedModel.of(model, Settings.from_environment().cache_dir)
+    if not converted.has("fp32"):
+        return None
+    from clary.jobs.converted_network import ConvertedNetwork
+
+    try:
+        return ConvertedNetwork(converted.folder)
+    except FormatError as error:
+        print(f"clary: {error}; the model itself answers now", file=sys.stderr)
+        return None
 
 
 if __name__ == "__main__":

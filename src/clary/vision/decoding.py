@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from clary.cores import usable_cores
 from clary.errors import UnreadablePicture
 from clary.vision.headers import PictureFormat, PictureHeader, ends_well, read_header
 
@@ -159,3 +160,8 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     else:
         return pixels
     return np.ascontiguousarray(turned)
+
+
+def default_workers() -> int:
+    """Threads that decode pictures: one a usable core, 16 at most."""
+    return min(16, usable_cores())

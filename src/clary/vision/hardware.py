@@ -8,7 +8,6 @@ from typing import Literal, TypeVar
 
 import torch
 
-from clary.cores import usable_cores
 from clary.errors import UsageError
 from clary.formats.text import counted
 from clary.formats.training_options import Precision
@@ -106,8 +105,3 @@ def _name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {counted(torch.get_num_threads(), 'thread')}"
-
-
-def default_workers() -> int:
-    """Threads that decode pictures: one a usable core, 16 at most."""
-    return min(16, usable_cores())

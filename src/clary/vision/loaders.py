@@ -23,9 +23,8 @@ import torch
 
 from clary.formats.timeline import Loading
 from clary.vision.datasets.dataset import PictureSource, Split
-from clary.vision.decoding import decode_picture
+from clary.vision.decoding import decode_picture, default_workers
 from clary.vision.geometry import Image, Transform
-from clary.vision.hardware import default_workers
 from clary.vision.observer import BatchLoaded
 from clary.vision.picture_cache import PictureCache
 from clary.vision.sampling import Indices, Order, Weights, epoch_order, shard_length

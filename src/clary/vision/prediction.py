@@ -12,20 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from clary.errors import DataError
 from clary.formats.model_archive import ModelDescription
 from clary.formats.prediction import Prediction
-from clary.vision.decoding import decode_picture
+from clary.vision.decoding import decode_picture, default_workers
 from clary.vision.geometry import EvaluationTransform
-from clary.vision.hardware import choose_device, default_workers, require_precision
-from clary.vision.models import Classifier, load_model
-from clary.vision.transforms import to_network_input
 
 Image = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
@@ -40,6 +36,21 @@ class Encoded:
     content: bytes | DataError
 
 
+class Network(Protocol):
+    """A model that is loaded, which one thread at a time may ask."""
+
+    @property
+    def description(self) -> ModelDescription:
+        """What its folder says."""
+
+    def probabilities(self, crops: Image) -> Probabilities:
+        """Probabilities, float32 of shape (N, classes), each row adding up to 1.
+
+        Args:
+            crops: uint8 of shape (N, S, S, 3), N of at least 1.
+        """
+
+
 class Predictor:
     """A model that is ready to answer.
 
@@ -47,28 +58,23 @@ class Predictor:
     own, two batches ahead at most, so that a folder of any length takes the same memory.
 
     Args:
-        classifier: in eval mode on its device; `precision` "bf16" runs it under autocast.
-        description: what its folder says.
+        network: what runs it.
         batch_size: pictures a forward pass.
         workers: threads that decode; one a core by default, 16 at most.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
-        description: ModelDescription,
+        network: Network,
         *,
         batch_size: int = 32,
         workers: int | None = None,
-        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
-        self.classifier = classifier.eval()
-        self.description = description
+        self.network = network
+        self.description = network.description
         self.batch_size = batch_size
-        self.precision = precision
         self._workers = workers or default_workers()
-        self._transform = EvaluationTransform(description.preprocessing)
-        self._device = next(classifier.parameters()).device
+        self._transform = EvaluationTransform(self.description.preprocessing)
 
     @classmethod
     def load(
@@ -80,20 +86,18 @@ class Predictor:
         workers: int | None = None,
         precision: Literal["fp32", "bf16"] = "fp32",
     ) -> Predictor:
-        """Load a model folder or a `model.tar.gz`, onto a GPU when there is one.
+        """Load a model folder or a `model.tar.gz` with torch, onto a GPU when there is one.
 
         Raises:
             FormatError: the model is missing, damaged, or of a later version.
             ModelError: the weights don't fit the architecture.
             UsageError: the device is not here, or bf16 would be emulated on it.
         """
-        chosen = choose_device(device)
-        require_precision(precision, chosen)
-        classifier, description = load_model(location)
-        classifier.to(chosen).to(memory_format=torch.channels_last)
-        return cls(
-            classifier, description, batch_size=batch_size, workers=workers, precision=precision
-        )
+        # Torch takes seconds to import, and is not what runs every network.
+        from clary.vision.torch_network import TorchNetwork
+
+        network = TorchNetwork.load(location, device=device, precision=precision)
+        return cls(network, batch_size=batch_size, workers=workers)
 
     def predict(
         self, pictures: Iterable[Picture | Encoded], top: int | None = None
@@ -123,7 +127,9 @@ class Predictor:
             images: uint8 arrays of shape (height, width, 3).
         """
         parts = [
-            self._classify([self._transform(image) for image in images[start : start + size]])
+            self.network.probabilities(
+                np.stack([self._transform(image) for image in images[start : start + size]])
+            )
             for size in [self.batch_size]
             for start in range(0, len(images), size)
         ]
@@ -153,7 +159,7 @@ class Predictor:
         self, prepared: list[tuple[str, Image | DataError]], count: int
     ) -> Iterator[Prediction]:
         images = [image for _, image in prepared if not isinstance(image, DataError)]
-        rows = iter(self._classify(images)) if images else iter(())
+        rows = iter(self.network.probabilities(np.stack(images)) if images else ())
         for name, image in prepared:
             if isinstance(image, DataError):
                 yield Prediction(name, error=str(image))
@@ -163,20 +169,6 @@ class Predictor:
     def _ranked(self, row: Probabilities, count: int) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-row, kind="stable")[:count]
         return tuple((self.description.classes[int(k)], float(row[k])) for k in order)
-
-    def _classify(self, crops: list[Image]) -> Probabilities:
-        images = torch.from_numpy(np.stack(crops))
-        lower = self.precision == "bf16"
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=lower),
-        ):
-            inputs = to_network_input(
-                images, self.description.preprocessing, device=self._device, dtype=torch.float32
-            )
-            logits = self.classifier(inputs).float() / self.description.temperature
-        probabilities: Probabilities = logits.softmax(dim=1).cpu().numpy()
-        return probabilities
 
 
 def predict(

@@ -88,10 +88,13 @@ class OpenVINORuntime:
 
         It has weights of its own.
         """
-        cores = usable_cores()
-        if cores == 1 or self._weights_bytes > _MOST_WEIGHTS_BYTES:
+        if usable_cores() == 1 or self._weights_bytes > _MOST_WEIGHTS_BYTES:
             return None
-        return self._stream(self._compile(1, cores))
+        return self.over_all_cores()
+
+    def over_all_cores(self) -> Stream:
+        """A stream that computes on all cores, with weights of its own."""
+        return self._stream(self._compile(1, usable_cores()))
 
     def _compile(self, streams: int, threads: int) -> Any:
         return self._core.compile_model(

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from clary.errors import ParityError
 from clary.vision.datasets import Split, Subset
+from clary.vision.decoding import default_workers
 from clary.vision.export.serving import Runner
 from clary.vision.geometry import EvaluationTransform
-from clary.vision.hardware import default_workers
 from clary.vision.loaders import BatchLoader
 
 _BATCH = 8

@@ -28,6 +28,7 @@ from clary.vision.export.conversions import (
 from clary.vision.export.graph import CropsToProbabilities
 from clary.vision.models import load_model
 from clary.vision.prediction import Predictor
+from clary.vision.torch_network import TorchNetwork
 
 Format = Literal["onnx", "openvino", "torchscript"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -101,7 +102,7 @@ def export_model(
     if target.suffix != suffix:
         raise UsageError(f"{target} must end in {suffix} for {format}")
     pictures = [*made_up_pictures(), *_read(sample_pictures or ())]
-    predictor = Predictor(classifier, description)
+    predictor = Predictor(TorchNetwork(classifier, description))
     expected = predictor.probabilities(pictures)
     upturned = predictor.probabilities([picture[::-1] for picture in pictures])
     classifier.requires_grad_(False)

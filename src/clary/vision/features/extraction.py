@@ -18,9 +18,9 @@ from clary.formats.training_options import Augmentation, Precision
 from clary.settings import Settings
 from clary.vision.caching import CacheStore, cache_key
 from clary.vision.datasets.dataset import Labels, Split
+from clary.vision.decoding import default_workers
 from clary.vision.features.backends import Backbone, Backend
 from clary.vision.features.view_files import FeatureRows, Message, ViewFile
-from clary.vision.hardware import default_workers
 from clary.vision.loaders import PictureReader, filled_batches
 from clary.vision.models import Classifier, device_of
 from clary.vision.transforms import augmentation_rng, transform_for_view

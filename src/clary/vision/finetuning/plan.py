@@ -15,7 +15,8 @@ import numpy.typing as npt
 from clary.formats.builtin_algorithm import require_combinable, starts_pretrained
 from clary.formats.training_options import TrainingOptions, nothing_to_judge_by
 from clary.vision.datasets import PictureDataset
-from clary.vision.hardware import Hardware, default_workers
+from clary.vision.decoding import default_workers
+from clary.vision.hardware import Hardware
 from clary.vision.optimizers import default_learning_rate
 
 IMBALANCE_FOR_WEIGHTS = 1.5
