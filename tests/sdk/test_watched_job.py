@@ -67,6 +67,9 @@ def test_rules_findings_and_curves_of_a_job(session: Session, tmp_path: Path) ->
     elsewhere = Session(session.boto_session, endpoint=session.endpoint)
     (stored_finding,) = TrainingJob(elsewhere, "watched").findings()
     assert stored_finding == found
+    (curve,) = job.losses()
+    assert (curve.label, curve.values) == ("train", (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
+    assert TrainingJob(elsewhere, "watched").losses() == (curve,)
     with watch_job(session, "watched") as watched:
         here = watched.moment()
     uri = f"s3://{session.default_bucket}/watched/debug-output"
@@ -92,3 +95,13 @@ def test_rules_findings_and_curves_of_a_job(session: Session, tmp_path: Path) ->
     with pytest.raises(UsageError, match="there is no file"):
         missing = Rule("Mine", source=tmp_path / "no.py")
         Estimator(session, image="x", debug=Debugging(rules=[missing])).fit(name="other")
+
+
+def test_a_job_that_saved_no_losses_says_so(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('nothing is watched')")
+    script = str(tmp_path / "script.py")
+    job = Estimator(session, image="pytorch-training:2.8", entry_point=script).fit(
+        name="unwatched", logs=False
+    )
+    with pytest.raises(UsageError, match="no losses of the job unwatched have been saved"):
+        job.losses()

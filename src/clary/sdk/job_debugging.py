@@ -10,18 +10,15 @@ of `moment` reads only what is new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Protocol
 
-from clary.errors import DataError, ProgramFailed
+from clary.errors import DataError
 from clary.formats.findings import Finding, RuleStatus
 from clary.formats.job_directory import JobDirectory
-from clary.formats.launch import BASE
-from clary.formats.tensor_log import Mirror, TensorLog
-from clary.sdk.processes import job_program_output
+from clary.formats.tensor_log import TensorLog
 from clary.sdk.rule_evaluations import (
     RULES_FOLDER,
     RuleEvaluation,
@@ -29,12 +26,9 @@ from clary.sdk.rule_evaluations import (
     findings_in,
     findings_of,
 )
+from clary.sdk.saved_tensors import TENSORS, SavedTensors, tensors_of
 from clary.sdk.session import Session
-from clary.sdk.storage import split_uri
 from clary.sdk.training_job import TrainingJob
-
-TENSORS = Path("output") / "tensors"
-_ORIGINAL_INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ class WatchedFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tensors = _Tensors(folder / TENSORS if (folder / TENSORS).is_dir() else folder)
+        self._tensors = SavedTensors(folder / TENSORS if (folder / TENSORS).is_dir() else folder)
 
     def moment(self) -> DebugMoment:
         """How it stands now; see `Watched`."""
@@ -117,8 +111,7 @@ class WatchedJob:
 
     def __init__(self, job: TrainingJob) -> None:
         self._job = job
-        self._scratch: TemporaryDirectory[str] | None = None
-        self._tensors: _Tensors | None = None
+        self._tensors: SavedTensors | None = None
 
     def __enter__(self) -> WatchedJob:
         return self
@@ -126,51 +119,36 @@ class WatchedJob:
     def __exit__(self, *_: object) -> None:
         if self._tensors is not None:
             self._tensors.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
 
     def moment(self) -> DebugMoment:
         """How it stands now; see `Watched`."""
         found = self._job.description()
-        hook = found.raw.get("DebugHookConfig")
-        if hook is not None and self._tensors is None:
-            self._tensors = self._place(found.raw, hook)
+        if self._tensors is None:
+            self._tensors = tensors_of(self._job.session, found.raw)
         return DebugMoment(
             name=found.name,
             status=found.status,
             ended=found.ended,
-            watched=hook is not None,
+            watched=self._tensors is not None,
             rules=evaluations_of(found.raw),
             findings=findings_of(self._job.session, found.raw),
             log=None if self._tensors is None else self._tensors.log(),
             place=None if self._tensors is None else self._tensors.place,
         )
 
-    def _place(self, job: Mapping[str, Any], hook: Mapping[str, Any]) -> _Tensors:
-        settings = self._job.session.settings
-        if settings is not None and (root := settings.jobs_dir / self._job.name).is_dir():
-            inside = str(hook.get("LocalPath") or "").removeprefix(f"{BASE}/")
-            return _Tensors(root / (inside or TENSORS))
-        self._scratch = TemporaryDirectory(prefix="clary-tensors-")
-        uri = f"{hook['S3OutputPath'].rstrip('/')}/{job['TrainingJobName']}/debug-output"
-        return _Tensors(Path(self._scratch.name), self._job.session, uri)
-
 
 class WatchedPrefix:
     """What lies below an S3 URI: tensors alone."""
 
     def __init__(self, session: Session, uri: str) -> None:
-        split_uri(uri)
         self._uri = uri.rstrip("/")
-        self._scratch = TemporaryDirectory(prefix="clary-tensors-")
-        self._tensors = _Tensors(Path(self._scratch.name), session, self._uri)
+        self._tensors = SavedTensors.in_s3(session, self._uri)
 
     def __enter__(self) -> WatchedPrefix:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._tensors.close()
-        self._scratch.cleanup()
 
     def moment(self) -> DebugMoment:
         """How it stands now; see `Watched`."""
@@ -203,50 +181,6 @@ def watch_folder(folder: Path) -> WatchedFolder:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: give a job's name, or a folder of tensors")
     return WatchedFolder(folder.absolute())
-
-
-class _Tensors:
-    """A folder of tensors, brought from S3 where it is not here, and brought into Clary's format
-    where the original smdebug wrote it.
-    """
-
-    def __init__(
-        self, folder: Path, session: Session | None = None, uri: str | None = None
-    ) -> None:
-        self._folder = folder
-        self._uri = uri
-        self._mirror: Mirror | None = None
-        if session is not None and uri is not None:
-            self._mirror = Mirror(session.client("s3"), uri, folder)
-        self._converted: TemporaryDirectory[str] | None = None
-        self._log: TensorLog | None = None
-
-    @property
-    def place(self) -> str:
-        """The URI, or the folder."""
-        return self._uri or str(self._folder)
-
-    def log(self) -> TensorLog | None:
-        """What has been saved so far, read anew; None where there is nothing yet."""
-        if self._mirror is not None:
-            self._mirror.update()
-        if not self._folder.is_dir() or not any(self._folder.iterdir()):
-            return None
-        folder = self._folder
-        if (folder / _ORIGINAL_INDEX).is_dir():
-            self._converted = self._converted or TemporaryDirectory(prefix="clary-converted-")
-            folder = Path(self._converted.name)
-            code, _ = job_program_output("convert_tensors", [self.place, str(folder)])
-            if code:
-                raise ProgramFailed(code)
-        self._log = self._log or TensorLog(folder)
-        self._log.refresh()
-        return self._log
-
-    def close(self) -> None:
-        """Remove what was converted."""
-        if self._converted is not None:
-            self._converted.cleanup()
 
 
 def _is_empty(log: TensorLog | None) -> bool:

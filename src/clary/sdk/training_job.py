@@ -25,6 +25,7 @@ from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
+from clary.formats.tensor_curves import Curve, loss_names, scalar_curves
 from clary.sdk.description import Description, is_missing
 from clary.sdk.log_tail import LogLine, LogTail, last_of
 from clary.sdk.rule_evaluations import (
@@ -33,6 +34,7 @@ from clary.sdk.rule_evaluations import (
     findings_of,
     profiler_report_of,
 )
+from clary.sdk.saved_tensors import tensors_of
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
 
@@ -250,6 +252,31 @@ class TrainingJob:
             ServiceError: the service refuses or does not answer.
         """
         return findings_of(self.session, self.description().raw)
+
+    def losses(self) -> tuple[Curve, ...]:
+        """The losses that the debugger's hook has saved so far, a curve for each loss and mode.
+
+        Raises:
+            UsageError: there is no such job, or no loss of it has been saved.
+            ServiceError: the service refuses or does not answer.
+            StorageError: S3 refuses, or the copy cannot be written.
+            FormatError: a file is damaged, or of a later version.
+        """
+        saved = tensors_of(self.session, self.description().raw)
+        curves: tuple[Curve, ...] = ()
+        if saved is not None:
+            with saved:
+                log = saved.log()
+                if log is not None:
+                    curves = tuple(
+                        curve for name in loss_names(log) for curve in scalar_curves(log, name)
+                    )
+        if not curves:
+            raise UsageError(
+                f"no losses of the job {self.name} have been saved: give its estimator "
+                'debug=Debugging({"losses": {"save_interval": 1}})'
+            )
+        return curves
 
     def profiler_report(self) -> str:
         """The page about where the job's time went: HTML in one piece, which needs no network.
