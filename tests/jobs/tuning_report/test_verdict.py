@@ -6,8 +6,8 @@ import pytest
 
 from clary.cli.parser import build_app
 from clary.formats.tuning_record import CategoricalRange, Objective, TuningRecord
+from clary.jobs.pages.verdict import Verdict
 from clary.jobs.tuning_report.findings import look
-from clary.jobs.tuning_report.sentences import Verdict
 from clary.jobs.tuning_report.verdict import judge
 from tests.jobs.tuning_report.records import RANGES, build_record
 

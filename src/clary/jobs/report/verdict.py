@@ -6,32 +6,14 @@ Each rule of `RULES` looks at the run and gives advice or nothing; the page show
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from clary.formats.evaluation import ClassFigures, Evaluation
 from clary.formats.text import counted
+from clary.jobs.pages.verdict import Advice, Verdict
 from clary.jobs.pages.wording import interval, listed, percent, readable
 from clary.jobs.report.material import Material
 
 MOST_ADVICE = 4
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something to try, why, and the command where there is one."""
-
-    what: str
-    why: str
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A headline, the sentences beneath it, and what to try next."""
-
-    headline: str
-    sentences: tuple[str, ...]
-    advice: tuple[Advice, ...]
 
 
 def judge(material: Material) -> Verdict:

@@ -1,29 +1,9 @@
-"""What a verdict consists of, and the sentences that several of its parts say."""
+"""Sentences that several parts of a verdict say."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clary.formats.tuning_record import TuningRecord
 from clary.jobs.tuning_report.findings import Findings
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something to try, why, and the command where there is one."""
-
-    what: str
-    why: str
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A headline, the sentences beneath it, and what to try next."""
-
-    headline: str
-    sentences: tuple[str, ...]
-    advice: tuple[Advice, ...]
 
 
 def ending(record: TuningRecord) -> tuple[str, ...]:

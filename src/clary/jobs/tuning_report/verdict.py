@@ -9,12 +9,11 @@ import shlex
 from collections.abc import Callable
 
 from clary.formats.text import counted
+from clary.jobs.pages.verdict import Advice, Verdict
 from clary.jobs.pages.wording import listed, percent
 from clary.jobs.tuning_report.axes import space
 from clary.jobs.tuning_report.findings import Findings, Judged
 from clary.jobs.tuning_report.sentences import (
-    Advice,
-    Verdict,
     capital,
     first_failure,
     sentence_count,

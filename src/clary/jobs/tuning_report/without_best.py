@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from clary.formats.text import counted
+from clary.jobs.pages.verdict import Advice, Verdict
 from clary.jobs.tuning_report.findings import Findings
 from clary.jobs.tuning_report.sentences import (
-    Advice,
-    Verdict,
     ending,
     first_failure,
     sentence_count,
