@@ -201,30 +201,7 @@ class PixelsToProbabilities(nn.Module):
 
 
 class CropsToProbabilities(nn.Module):
-    """Pixels of the network's size, float (N, 3, S, S) of 0…255, to probabilities (N, classes)."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(
-        self, classifier: Classifier, preprocessing: Preprocessing, temperature: float
-    ) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self.temperature = temperature
-        mean = torch.tensor(preprocessing.mean, dtype=torch.float64)
-        std = torch.tensor(preprocessing.std, dtype=torch.float64)
-        self.register_buffer("scale", (1 / (255 * std)).float().view(1, 3, 1, 1))
-        self.register_buffer("shift", (-mean / std).float().view(1, 3, 1, 1))
-
-    def forward(self, images_nchw: Tensor) -> Tensor:
-        """Normalise, classify, divide by the temperature, softmax."""
-        logits = self.classifier(images_nchw * self.scale + self.shift)
-        return torch.softmax(logits.to(torch.float32) / self.temperature, dim=1)
-
-
-class ServedNetwork(nn.Module):
-    """Crops, uint8 (N, S, S, 3), to probabilities, float32 (N, classes): what a server runs.
+    """Pixels of the network's size, float (N, 3, S, S) of 0…255, to probabilities (N, classes).
 
     Args:
         classifier: in eval mode.
@@ -246,8 +223,15 @@ class ServedNetwork(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).float().view(1, 3, 1, 1))
         self.register_buffer("shift", (-mean / std).float().view(1, 3, 1, 1))
 
-    def forward(self, crops: Tensor) -> Tensor:
+    def forward(self, images_nchw: Tensor) -> Tensor:
         """Normalise, classify, divide by the temperature, softmax."""
-        pixels = crops.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
-        logits = self.classifier(pixels)
+        logits = self.classifier(images_nchw * self.scale + self.shift)
         return torch.softmax(logits.to(torch.float32) / self.temperature, dim=1)
+
+
+class ServedNetwork(CropsToProbabilities):
+    """Crops, uint8 (N, S, S, 3), to probabilities, float32 (N, classes): what a server runs."""
+
+    def forward(self, crops_nhwc: Tensor) -> Tensor:
+        """Put the channels first, and go on as with float pixels."""
+        return super().forward(crops_nhwc.permute(0, 3, 1, 2).to(torch.float32))
