@@ -4,7 +4,8 @@
 |-----------------------------|-------------------------|---------------------|
 | `main` returns              |                         | what it returns     |
 | a ClaryError                | `clary: <its sentence>` | its `exit_code`     |
-| Ctrl-C                      | `clary: stopped`        | 130                 |
+| Ctrl-C                      | `clary: stopped`, or    | 130                 |
+|                             | what the verb says      |                     |
 | the reader of stdout leaves |                         | 141                 |
 | the disk is full            | `clary: the disk is …`  | 1                   |
 | anything else               | the traceback           | 1: a bug of Clary's |

@@ -218,6 +218,23 @@ def test_ctrl_c_stops_the_training_and_the_same_command_goes_on_from_its_checkpo
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_second_ctrl_c_waits_for_nothing(
+    photos: Path, home: Settings, clary_environment: Mapping[str, str]
+) -> None:
+    words = ("run", photos, *TINY, "--name", "left", "--trials", "0", "--epochs", "60")
+    process = started(words, clary_environment)
+    wait_until(lambda: stage_of("left", "train", home) is not None, process)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    assert "stopping, what is known is kept" in process.stderr.readline()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert said == "clary: left what stops to itself; the same command goes on there\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_time_limit_cuts_tuning_and_training_which_leave_a_model_all_the_same(
     clary: Clary, photos: Path, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def _show(
         if over:
             return
         if len(asked) > 1:
+            view.error(f"left {job.name}: `clary jobs logs --follow {job.name}` shows it")
             raise KeyboardInterrupt
         if asked and not stopping:
             stopping = True

@@ -71,6 +71,7 @@ def run(
         DataError: there is no such data.
         StageFailed: a stage could not be done.
         Interrupted: Ctrl-C; the same command goes on there.
+        KeyboardInterrupt: Ctrl-C came a second time.
         StorageError: the home cannot be written.
     """
     if data is None:
@@ -104,13 +105,14 @@ def _until_it_ends(workflow: Workflow, view: RunView, asked: list[int]) -> Workf
     while wait([work], _LOOK_SECONDS).not_done:
         view.draw()
         if len(asked) > 1:
+            _say("left what stops to itself; the same command goes on there")
             raise KeyboardInterrupt
         if asked and not stopping:
             stopping = True
-            print(
-                "clary: stopping, what is known is kept; Ctrl-C again leaves the rest to itself",
-                file=sys.stderr,
-                flush=True,
-            )
+            _say("stopping, what is known is kept; Ctrl-C again leaves the rest to itself")
             workflow.stop()
     return work.result()
+
+
+def _say(sentence: str) -> None:
+    print(f"clary: {sentence}", file=sys.stderr, flush=True)
