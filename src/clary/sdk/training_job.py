@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -25,7 +26,6 @@ from clary.errors import ServiceError, UsageError
 from clary.formats.files import storage_errors
 from clary.formats.findings import Finding
 from clary.formats.job_directory import JobDirectory
-from clary.formats.tensor_curves import Curve, loss_names, scalar_curves
 from clary.sdk.description import Description, is_missing
 from clary.sdk.log_tail import LogLine, LogTail, last_of
 from clary.sdk.rule_evaluations import (
@@ -34,9 +34,11 @@ from clary.sdk.rule_evaluations import (
     findings_of,
     profiler_report_of,
 )
-from clary.sdk.saved_tensors import tensors_of
 from clary.sdk.session import Session, spoken_faults
 from clary.sdk.storage import split_uri
+
+if TYPE_CHECKING:
+    from clary.formats.tensor_curves import Curve
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
@@ -262,6 +264,10 @@ class TrainingJob:
             StorageError: S3 refuses, or the copy cannot be written.
             FormatError: a file is damaged, or of a later version.
         """
+        # With NumPy, which no other question needs.
+        from clary.formats.tensor_curves import loss_names, scalar_curves
+        from clary.sdk.saved_tensors import tensors_of
+
         saved = tensors_of(self.session, self.description().raw)
         curves: tuple[Curve, ...] = ()
         if saved is not None:
