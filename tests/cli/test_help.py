@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,19 +65,32 @@ def test_every_verb_names_a_function() -> None:
         assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_the_first_page_loads_only_what_draws_it() -> None:
-    # That is why it comes at once: most of what else is installed takes longer than all of this.
+def loaded_by(words: list[str], home: Path) -> set[str]:
+    """The packages that a command line loads."""
     script = (
         "import sys\n"
         "from clary.cli.main import main\n"
         "try:\n"
-        "    main(['--help'])\n"
+        f"    main({words!r})\n"
         "finally:\n"
         "    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CLARY_HOME": str(home)},
     )
-    loaded = set(ended.stderr.split())
+    return set(ended.stderr.split())
+
+
+def test_the_first_page_loads_only_what_draws_it(tmp_path: Path) -> None:
+    # That is why it comes at once: most of what else is installed takes longer than all of this.
+    loaded = loaded_by(["--help"], tmp_path)
     assert "rich" in loaded
     assert not loaded & {"cyclopts", "pydantic", "numpy", "requests", "boto3", "psutil", "torch"}
+
+
+def test_a_list_of_jobs_loads_no_arrays(tmp_path: Path) -> None:
+    assert not loaded_by(["jobs"], tmp_path) & {"numpy", "PIL", "torch"}
