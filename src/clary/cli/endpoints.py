@@ -21,9 +21,9 @@ from clary.formats.picture_inputs import UNKNOWN_PICTURE, content_type_of
 from clary.formats.text import counted
 from clary.sdk.deploying import ModelChoice, require_service
 from clary.sdk.endpoint import DEFAULT_VARIANT, Endpoint, EndpointDescription, ServedModel, Variant
-from clary.sdk.endpoint_listing import Figures, endpoint_names, figures, list_endpoints, word_for
+from clary.sdk.endpoint_listing import Figures, figures, list_endpoints, word_for
 from clary.sdk.job_listing import has_had_jobs
-from clary.sdk.locations import nearest
+from clary.sdk.locations import endpoint_names, nearest
 from clary.sdk.model_sources import without_time
 from clary.sdk.predictor import NPY, Predictor
 from clary.sdk.redeploying import only_variant, redeploy, remove_variant, require_variant

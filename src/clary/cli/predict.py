@@ -13,9 +13,7 @@ from clary.errors import UsageError
 from clary.formats.picture_inputs import find_pictures
 from clary.formats.prediction import Format, write_predictions
 from clary.sdk.answerers import find_answerer
-from clary.sdk.predictor import Named, Predictor
 from clary.sdk.processes import run_job_program
-from clary.sdk.session import Session
 from clary.settings import Settings
 
 
@@ -80,6 +78,10 @@ def _ask(
     form: Format,
     top: int | None,
 ) -> int:
+    # With boto3, which a model's answer does not need.
+    from clary.sdk.predictor import Named, Predictor
+    from clary.sdk.session import Session
+
     if top is not None and top < 1:
         raise UsageError(f"--top is {top}: give 1 or more")
     predictor = Predictor(name, Session.on_this_machine(settings))

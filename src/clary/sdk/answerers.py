@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from clary.errors import FormatError, UsageError
 from clary.formats.model_archive import locate_model
-from clary.sdk.endpoint_listing import endpoint_names
-from clary.sdk.locations import find_jobs, latest_of, nearest, resolve_model
+from clary.sdk.locations import endpoint_names, find_jobs, latest_of, nearest, resolve_model
 from clary.settings import Settings
 
 _SHOWN = 3

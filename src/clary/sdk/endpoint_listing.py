@@ -10,7 +10,6 @@ from typing import Any
 
 from clary.sdk.endpoint import EndpointDescription, ServedModel
 from clary.sdk.session import Session, spoken_faults
-from clary.settings import Settings
 
 NAMESPACE = "AWS/SageMaker"
 WINDOW_S = 3600
@@ -89,14 +88,6 @@ def word_for(model: ServedModel) -> str:
     parts = [part for part in model.data.removeprefix("s3://").split("/")[1:] if part]
     named = [part for part in parts if part not in {"output", "model.tar.gz"}]
     return named[-1] if named else model.name
-
-
-def endpoint_names(settings: Settings) -> list[str]:
-    """The endpoints that have left a folder in this home; asks the disk only."""
-    try:
-        return sorted(path.name for path in settings.endpoints_dir.iterdir() if path.is_dir())
-    except OSError:
-        return []
 
 
 def _values(session: Session, variants: Sequence[tuple[str, str]]) -> dict[str, dict[Any, float]]:

@@ -193,3 +193,11 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError:
         return []
+
+
+def endpoint_names(settings: Settings) -> list[str]:
+    """The endpoints that have left a folder in this home; asks the disk only."""
+    try:
+        return sorted(path.name for path in settings.endpoints_dir.iterdir() if path.is_dir())
+    except OSError:
+        return []
