@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -47,6 +48,39 @@ def test_any_body_is_an_array_or_the_senders_fault(body: bytes, kind: str) -> No
         decode(body, kind)
     except (BadBody, UnsupportedFormat) as error:
         assert 400 <= error.status_code < 500
+
+
+def zipped(**contents: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(f"{name}.npy", content)
+    return buffer.getvalue()
+
+
+TERABYTES = (
+    b"\x93NUMPY\x01\x00v\x00"
+    + (b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }" % 10**15).ljust(117)
+    + b"\n"
+)
+
+
+@pytest.mark.parametrize("kind", [NPY, NPZ])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"PK\x03\x04",
+        zipped(),
+        zipped(a=b"no array"),
+        zipped(format=b""),
+        zipped(a=b"x" * 200)[:-30],
+        zipped(format=TERABYTES),
+        TERABYTES,
+    ],
+)
+def test_what_looks_like_arrays_at_first_is_the_senders_fault(body: bytes, kind: str) -> None:
+    with pytest.raises(BadBody, match=r"the body is no application/x-np[yz] that makes an array"):
+        decode(body, kind)
 
 
 def test_a_pickle_is_not_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,6 +160,7 @@ def pickled() -> bytes:
         (b"[[[0.1, 0.2, 0.3]]]", "application/json", "not normalised"),
         (b'[{"b64": "?"}]', "application/json", "b64"),
         (pickled(), "application/x-npy", ".npy"),
+        (b"PK\x03\x04", "application/x-npy", ".npy"),
         (b"x", "text/plain", "is not served"),
     ],
 )

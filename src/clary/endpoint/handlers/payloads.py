@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
+from zipfile import BadZipFile
 
 from clary.endpoint.accept_header import parse_accept
 from clary.endpoint.handlers.failures import BadBody, UnacceptableFormat, UnsupportedFormat
@@ -27,6 +29,11 @@ NPY = "application/x-npy"
 NPZ = "application/x-npz"
 UTF8_TYPES = (JSON, CSV)
 WRITTEN = (JSON, CSV, NPY, NPZ)
+# What the readers raise for a body that is not what it says, or says that it holds terabytes.
+_UNREADABLE = (
+    *(ValueError, TypeError, LookupError, AttributeError, SyntaxError, RuntimeError),
+    *(MemoryError, EOFError, OSError, BadZipFile, zlib.error),
+)
 
 
 def media_type(text: str | None) -> str:
@@ -52,7 +59,7 @@ def decode(body: Any, content_type: str | None, dtype: Any = None) -> Any:
         raise UnsupportedFormat(str(content_type))
     try:
         return readers[kind](body, dtype)
-    except (ValueError, TypeError, EOFError, OSError, SyntaxError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise BadBody(f"the body is no {kind} that makes an array: {error}") from error
 
 
@@ -126,10 +133,8 @@ def _from_csv(body: Any, dtype: Any) -> Any:
 def _from_npy(body: Any, _dtype: Any) -> Any:
     import numpy
 
-    array = numpy.load(io.BytesIO(body), allow_pickle=False)
-    if not isinstance(array, numpy.ndarray):
-        raise TypeError("it holds several arrays")
-    return array
+    # Not numpy.load, which opens zip files of arrays as well.
+    return numpy.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
 
 
 def _from_npz(body: Any, _dtype: Any) -> Any:

@@ -109,9 +109,10 @@ def input_fn(body: bytes | str, content_type: str) -> list[np.ndarray | bytes]:
         return _from_json(data)
     if kind == "application/x-npy":
         try:
-            return [*_pictures(np.load(io.BytesIO(data), allow_pickle=False))]
-        except (ValueError, EOFError, OSError) as error:
+            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError, OSError, MemoryError) as error:
             raise BadRequestError(f"the body is not an array in .npy form: {error}") from error
+        return [*_pictures(array)]
     raise BadRequestError(
         f"content type {content_type!r} is not served: send image/jpeg, image/png, "
         "application/x-image, application/json or application/x-npy"
