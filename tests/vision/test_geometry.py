@@ -47,9 +47,10 @@ def test_one_call_equals_resize_then_centre_crop(height, width, size, margin, in
     once = EvaluationTransform(preprocessing)(image)
     assert once.shape == (size, size, 3)
     difference = np.abs(once.astype(int) - two_steps(image, preprocessing).astype(int))
-    # Pillow chooses which axis comes first by the output's size; bicubic overshoot that is clipped
-    # between the passes makes a few levels of difference at hard edges, bilinear has none.
-    most, mean = (1, 0.5) if interpolation == "bilinear" else (16, 1.5)
+    # Pillow chooses which axis comes first by the output's size, and each of the two passes rounds
+    # by half a level at most. Bicubic overshoot that is clipped between the passes makes a few
+    # levels of difference at hard edges, bilinear has none.
+    most, mean = (2, 0.5) if interpolation == "bilinear" else (16, 1.5)
     assert difference.max() <= most
     assert difference.mean() <= mean
 
