@@ -280,7 +280,7 @@ class TrainingJob:
         if not curves:
             raise UsageError(
                 f"no losses of the job {self.name} have been saved: give its estimator "
-                'debug=Debugging({"losses": {"save_interval": 1}})'
+                'debug=Debugging({"losses": {"save_interval": 1}}), and a script of your own a hook'
             )
         return curves
 
