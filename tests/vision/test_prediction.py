@@ -10,6 +10,7 @@ import torch
 
 from clary.errors import FormatError, UsageError
 from clary.formats.model_archive import ModelDescription, pack_model
+from clary.vision.hardware import choose_hardware
 from clary.vision.models import build_classifier, load_model, save_model
 from clary.vision.prediction import Encoded, Predictor, predict
 from clary.vision.torch_network import TorchNetwork
@@ -93,7 +94,7 @@ def test_a_device_that_is_not_here_is_one_sentence(model: Path, device: str) -> 
 def test_without_a_gpu_cuda_is_refused_and_bf16_only_taken_when_native(model: Path) -> None:
     with pytest.raises(UsageError, match="torch finds 0 GPUs here: give cpu"):
         Predictor.load(model, device="cuda")
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if choose_hardware("auto").bf16:
         Predictor.load(model, precision="bf16")
     else:
         with pytest.raises(UsageError, match="has no bf16 instructions"):

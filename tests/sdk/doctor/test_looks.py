@@ -17,7 +17,7 @@ import pytest
 from clary import __version__
 from clary.formats.service_record import ServiceRecord, lock_path, utc_now
 from clary.sdk.cached_weights import cached_weights
-from clary.sdk.doctor.machine import cpu_flags, judge_cores, look_at_cores
+from clary.sdk.doctor.machine import judge_cores, look_at_cores
 from clary.sdk.doctor.networks import look_at_hub
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
 from clary.sdk.doctor.packages import look_at_clients, wrong_packages
@@ -209,14 +209,6 @@ def test_the_callers_python_is_asked(around: Surroundings, tmp_path: Path) -> No
     python.write_text("#!/bin/sh\nexit 1\n")
     silent = one(look_at_clients(Surroundings(around.settings, {"PATH": str(tmp_path)})))
     assert (silent.level, silent.meaning) == ("note", "does not answer")
-
-
-def test_features_of_the_processor_are_read(tmp_path: Path) -> None:
-    (tmp_path / "x86").write_text("processor : 0\nflags\t\t: fpu amx_bf16 avx512_vnni\n")
-    (tmp_path / "arm").write_text("Features\t: fp asimd bf16 i8mm\n")
-    assert cpu_flags(tmp_path / "x86") == {"fpu", "amx_bf16", "avx512_vnni"}
-    assert cpu_flags(tmp_path / "arm") == {"fp", "asimd", "bf16", "i8mm"}
-    assert cpu_flags(tmp_path / "none") is None
 
 
 def test_cores_are_counted(around: Surroundings) -> None:

@@ -7,17 +7,16 @@ import platform
 import resource
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
 from clary.cgroups import cgroup_limits
 from clary.cores import THREADS, visible_cores, whole_cores
 from clary.formats.text import counted
+from clary.processor import cpu_flags, has_bf16
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
 from clary.sdk.processes import PROGRAM_ENVIRONMENT, job_command
 
-CPU_FILE = Path("/proc/cpuinfo")
 # torch, a network and a batch of 32 at 224 px, beside a service and its warm parent.
 LITTLE_MEMORY_BYTES = 2 << 30
 # What the service asks the system for.
@@ -88,7 +87,7 @@ def look_at_memory(_around: Surroundings) -> Iterator[Observation]:
 
 def look_at_arithmetic(_around: Surroundings) -> Iterator[Observation]:
     """Which instructions for small numbers the processor has."""
-    flags = cpu_flags(CPU_FILE)
+    flags = cpu_flags()
     if flags is None:
         yield Observation(
             "processor", platform.machine(), "torch finds out by itself whether bf16 is native"
@@ -106,7 +105,7 @@ def look_at_arithmetic(_around: Surroundings) -> Iterator[Observation]:
         )
         if known & flags
     ]
-    bf16 = bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+    bf16 = has_bf16(flags)
     int8 = bool(flags & {"amx_int8", "avx512_vnni", "avx_vnni", "i8mm"})
     precision = "trains and serves in bf16" if bf16 else "trains and serves in fp32"
     endpoints = "endpoints with --precision int8 are faster still" if int8 else "int8 gains little"
@@ -116,19 +115,6 @@ def look_at_arithmetic(_around: Surroundings) -> Iterator[Observation]:
         f"{precision}; {endpoints}",
         "ok" if bf16 else "note",
     )
-
-
-def cpu_flags(path: Path) -> set[str] | None:
-    """The names of the processor's features as the kernel lists them; None where it does not."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip() in {"flags", "Features"}:
-            return set(value.split())
-    return None
 
 
 def look_at_mounts(_around: Surroundings) -> Iterator[Observation]:
