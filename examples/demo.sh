@@ -24,7 +24,7 @@ run() { printf '\033[32m$ %s\033[0m\n' "$*"; "$@"; }
 
 say "1. From 1,797 pictures of handwritten digits to an endpoint that answers, by one command."
 # The limit is for slow machines: it cuts the search, and then the training.
-run clary run digits --time-limit 2m
+run clary run digits --time-limit 2m20s
 
 pictures=(demo/home/runs/digits/pictures/*.png)
 say "2. The endpoint again, from the command line. The file names tell what is right."
