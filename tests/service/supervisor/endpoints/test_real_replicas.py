@@ -64,8 +64,12 @@ def test_a_serverless_variant_ends_and_starts_its_replica(
     real.reach("e", "InService")
     (first,) = real.living("e")
     real.eventually(lambda: not real.living("e"))
-    real.supervisor.want("e", "AllTraffic")
-    real.eventually(lambda: len(real.serving("e")) == 1)
+
+    def is_served() -> bool:
+        real.supervisor.want("e", "AllTraffic")  # as who waits for an answer does
+        return len(real.serving("e")) == 1
+
+    real.eventually(is_served)
     assert real.serving("e")[0].instance != first.instance
 
 
