@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from clary.gpus import Gpu, GpuDriver
+from clary.sdk.doctor.gpus import look_at_gpus
+from clary.sdk.doctor.observation import Surroundings
+from clary.settings import Settings
+
 # What `libnvidia-ml.so.1` is asked for: four GPUs, of which the last has fallen off the bus.
 MADE_DRIVER = r"""
 #include <string.h>
@@ -91,3 +96,24 @@ def test_a_driver_that_does_not_answer_is_told_unless_there_is_none(
 ) -> None:
     (seen,) = look(tmp_path, init)
     assert (seen["level"], seen["found"]) == (level, found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "level"),
+    [
+        ({}, "ok"),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, "ok"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "warning"),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "warning"),
+        ({"CUDA_VISIBLE_DEVICES": "-1,0"}, "warning"),
+    ],
+)
+def test_a_gpu_that_is_hidden_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], level: str
+) -> None:
+    driver = GpuDriver("580.1", (13, 0), (Gpu("NVIDIA T4", 16_000_000_000),))
+    monkeypatch.setattr("clary.sdk.doctor.gpus.describe_gpus", lambda: driver)
+    monkeypatch.setattr("clary.sdk.doctor.gpus.cuda_of_torch", lambda: (13, 0))
+    (found,) = look_at_gpus(Surroundings(Settings(home=tmp_path), environment))
+    assert found.level == level
+    assert ("hides it" in found.meaning) == (level == "warning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from clary.gpus import Gpu, GpuDriver, describe_gpus
+from clary.gpus import Gpu, GpuDriver, describe_gpus, visible_gpus
 from clary.sdk.doctor.observation import Observation, Surroundings, sized
 from clary.sdk.doctor.packages import cuda_of_torch
 
@@ -55,7 +55,6 @@ def _of_torch(
     found: GpuDriver, names: str, cuda: tuple[int, int] | None, around: Surroundings
 ) -> Observation:
     text = f"{names}; driver {found.driver}, CUDA {'.'.join(map(str, found.cuda))}"
-    visible = around.environment.get(_HIDING)
     if cuda is None:
         return Observation(
             "gpu",
@@ -74,7 +73,7 @@ def _of_torch(
             f"update the NVIDIA driver to one for CUDA {cuda[0]}, or install a torch for CUDA "
             f"{found.cuda[0]}",
         )
-    if visible is not None and visible.strip() in {"", "-1"}:
+    if _HIDING in around.environment and not visible_gpus(around.environment):
         return Observation(
             "gpu",
             text,
