@@ -33,6 +33,7 @@ from clary.settings import Settings
 from tests.service.supervisor.conftest import QUICK
 from tests.service.supervisor.memory_executor import MemoryExecutor
 from tests.service.supervisor.memory_transforms import MemoryTransforms
+from tests.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 
@@ -103,6 +104,14 @@ class Bench:
         )
         assert job is not None
         assert {job.secondary, job.status} & {*states}, job
+
+    def reach_rules(self, name: str) -> None:
+        """Wait until the job trains and all its rules are judged, and that is stored."""
+        self.reach(name, "Training")
+        job = self.state.training_jobs.find(name)
+        assert job is not None
+        evaluations = self.state.rule_evaluations
+        until(lambda: all(one.started_ms is not None for one in evaluations.of_job(job.number)))
 
     def spec(self, name: str) -> TrainingJobSpec:
         job = self.state.training_jobs.find(name)

@@ -26,11 +26,6 @@ def statuses(bench: Bench, name: str) -> dict[str, dict[str, Any]]:
     return {one["RuleConfigurationName"]: one for one in told["DebugRuleEvaluationStatuses"]}
 
 
-def begun(bench: Bench, name: str) -> None:
-    """Wait until the checkers of a job run."""
-    until(lambda: all(bench.executor.checkers.lives(one) for one in checkers(bench, name)))
-
-
 def fault(call: Any, **parameters: Any) -> str:
     with pytest.raises(ClientError) as error:
         call(**parameters)
@@ -43,8 +38,7 @@ def test_a_job_tells_how_its_rules_stand(bench: Bench, create_job: CreateJob) ->
     sagemaker = bench.client("sagemaker")
     rules = [rule("VanishingGradient"), rule("second", threshold="1e-6"), custom_rule("own")]
     create_job("ruled", DebugHookConfig=HOOK, DebugRuleConfigurations=rules)
-    bench.reach("ruled", "Training")
-    begun(bench, "ruled")
+    bench.reach_rules("ruled")
     before = statuses(bench, "ruled")
     assert [one["RuleEvaluationStatus"] for one in before.values()] == ["InProgress"] * 3
     built_in, own = checkers(bench, "ruled")
@@ -105,8 +99,7 @@ def test_processing_jobs_are_listed_in_pages_and_stopped_alone(
 ) -> None:
     sagemaker = bench.client("sagemaker")
     create_job("listed", DebugRuleConfigurations=[rule(f"rule-{number}") for number in range(3)])
-    bench.reach("listed", "Training")
-    begun(bench, "listed")
+    bench.reach_rules("listed")
 
     def names(**asked: Any) -> list[str]:
         pages = sagemaker.get_paginator("list_processing_jobs").paginate(
@@ -204,7 +197,6 @@ def test_actions_are_read_as_the_sdk_writes_them(bench: Bench, create_job: Creat
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(text)
     create_job("acts", DebugRuleConfigurations=[rule("r", action_json=text)])
-    bench.reach("acts", "Training")
-    begun(bench, "acts")
+    bench.reach_rules("acts")
     bench.executor.checkers.say(checkers(bench, "acts")[0], "r", "IssuesFound", "at step 1")
     bench.reach("acts", "Stopped")

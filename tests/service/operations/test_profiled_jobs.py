@@ -40,11 +40,6 @@ def checkers(bench: Bench, name: str, kind: RuleKind) -> list[Checker]:
     return [one for one in bench.spec(name).checkers if one.kind == kind]
 
 
-def begun(bench: Bench, name: str) -> None:
-    bench.reach(name, "Training")
-    until(lambda: all(bench.executor.checkers.lives(one) for one in bench.spec(name).checkers))
-
-
 def fault(call: Any, **parameters: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as error:
         call(**parameters)
@@ -59,7 +54,7 @@ def test_rules_of_both_kinds_are_told_apart(bench: Bench, create_job: CreateJob)
         ProfilerConfig=PROFILE,
         ProfilerRuleConfigurations=[REPORT, profiler_rule("steps", "StepOutlier", stddev="4")],
     )
-    begun(bench, "both")
+    bench.reach_rules("both")
     (debug,), (profiler,) = (checkers(bench, "both", kind) for kind in ("debug", "profiler"))
     assert (debug.folder.name, profiler.folder.name) == ("rules", "rules.profiler")
     assert statuses(bench, "both", "Debug") == {"gradients": "InProgress"}
@@ -182,7 +177,7 @@ def test_what_cannot_be_profiled_is_refused(
 
 def test_what_is_profiled_changes_while_the_job_runs(bench: Bench, create_job: CreateJob) -> None:
     create_job("changes", ProfilerConfig=PROFILE, ProfilerRuleConfigurations=[REPORT])
-    begun(bench, "changes")
+    bench.reach_rules("changes")
     update(bench, "changes", ProfilerConfig={"ProfilingIntervalInMilliseconds": 1000})
     until(
         lambda: any(
@@ -234,7 +229,7 @@ def test_rules_that_come_later_have_processes_of_their_own(
         f"{one.folder.parent.name}/{one.folder.name}" for one in bench.spec("later").checkers
     ]
     assert folders == ["rules.profiler.added/ProfilerReport", "rules.profiler.added/steps"]
-    begun(bench, "later")
+    bench.reach_rules("later")
     assert statuses(bench, "later") == {"ProfilerReport": "InProgress", "steps": "InProgress"}
     names = [
         one["RuleEvaluationJobArn"].rpartition("/")[2]
@@ -252,7 +247,7 @@ def test_rules_of_one_update_share_a_process(bench: Bench, create_job: CreateJob
     second = [profiler_rule("disks", "IOBottleneck"), profiler_rule("cores", "CPUBottleneck")]
     update(bench, "shared", ProfilerRuleConfigurations=first)
     update(bench, "shared", ProfilerRuleConfigurations=second)
-    begun(bench, "shared")
+    bench.reach_rules("shared")
     found = {
         one.folder.name: [rule.configuration for rule in one.rules]
         for one in checkers(bench, "shared", "profiler")
@@ -268,7 +263,7 @@ def test_rules_of_one_update_share_a_process(bench: Bench, create_job: CreateJob
 def test_a_place_is_given_until_something_is_profiled(bench: Bench, create_job: CreateJob) -> None:
     off, on = {"DisableProfiler": True}, {"DisableProfiler": False}
     create_job("moves", ProfilerConfig={**off, "S3OutputPath": "s3://bucket/never"})
-    begun(bench, "moves")
+    bench.reach_rules("moves")
     update(bench, "moves", ProfilerConfig={"S3OutputPath": "s3://bucket/neither"})
     update(bench, "moves", ProfilerConfig={**on, "S3OutputPath": "s3://bucket/here"})
     assert describe(bench, "moves")["ProfilerConfig"] == {**on, "S3OutputPath": "s3://bucket/here"}
@@ -285,7 +280,7 @@ def test_updates_that_cannot_be_are_refused_and_change_nothing(
 ) -> None:
     sagemaker = bench.client("sagemaker")
     create_job("stays", ProfilerConfig=PROFILE, ProfilerRuleConfigurations=[REPORT])
-    begun(bench, "stays")
+    bench.reach_rules("stays")
     before = describe(bench, "stays")
 
     def refusal(**changes: Any) -> tuple[str, str]:
