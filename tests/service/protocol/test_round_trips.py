@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,7 +67,20 @@ many = settings(
 
 
 def comparable(protocol: str, value: Any) -> Any:
-    return without_empty(value) if protocol in {"query", "rest-xml"} else value
+    if protocol in {"query", "rest-xml"}:
+        return without_empty(value)
+    return _spelled(value) if protocol in {"json", "rest-json"} else value
+
+
+def _spelled(value: Any) -> Any:
+    """With infinite numbers as JSON spells them: botocore reads them as the words that they are."""
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def operations(service: str) -> st.SearchStrategy[OperationModel]:
