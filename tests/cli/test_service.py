@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from clary.formats.service_record import ServiceRecord, service_is_alive
 from clary.settings import Settings
 from tests.cli.conftest import Clary
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -76,13 +76,10 @@ def test_in_the_foreground_until_ctrl_c(
     with subprocess.Popen(
         command, env=clary_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        deadline = time.monotonic() + 30
-        while ServiceRecord.read(home) is None:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: ServiceRecord.read(home) or process.poll() is not None)
+        assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
     assert process.returncode in {0, 130}
     assert not service_is_alive(home)
 

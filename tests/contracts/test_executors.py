@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from clary.formats.log_file import read_events
 from clary.service.executors.executor import (
     Ended,
@@ -15,8 +13,7 @@ from clary.service.executors.executor import (
     Waiting,
 )
 from tests.contracts.conftest import World
-
-SECONDS = 30.0
+from tests.waiting import until
 
 
 def started(world: World, executor: Executor, job: TrainingJobSpec) -> None:
@@ -28,11 +25,11 @@ def started(world: World, executor: Executor, job: TrainingJobSpec) -> None:
 
 
 def end_of(executor: Executor, job: TrainingJobSpec) -> Observation:
-    deadline = time.monotonic() + SECONDS
-    while not isinstance(seen := executor.look(job), Ended | Gone):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.01)
-    return seen
+    def end() -> Observation | None:
+        seen = executor.look(job)
+        return seen if isinstance(seen, Ended | Gone) else None
+
+    return until(end, lambda: executor.look(job))
 
 
 def test_a_job_waits_until_it_is_launched(world: World) -> None:

@@ -18,8 +18,7 @@ from clary.endpoint.incoming import Bounds
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server import Server
 from clary.formats.replica import ReplicaSettings
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S, until
 
 
 def replica_settings(**changes: Any) -> ReplicaSettings:
@@ -214,7 +213,4 @@ def get(port: int, path: str, method: str = "GET") -> Answer:
 
 
 def wait_for(satisfied: Any) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not satisfied():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.005)
+    until(satisfied, pause_s=0.005)

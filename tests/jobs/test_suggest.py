@@ -15,6 +15,7 @@ from clary.tuner.exchange import Question, read_answer, write_question
 from clary.tuner.ranges import CategoricalRange, Space, parse_range
 from clary.tuner.search import Search, suggest
 from clary.tuner.trials import Trial
+from tests.waiting import until
 
 SPACE = Space(
     (
@@ -102,10 +103,7 @@ def test_it_ends_with_the_process_that_asked(meanwhile_s: float) -> None:
             assert program.is_running()
             service.kill()
         # It still waits for its question: nothing but the service's end can have ended it.
-        deadline = time.monotonic() + 60
-        while program.is_running() and program.status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
     finally:
         os.close(question)
         os.close(never)

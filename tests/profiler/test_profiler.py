@@ -22,8 +22,8 @@ from clary.formats.profiler_configuration import ProfilerConfiguration
 from clary.formats.timeline import Mode
 from clary.profiler import Profile, Profiler
 from clary.profiler.breakdown import break_down
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 PICTURES, BATCH = 40, 8
 
 
@@ -46,10 +46,7 @@ def train(profiler: Profiler, batches: DataLoader[tuple[torch.Tensor, ...]]) -> 
 
 
 def wait_for_samples(folder: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not list((folder / "system").rglob("*.json")):
-        assert time.monotonic() < deadline, "the machine is not sampled"
-        time.sleep(0.02)
+    until(lambda: list((folder / "system").rglob("*.json")), lambda: "the machine is not sampled")
 
 
 def samplers_of(pid: int) -> list[int]:

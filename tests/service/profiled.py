@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from tests.service.conftest import RunningService
-from tests.service.ruled import ROLE, SOURCE, WAIT_S, describe, put_code
+from tests.service.ruled import ROLE, SOURCE, describe, put_code
 from tests.service.supervisor.rules.rule_jobs import profiler_rule
+from tests.waiting import until
 
 # A training as its recorder tells of it, whose first step comes half a second late; `then` is what
 # follows. It knows nothing of torch, which takes long to load.
@@ -100,10 +101,12 @@ def statuses(job: dict[str, Any]) -> dict[str, str]:
 
 def wait_for(service: RunningService, name: str, configuration: str, *wanted: str) -> None:
     """Wait until a rule stands as wanted."""
-    deadline = time.monotonic() + WAIT_S
-    while statuses(job := describe(service, name))[configuration] not in wanted:
-        assert time.monotonic() < deadline, job["ProfilerRuleEvaluationStatuses"]
-        time.sleep(0.1)
+    now = partial(describe, service, name)
+    until(
+        lambda: statuses(now())[configuration] in wanted,
+        lambda: now()["ProfilerRuleEvaluationStatuses"],
+        pause_s=0.1,
+    )
 
 
 def keys(service: RunningService, prefix: str) -> set[str]:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from clary.service.bridging import HIGH_WATER_BYTES, BodyBridge, BytesSource
 from clary.service.faults import Fault
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 BIG_BYTES = 400 << 20
 MIB = 1 << 20
@@ -136,7 +137,7 @@ def test_a_client_that_drips_gives_its_thread_back() -> None:
     begun = time.monotonic()
     with pytest.raises(Fault, match="Idle connections will be closed"):
         asyncio.run(drip())
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60
 
 
 class Zeros:
@@ -188,10 +189,11 @@ def test_a_download_that_breaks_off_is_let_go(own_service: RunningService) -> No
         with urllib.request.urlopen(url) as answer:
             answer.read(1000)
     process = psutil.Process(own_service.pid)
-    deadline = time.monotonic() + 10
-    while any("buckets" in file.path and "big" in file.path for file in process.open_files()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def reads() -> bool:
+        return any("buckets" in one.path and "big" in one.path for one in process.open_files())
+
+    until(lambda: not reads(), process.open_files)
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(own_service: RunningService) -> None:
@@ -204,10 +206,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(own_service: RunningService) -
             f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n".encode()
         )
         upload.sendall(b"x" * (2 * MIB))
-    deadline = time.monotonic() + 10
-    while "PutObject" not in own_service.settings.service_log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    log = own_service.settings.service_log.read_text
+    until(lambda: "PutObject" in log(), log)
     assert client.list_objects_v2(Bucket="bucket")["KeyCount"] == 0
     assert "400 PUT s3 PutObject" in own_service.settings.service_log.read_text()
 

@@ -21,6 +21,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 ROUNDS = int(os.environ.get("CLARY_CRASH_ROUNDS", "4"))
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
@@ -172,10 +173,7 @@ def test_a_killed_job_fails_with_the_reason(
     for number in range(max(1, ROUNDS // 2)):
         name = f"shot-{number}"
         create(own_service, name, mark)
-        deadline = time.monotonic() + 30
-        while "begins" not in marks(mark, name):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda name=name: "begins" in marks(mark, name))
         if both:
             own_service.kill()
         victims = job_processes(own_service, name)

@@ -26,6 +26,7 @@ from tests.service.profiled import (
 from tests.service.ruled import describe, end
 from tests.service.supervisor.rules.rule_jobs import profiler_rule
 from tests.service.test_rule_crashes import ROUNDS, kill_checkers, wait_until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -97,10 +98,7 @@ def test_a_checker_that_is_killed_is_started_again(own_service: RunningService) 
     service.client("s3").create_bucket(Bucket="ruled")
     profile(service, "checked", then=FOREVER)
     wait_for(service, "checked", "late", "IssuesFound")
-    deadline = time.monotonic() + 60
-    while not kill_checkers(service, "checked"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: kill_checkers(service, "checked"))
     service.client("sagemaker").stop_training_job(TrainingJobName="checked")
     assert statuses(end(service, "checked")) == FOUND
     assert whole(report_keys(service, "checked", "ProfilerReport"))

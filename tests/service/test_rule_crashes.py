@@ -19,6 +19,7 @@ from clary.formats.findings import read_findings
 from clary.formats.rule_request import results_folder
 from tests.service.conftest import RunningService
 from tests.service.ruled import BOTH, FOREVER, create, end, rule, statuses, wait_for
+from tests.waiting import until
 
 ROUNDS = int(os.environ.get("CLARY_CRASH_ROUNDS", "4"))
 
@@ -71,10 +72,7 @@ _MOMENTS = (
 
 def wait_until(pattern: str, root: Path) -> None:
     """Wait until a file of a job is there."""
-    deadline = time.monotonic() + 120
-    while not any(root.glob(pattern)):
-        assert time.monotonic() < deadline, pattern
-        time.sleep(0.02)
+    until(lambda: any(root.glob(pattern)), lambda: pattern)
 
 
 def test_actions_are_done_once_whenever_the_service_is_killed(
@@ -96,10 +94,7 @@ def test_actions_are_done_once_whenever_the_service_is_killed(
         job = end(service, name)
         assert job["TrainingJobStatus"] == "Stopped"
         assert statuses(job) == {"explodes": "IssuesFound"}
-    deadline = time.monotonic() + 60
-    while len(told(service)) < len(names):  # a job does not wait for its messages
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: len(told(service)) >= len(names))  # a job does not wait for its messages
     assert sorted(told(service)) == names
 
 
@@ -107,10 +102,7 @@ def test_a_checker_that_is_killed_is_started_again(telling_service: RunningServi
     service = telling_service
     create(service, "killed", BOTH, then=FOREVER)
     wait_for(service, "killed", "explodes", "IssuesFound")
-    deadline = time.monotonic() + 60
-    while not kill_checkers(service, "killed"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: kill_checkers(service, "killed"))
     service.client("sagemaker").stop_training_job(TrainingJobName="killed")
     job = end(service, "killed")
     assert statuses(job) == {"explodes": "IssuesFound", "falls": "NoIssuesFound"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from tests.service.conftest import RunningService
-from tests.service.ruled import WAIT_S, create, end, rule, statuses
+from tests.service.ruled import create, end, rule, statuses
+from tests.waiting import until
 
 GROUP = "/aws/sagemaker/ProcessingJobs"
 
@@ -38,10 +38,8 @@ def test_a_slow_command_does_not_hold_its_job_up(tmp_path: Path) -> None:
         assert statuses(job) == {"explodes": "IssuesFound"}
         assert told(service)[:1] == ["email (me@example.org): being sent"]
         go.touch()
-        deadline = time.monotonic() + WAIT_S
-        while len(lines := told(service)) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: len(told(service)) >= 2)
+        lines = told(service)
         # A machine so slow that the command was given up says that, too.
         assert lines[1].startswith("email (me@example.org): given to CLARY_RULE_COMMAND")
     finally:

@@ -6,15 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from clary.formats.launch import HostEnded, HostFiles, Launch
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 120.0
 # One process after the other: what it runs → process id, and at its end its exit code.
 FORKS = """
 import os, socket, sys
@@ -103,10 +102,7 @@ def write_launch(root: Path) -> HostFiles:
 
 def wait_for_end(files: HostFiles) -> HostEnded:
     """A job whose configuration is missing ends at once, and says so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while files.is_held():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not files.is_held())
     ended = HostEnded.read(files)
     assert ended is not None
     return ended

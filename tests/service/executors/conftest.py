@@ -9,6 +9,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clary.object_store.store import ObjectStore
 from clary.service.executors.executor import Ended, Gone, Observation, TrainingJobSpec
 from clary.service.executors.local_processes import LocalProcesses
 from clary.settings import Settings
+from tests.waiting import until
 
 BUCKET = "bench"
 END_SECONDS = 120.0
@@ -108,10 +110,8 @@ class Bench:
         return [event.message for log in executor.logs(job) for event in read_events(log.path)]
 
     def wait_for_line(self, executor: LocalProcesses, job: TrainingJobSpec, line: str) -> None:
-        deadline = time.monotonic() + END_SECONDS
-        while line not in self.lines(executor, job):
-            assert time.monotonic() < deadline, self.lines(executor, job)
-            time.sleep(0.01)
+        lines = partial(self.lines, executor, job)
+        until(lambda: line in lines(), lines)
 
 
 def children_running(module: str) -> set[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from clary.service.executors.local_processes import LocalProcesses
 from clary.service.requests.rule_configurations import checkers_of
 from tests.service.executors.conftest import Bench, MakeExecutor
 from tests.service.supervisor.rules.rule_jobs import rule
+from tests.waiting import until
 
 HOOK = {"S3OutputPath": "s3://bench/debug/"}
-WAIT_S = 30.0
 # Writes a log as a hook does, and is killed in the middle.
 WRITES = """
 import os, sys, time
@@ -43,10 +42,7 @@ def keys(bench: Bench, prefix: str) -> set[str]:
 
 
 def wait_for_key(bench: Bench, prefix: str, key: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while key not in keys(bench, prefix):
-        assert time.monotonic() < deadline, keys(bench, prefix)
-        time.sleep(0.02)
+    until(lambda: key in keys(bench, prefix), lambda: keys(bench, prefix))
 
 
 def read_from_s3(bench: Bench, job: str, folder: Path) -> TensorLog:

@@ -7,9 +7,9 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from clary.service.executors.local_processes import LocalProcesses
 from clary.settings import Settings
 from clary.vision import build_classifier, save_model
 from tests.conftest import make_picture
-from tests.service.executors.conftest import BUCKET, END_SECONDS, Bench, channel, children_running
+from tests.service.executors.conftest import BUCKET, Bench, channel, children_running
+from tests.waiting import until
 
 MakeTrial = Callable[..., TrainingJobSpec]
 LONG = {"epochs": "100000"}
@@ -62,10 +63,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def executor(bench: Bench) -> Iterator[LocalProcesses]:
     """One that has torch loaded."""
     executor = LocalProcesses(bench.settings, bench.store)
-    deadline = time.monotonic() + 2 * END_SECONDS
-    while not executor.is_warm:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: executor.is_warm)
     yield executor
     executor.close()
 
@@ -108,10 +106,8 @@ def begin_all(bench: Bench, executor: LocalProcesses, jobs: list[TrainingJobSpec
 
 
 def wait_for_epoch(bench: Bench, executor: LocalProcesses, job: TrainingJobSpec) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while not any(line.startswith("epoch 1/") for line in bench.lines(executor, job)):
-        assert time.monotonic() < deadline, bench.lines(executor, job)
-        time.sleep(0.02)
+    lines = partial(bench.lines, executor, job)
+    until(lambda: any(line.startswith("epoch 1/") for line in lines()), lines)
 
 
 def losses(job: TrainingJobSpec) -> list[list[float]]:
@@ -197,10 +193,7 @@ def test_stop_and_kill_end_one_trial(
     assert killed.exit_code == 128 + signal.SIGKILL
     assert isinstance(executor.look(jobs[2]), Running)
     before = len(losses(jobs[2]))
-    deadline = time.monotonic() + END_SECONDS
-    while len(losses(jobs[2])) < before + 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: len(losses(jobs[2])) >= before + 3)
     executor.terminate(jobs[2])
     bench.end(executor, jobs[2])
 
@@ -218,10 +211,7 @@ def test_a_stop_that_cannot_be_said_is_not_lost_and_nobody_else_s(
         with pytest.raises(StorageError, match="cannot be written"):
             ask(jobs[0])
     before = len(losses(jobs[0]))
-    deadline = time.monotonic() + END_SECONDS
-    while len(losses(jobs[0])) < before + 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: len(losses(jobs[0])) >= before + 3)
     (jobs[0].directory.root / ".stop").unlink()
     executor.terminate(jobs[0])
     assert isinstance(bench.end(executor, jobs[0]), Ended)
@@ -279,10 +269,10 @@ def test_trials_live_on_without_the_service(
     pid = second.processes(jobs[1])["algo-1"]
     second.terminate(jobs[1])
     bench.end(second, jobs[1])
-    deadline = time.monotonic() + END_SECONDS
-    while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
-        assert time.monotonic() < deadline, "the lane outlived its jobs and its service"
-        time.sleep(0.05)
+    until(
+        lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid),
+        lambda: "the lane outlived its jobs and its service",
+    )
 
 
 @pytest.mark.parametrize("lost", [False, True])

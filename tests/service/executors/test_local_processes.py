@@ -19,6 +19,7 @@ from clary.formats.launch import HostFiles, HostStarted
 from clary.service.executors.executor import Ended, Gone, Running, Waiting
 from clary.service.executors.local_processes import LocalProcesses
 from tests.service.executors.conftest import Bench, MakeExecutor, channel
+from tests.waiting import until
 
 SEES = """
 import argparse, json, os, sys
@@ -65,13 +66,6 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def gone_soon(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while lives(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not lives(pid)
 
 
 def test_a_script_sees_what_sagemaker_promises(bench: Bench, executor: LocalProcesses) -> None:
@@ -179,14 +173,14 @@ def test_kill_ends_everything_and_says_137(bench: Bench, executor: LocalProcesse
     ended = bench.end(executor, job)
     assert isinstance(ended, Ended) and ended.exit_code == 137
     assert ended.failure is not None and "memory ran out" in ended.failure
-    assert gone_soon(away)
+    until(lambda: not lives(away))
 
 
 def test_what_a_script_leaves_running_ends_with_it(bench: Bench, executor: LocalProcesses) -> None:
     job = bench.script("leaves", LEAVES_CHILDREN.format(seconds=0))
     ended = bench.run(executor, job)
     assert isinstance(ended, Ended) and ended.exit_code == 0
-    assert gone_soon(int(bench.lines(executor, job)[-2]))
+    until(lambda: not lives(int(bench.lines(executor, job)[-2])))
 
 
 def test_a_killed_host_is_gone_and_takes_everything_with_it(
@@ -200,8 +194,8 @@ def test_a_killed_host_is_gone_and_takes_everything_with_it(
     os.kill(executor.processes(job)["algo-1"], signal.SIGKILL)
     seen = bench.end(executor, job)
     assert isinstance(seen, Gone) and "algo-1 is gone" in seen.reason
-    assert gone_soon(started.group)
-    assert gone_soon(int(bench.lines(executor, job)[-2]))
+    until(lambda: not lives(started.group))
+    until(lambda: not lives(int(bench.lines(executor, job)[-2])))
 
 
 def test_a_new_executor_finds_the_job_and_does_not_start_it_again(
@@ -386,9 +380,7 @@ def test_a_host_that_finds_the_disk_full_says_so_when_there_is_room(
         executor.launch(job)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    deadline = time.monotonic() + 20
-    while not executor.processes(job) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: executor.processes(job))
     host = psutil.Process(executor.processes(job)["algo-1"])
     time.sleep(0.5)
     assert executor.look(job) == Waiting()

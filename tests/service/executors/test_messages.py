@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ from clary.service.executors.executor import Message
 from clary.service.executors.messages import NOWHERE, Messages
 from clary.service.executors.surroundings import inherited_environment
 from clary.settings import Settings
+from tests.waiting import until
 
 WAIT_S = 60.0
 
@@ -62,11 +62,7 @@ def message(folder: Path) -> Message:
 
 
 def sent(messages: Messages, one: Message) -> str:
-    deadline = time.monotonic() + WAIT_S
-    while (outcome := messages.send(one)) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return outcome
+    return until(lambda: messages.send(one))
 
 
 def test_a_webhook_gets_it_once(tmp_path: Path, hook: Hook) -> None:

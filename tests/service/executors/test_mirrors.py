@@ -14,6 +14,7 @@ from clary.service.executors.executor import TrainingJobSpec
 from clary.service.executors.mirrors import Mirrored, Mirrors
 from clary.service.executors.storing import store_at_end
 from tests.service.executors.conftest import Bench
+from tests.waiting import until
 
 
 class Vanishing(Mirrored):
@@ -67,10 +68,7 @@ def test_a_damaged_memory_costs_another_upload(bench: Bench, memory: str) -> Non
 
 
 def wait_for_keys(bench: Bench, keys: set[str]) -> None:
-    deadline = time.monotonic() + 30
-    while not keys <= {info.key for info in bench.store.iterate("bench")}:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: keys <= {info.key for info in bench.store.iterate("bench")})
 
 
 class Failing(Mirrored):

@@ -20,6 +20,7 @@ from clary.service.executors.replica_executor import Alive, ReplicaSpec
 from clary.settings import Settings
 from tests.service.executors.conftest import BUCKET, Bench
 from tests.service.executors.replicas.conftest import colour_model
+from tests.waiting import until
 
 WARM_SECONDS = 90.0
 FACTS = """
@@ -41,10 +42,7 @@ print(json.dumps([loaded, numpy.random.rand(), torch.get_num_threads()]))
 
 
 def wait_until_warm(executor: LocalProcesses) -> None:
-    deadline = time.monotonic() + WARM_SECONDS
-    while not executor.is_warm:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: executor.is_warm)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 HANDLERS = b"""
@@ -91,10 +93,8 @@ def test_asynchronous_invocations_survive_a_kill(own_service: RunningService) ->
         own_service.kill()
         own_service.start(own_service.port)
         keys = [answered["OutputLocation"].partition("models/")[2] for answered in answers]
-        deadline = time.monotonic() + 120
-        while s3.list_objects_v2(Bucket="models", Prefix="out/")["KeyCount"] < len(keys):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        listed = partial(s3.list_objects_v2, Bucket="models", Prefix="out/")
+        until(lambda: listed()["KeyCount"] == len(keys))
         found = [s3.get_object(Bucket="models", Key=key)["Body"].read() for key in keys]
         assert found == [body[::-1] for body in bodies]
         assert s3.list_objects_v2(Bucket="models", Prefix="failed/")["KeyCount"] == 0

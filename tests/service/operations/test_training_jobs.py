@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.service.operations.patience import WAITER_S
 from clary.service.operations.training_job_checks import HOST_LIMIT
 from tests.service.operations.conftest import Bench, CreateJob
+from tests.waiting import PATIENCE_S
 
+# How long a waiter of botocore pauses between two questions.
+BETWEEN_S = 120.0
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:training-job/"
 
 
@@ -59,7 +64,8 @@ def test_a_job_s_description_from_its_creation_to_its_end(
     assert done["InputDataConfig"][0]["CompressionType"] == "None"
     assert done["OutputDataConfig"]["S3OutputPath"] == "s3://bucket/out"
     assert done["ModelArtifacts"]["S3ModelArtifacts"].endswith("told/output/model.tar.gz")
-    assert done["TrainingTimeInSeconds"] == done["BillableTimeInSeconds"] == 1
+    took_s = (done["TrainingEndTime"] - done["TrainingStartTime"]).total_seconds()
+    assert done["TrainingTimeInSeconds"] == done["BillableTimeInSeconds"] == math.ceil(took_s)
     assert done["CreationTime"] <= done["TrainingStartTime"] <= done["TrainingEndTime"]
     assert done["ProfilingStatus"] == "Enabled"
     assert "Tags" not in done
@@ -233,7 +239,7 @@ def test_stopping_updating_and_deleting(bench: Bench, create_job: CreateJob) -> 
         == "ValidationException"
     )
     sagemaker.delete_training_job(TrainingJobName="cycle")
-    bench.supervisor.wait_until("cycle", lambda job: False, 5)
+    bench.supervisor.wait_until("cycle", lambda job: False, PATIENCE_S)
     fault(sagemaker.describe_training_job, TrainingJobName="cycle")
     create_job("cycle")
 
@@ -368,11 +374,11 @@ def test_a_waiter_returns_with_the_job_and_others_are_answered_at_once(
     bench.reach("waited", "Training")
     begun = time.monotonic()
     sagemaker.describe_training_job(TrainingJobName="waited")
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < WAITER_S
     threading.Timer(0.5, bench.executor.end, ["waited"]).start()
     waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
     waiter.wait(TrainingJobName="waited")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < BETWEEN_S
 
 
 def test_the_first_question_of_sdk_2_is_answered_with_the_end_of_a_short_job(

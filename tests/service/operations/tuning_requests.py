@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import time
 from typing import Any
 
 from tests.service.operations.conftest import ROLE, Bench
+from tests.waiting import PATIENCE_S, until
 
 X = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0", "MaxValue": "1"}]}
 KIND = {"CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b", "c"]}]}
 LOSS = {"Type": "Minimize", "MetricName": "loss"}
 # A loaded machine is waited for.
-PATIENCE_S = 120
 
 
 def request(name: str, **changes: Any) -> dict[str, Any]:
@@ -85,8 +84,5 @@ def trials_of(bench: Bench, name: str) -> list[str]:
     """The names of a tuning job's trials, when it has begun one."""
     job = bench.state.tuning_jobs.find(name)
     assert job is not None
-    deadline = time.monotonic() + PATIENCE_S
-    while not (trials := bench.state.training_jobs.trials_of(job.number)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    trials = until(lambda: bench.state.training_jobs.trials_of(job.number))
     return [trial.name for trial in trials]

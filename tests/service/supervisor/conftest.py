@@ -17,6 +17,7 @@ from clary.service.supervisor.timing import Timing
 from clary.service.supervisor.transitions import FIRST_MESSAGE, STARTING
 from clary.settings import Settings
 from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.waiting import PATIENCE_S, until
 
 QUICK = Timing(
     grace_s=0.2,
@@ -61,7 +62,7 @@ def new_job(name: str, **request: Any) -> TrainingJob:
 def reach(supervisor: Supervisor, name: str, *states: str) -> TrainingJob:
     """Wait until the job's status or secondary status is one of `states`."""
     job = supervisor.wait_until(
-        name, lambda job: job.secondary in states or job.status in states, seconds=30
+        name, lambda job: job.secondary in states or job.status in states, PATIENCE_S
     )
     assert job is not None
     assert job.secondary in states or job.status in states, job
@@ -75,13 +76,12 @@ def submit(supervisor: Supervisor, state: State, job: TrainingJob) -> None:
 
 def eventually(state: State, name: str, satisfied: Callable[[TrainingJob], bool]) -> TrainingJob:
     """Wait for what is stored without a change of the job's state, such as metrics."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+
+    def found() -> TrainingJob | None:
         job = state.training_jobs.find(name)
-        if job is not None and satisfied(job):
-            return job
-        time.sleep(0.01)
-    raise AssertionError(f"{name} did not get there")
+        return job if job is not None and satisfied(job) else None
+
+    return until(found, lambda: state.training_jobs.find(name))
 
 
 @pytest.fixture

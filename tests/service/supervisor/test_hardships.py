@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from clary.service.state.state import State
 from clary.settings import Settings
 from tests.service.supervisor.conftest import QUICK, Supervise, new_job, reach, submit
 from tests.service.supervisor.memory_executor import MemoryExecutor
+from tests.waiting import NEVER_S
 
 
 def test_hosts_that_are_left_of_a_failed_launch_are_killed(
@@ -34,7 +36,7 @@ def test_hosts_that_are_left_of_a_failed_launch_are_killed(
 def test_a_job_outlives_a_machine_that_cannot_look_for_a_while(
     supervise: Supervise, state: State, executor: MemoryExecutor, passing: Exception
 ) -> None:
-    supervisor = supervise()
+    supervisor = supervise(replace(QUICK, unseen_s=3))
     submit(supervisor, state, new_job("unseen"))
     reach(supervisor, "unseen", "Training")
 
@@ -43,7 +45,7 @@ def test_a_job_outlives_a_machine_that_cannot_look_for_a_while(
             raise passing
 
     executor.before = break_look
-    time.sleep(QUICK.unseen_s / 2)
+    time.sleep(0.3)
     executor.before = lambda method: None
     time.sleep(0.1)
     assert reach(supervisor, "unseen", "Training").failure is None
@@ -119,34 +121,38 @@ def test_the_end_of_a_log_is_read_again_when_that_fails_and_holds_up_nothing(
 ) -> None:
     definitions = [{"Name": "loss", "Regex": r"loss=(\S+)"}]
     specification = {"TrainingInputMode": "File", "MetricDefinitions": definitions}
-    supervisor = supervise(replace(QUICK, follow_s=60, last_read_s=1))
+    supervisor = supervise(replace(QUICK, follow_s=NEVER_S, last_read_s=1))
     failures = iter([StorageError("the database is locked")] * 3)
 
     def break_logs() -> None:
         if failure := next(failures, None):
             raise failure
 
+    go_on = threading.Event()
+
+    def hold() -> None:
+        go_on.wait(NEVER_S)
+
     for name in ("retried", "held"):
         job = new_job(name, AlgorithmSpecification=specification)
         submit(supervisor, state, job)
         reach(supervisor, name, "Training")
         time.sleep(0.1)
-        executor.before_logs = break_logs if name == "retried" else lambda: time.sleep(3)
+        executor.before_logs = break_logs if name == "retried" else hold
         path = JobDirectory(settings.jobs_dir / name).root / "logs" / "algo-1.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_events([(60_000, "loss=0.5")]))
         executor.end(name)
-        begun = time.monotonic()
         done = reach(supervisor, name, "Completed")
-        assert time.monotonic() - begun < 2.5
         if name == "retried":
             assert done.final_metrics["loss"].value == 0.5
+    go_on.set()
 
 
 def test_a_job_whose_steps_fail_slows_no_other(
     supervise: Supervise, state: State, executor: MemoryExecutor
 ) -> None:
-    supervisor = supervise(replace(QUICK, retry_s=30))
+    supervisor = supervise(replace(QUICK, retry_s=NEVER_S))
     submit(supervisor, state, new_job("ill"))
     reach(supervisor, "ill", "Training")
 
@@ -157,12 +163,10 @@ def test_a_job_whose_steps_fail_slows_no_other(
     executor.before = break_terminate
     supervisor.stop_job("ill")
     time.sleep(0.1)
-    begun = time.monotonic()
     submit(supervisor, state, new_job("well"))
     reach(supervisor, "well", "Training")
     executor.end("well")
     reach(supervisor, "well", "Completed")
-    assert time.monotonic() - begun < 1
 
 
 def test_a_job_that_has_waited_long_is_not_overtaken(

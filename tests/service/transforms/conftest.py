@@ -7,13 +7,14 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 BUCKET = "batch"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.2-cpu-py310"
@@ -120,10 +121,8 @@ class Bench:
 
     def wait_for_work(self, name: str) -> None:
         """Wait until the job's model is asked."""
-        deadline = time.monotonic() + END_SECONDS
-        while not any("BatchStrategy" in line for line in self.log(name)):
-            assert time.monotonic() < deadline, self.log(name)
-            time.sleep(0.1)
+        log = partial(self.log, name)
+        until(lambda: any("BatchStrategy" in line for line in log()), log, pause_s=0.1)
 
     def run(self, name: str, source: str, **changes: Any) -> Mapping[str, Any]:
         self.create(name, source, **changes)

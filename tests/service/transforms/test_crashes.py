@@ -14,12 +14,12 @@ import pytest
 from tests.service.conftest import RunningService
 from tests.service.transforms.conftest import (
     BUCKET,
-    END_SECONDS,
     Bench,
     job_processes,
     parent_of,
     with_model,
 )
+from tests.waiting import until
 
 ROUNDS = 3
 ROWS = 20
@@ -124,21 +124,17 @@ def test_a_job_that_is_stopped_leaves_nothing_behind(bench: Bench) -> None:
 
 
 def await_no_processes(bench: Bench) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while job_processes(bench.service):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not job_processes(bench.service))
 
 
 def asked_worker(bench: Bench, name: str, times: int) -> int:
     """The process that answered last, once so many requests were made."""
-    deadline = time.monotonic() + END_SECONDS
-    while True:
-        asked = [line for line in bench.log(name) if "batch True" in line]
-        if len(asked) >= times:
-            return int(asked[-1].split(" batch ")[0].split()[-1])
-        assert time.monotonic() < deadline, bench.log(name)
-        time.sleep(0.05)
+
+    def asked() -> list[str]:
+        return [line for line in bench.log(name) if "batch True" in line]
+
+    until(lambda: len(asked()) >= times, lambda: bench.log(name))
+    return int(asked()[-1].split(" batch ")[0].split()[-1])
 
 
 def siblings(pid: int) -> list[int]:

@@ -17,6 +17,7 @@ from clary.service.executors.replica_executor import Alive, Over, ReplicaSpec, U
 from clary.service.executors.replicas.processes import ReplicaProcesses
 from tests.service.executors.conftest import END_SECONDS, Bench
 from tests.service.executors.replicas.conftest import colour_model
+from tests.waiting import until
 
 
 class Replica:
@@ -41,11 +42,9 @@ class Replica:
         seen = self.wait_for(Alive, port=True)
         assert isinstance(seen, Alive)
         assert seen.port is not None
-        deadline = time.monotonic() + END_SECONDS
-        while not self.replicas.answers(seen.port):
-            assert time.monotonic() < deadline, self.lines()
-            time.sleep(0.02)
-        return seen.port
+        port = seen.port
+        until(lambda: self.replicas.answers(port), self.lines)
+        return port
 
     def lines(self) -> list[str]:
         path = self.replicas.log(self.folder)

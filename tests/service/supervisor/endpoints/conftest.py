@@ -17,6 +17,7 @@ from clary.service.supervisor.endpoints.supervisor import EndpointSupervisor
 from clary.service.supervisor.endpoints.workplace import EndpointTiming
 from clary.settings import Settings
 from tests.service.supervisor.memory_replicas import MemoryReplicas
+from tests.waiting import PATIENCE_S, until
 
 QUICK = EndpointTiming(
     tick_s=0.005,
@@ -33,7 +34,6 @@ QUICK = EndpointTiming(
     sample_s=0.05,
     retry_s=0.05,
 )
-SECONDS = 30.0
 
 
 def variant(name: str = "AllTraffic", model: str = "m", count: int = 1, **more: Any) -> Any:
@@ -144,13 +144,13 @@ class Stage:
 
     def reach(self, name: str, satisfied: Callable[[EndpointRecord], bool] | str) -> EndpointRecord:
         wanted = satisfied if callable(satisfied) else lambda one: one.status == satisfied
-        record = self.supervisor.wait_until(name, wanted, SECONDS)
+        record = self.supervisor.wait_until(name, wanted, PATIENCE_S)
         assert record is not None
         assert wanted(record), record
         return record
 
     def gone(self, name: str) -> None:
-        assert self.supervisor.wait_until(name, lambda one: False, SECONDS) is None
+        assert self.supervisor.wait_until(name, lambda one: False, PATIENCE_S) is None
 
     def living(self, name: str) -> list[ReplicaRecord]:
         record = self.state.endpoints.find(name)
@@ -162,10 +162,7 @@ class Stage:
         ]
 
     def eventually(self, satisfied: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + SECONDS
-        while not satisfied():
-            assert time.monotonic() < deadline, self.state.replicas.select()
-            time.sleep(0.005)
+        until(satisfied, self.state.replicas.select, pause_s=0.005)
 
 
 @pytest.fixture

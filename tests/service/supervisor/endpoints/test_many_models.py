@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from clary.service.state.state import State
 from clary.service.supervisor.endpoints.many_models import folder_name
 from clary.settings import Settings
 from tests.service.supervisor.endpoints.conftest import QUICK, Stage, configuration, variant
+from tests.waiting import until
 
 
 def multi_model() -> dict[str, object]:
@@ -55,9 +55,7 @@ def test_who_asks_does_not_wait_for_ever(state: State, settings: Settings) -> No
             assert len(list((shared / ".fetching").iterdir())) == 1
         finally:
             preparation.hold.set()
-        deadline = time.monotonic() + 60
-        while (name := stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz")) is None:
-            assert time.monotonic() < deadline
+        name = until(lambda: stage.supervisor.fetch_model("e", "AllTraffic", "a.tar.gz"))
         assert (shared / "model" / name).is_dir()
         assert list((shared / ".fetching").iterdir()) == []
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.service.supervisor.endpoints.conftest import Stage, configuration, now_ms, variant
+from dataclasses import replace
+
+from clary.service.state.state import State
+from clary.settings import Settings
+from tests.service.supervisor.endpoints.conftest import (
+    QUICK,
+    Stage,
+    configuration,
+    now_ms,
+    variant,
+)
 
 _SERVERLESS = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
 
@@ -16,14 +26,15 @@ def test_it_shows_that_it_can_serve_then_idles_until_it_is_wanted(stage: Stage) 
     stage.eventually(lambda: not stage.living("e"))
 
 
-def test_traffic_keeps_it(stage: Stage) -> None:
-    stage.create("e", configuration(variant(ServerlessConfig=_SERVERLESS)))
-    stage.reach("e", "InService")
-    (first,) = stage.serving("e")
-    for _ in range(20):
-        stage.traffic.note("e", "AllTraffic", now_ms())
-        stage.supervisor.wait_until("e", lambda one: False, 0.05)
-    assert stage.serving("e") == [first]
+def test_traffic_keeps_it(state: State, settings: Settings) -> None:
+    with Stage(state, settings, timing=replace(QUICK, idle_s=2)) as stage:
+        stage.create("e", configuration(variant(ServerlessConfig=_SERVERLESS)))
+        stage.reach("e", "InService")
+        (first,) = stage.serving("e")
+        for _ in range(30):
+            stage.traffic.note("e", "AllTraffic", now_ms())
+            stage.supervisor.wait_until("e", lambda one: False, 0.1)
+        assert stage.serving("e") == [first]
 
 
 def test_provisioned_concurrency_keeps_it(stage: Stage) -> None:

@@ -16,8 +16,8 @@ from clary.service.state.training_jobs import TrainingJob
 from clary.service.supervisor.rules.evaluations import evaluations_added
 from clary.settings import Settings
 from tests.service.supervisor.conftest import new_job
+from tests.waiting import until
 
-WAIT_S = 30.0
 STOP = [{"name": "stoptraining"}]
 EMAIL = [{"name": "email", "endpoint": "me@example.org"}]
 
@@ -89,10 +89,12 @@ def wait_for(
     state: State, name: str, configuration: str, satisfied: Callable[[RuleEvaluation], bool]
 ) -> RuleEvaluation:
     """Wait until a rule is as wanted."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        one = evaluations(state, name)[configuration]
-        if satisfied(one):
-            return one
-        assert time.monotonic() < deadline, one
-        time.sleep(0.01)
+
+    def now() -> RuleEvaluation:
+        return evaluations(state, name)[configuration]
+
+    def found() -> RuleEvaluation | None:
+        one = now()
+        return one if satisfied(one) else None
+
+    return until(found, now)

@@ -147,7 +147,7 @@ def test_a_rule_that_does_not_report_is_stopped_in_the_end(
     (checker,) = checkers(settings, job)
     executor.checkers.verdicts["r"] = None
     executor.checkers.heeds_sigterm = heeds
-    supervisor = supervise(replace(QUICK, rule_grace_s=0.2, rule_settle_s=0.2))
+    supervisor = supervise(replace(QUICK, rule_grace_s=0.2, rule_settle_s=1.5))
     submit(supervisor, state, job)
     wait_for(state, "job", "r", running)
     executor.end("job")

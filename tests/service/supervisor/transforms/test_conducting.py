@@ -18,8 +18,8 @@ from clary.service.supervisor.transforms.transitions import created
 from clary.settings import Settings
 from tests.service.supervisor.conftest import QUICK
 from tests.service.supervisor.memory_transforms import MemoryTransforms
+from tests.waiting import until
 
-PATIENCE_S = 60.0
 ENDS = ("Completed", "Failed", "Stopped")
 Supervise = Callable[..., TransformSupervisor]
 
@@ -46,17 +46,15 @@ class World:
         return job
 
     def reach(self, name: str, *states: str) -> TransformJobRecord:
-        deadline = time.monotonic() + PATIENCE_S
-        while not {self.job(name).status, self.job(name).phase} & {*states}:
-            assert time.monotonic() < deadline, self.job(name)
-            time.sleep(0.005)
+        def reached() -> bool:
+            job = self.job(name)
+            return not {job.status, job.phase}.isdisjoint(states)
+
+        until(reached, lambda: self.job(name), pause_s=0.005)
         return self.job(name)
 
     def launched(self, name: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.hosts.of(name).launches:
-            assert time.monotonic() < deadline, self.job(name)
-            time.sleep(0.005)
+        until(lambda: self.hosts.of(name).launches, lambda: self.job(name), pause_s=0.005)
 
 
 @pytest.fixture
