@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clary.processor import cpu_flags, has_bf16
+from clary.errors import UsageError
+from clary.processor import cpu_flags, has_bf16, require_native_precision
 
 
 def test_features_are_read_as_each_kernel_lists_them(tmp_path: Path) -> None:
@@ -27,3 +28,14 @@ def test_features_are_read_as_each_kernel_lists_them(tmp_path: Path) -> None:
 )
 def test_bf16_takes_instructions_of_its_own(flags: set[str], native: bool) -> None:
     assert has_bf16(flags) is native
+
+
+def test_bf16_that_would_be_emulated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clary.processor.cpu_flags", lambda: {"avx512f", "avx512_vnni"})
+    for precision, gpus in (("auto", 0), ("fp32", 0), ("bf16", 1)):
+        require_native_precision(precision, gpus)
+    with pytest.raises(UsageError, match="has no bf16 instructions: leave it out or give fp32"):
+        require_native_precision("bf16", 0)
+    for flags in ({"avx512_bf16"}, None):
+        monkeypatch.setattr("clary.processor.cpu_flags", lambda flags=flags: flags)
+        require_native_precision("bf16", 0)

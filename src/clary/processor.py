@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clary.errors import UsageError
+
 CPU_FILE = Path("/proc/cpuinfo")
 # Of x86 two kinds, of ARM one.
 _BF16 = {"amx_bf16", "avx512_bf16", "bf16"}
@@ -23,8 +25,31 @@ def cpu_flags(file: Path = CPU_FILE) -> set[str] | None:
 
 
 def has_bf16(flags: set[str]) -> bool:
-    """Whether a processor with these features has instructions for bf16.
-
-    Without them libraries still compute in it, many times slower than in fp32.
-    """
+    """Whether a processor with these features has instructions for bf16."""
     return bool(flags & _BF16)
+
+
+def emulates_bf16() -> bool:
+    """Whether the kernel lists what this processor can do, and bf16 is not among it.
+
+    Libraries still compute in it there, many times slower than in fp32.
+    """
+    flags = cpu_flags()
+    return flags is not None and not has_bf16(flags)
+
+
+def require_native_precision(precision: str, gpus: int) -> None:
+    """Be sure that a training on this machine can have a precision.
+
+    Args:
+        precision: auto, bf16 or fp32.
+        gpus: of this machine: a training takes one where there is one.
+
+    Raises:
+        UsageError: it is bf16, which would be emulated.
+    """
+    if precision == "bf16" and not gpus and emulates_bf16():
+        raise UsageError(
+            "--precision is bf16 but this machine's processor has no bf16 instructions: leave it "
+            "out or give fp32"
+        )

@@ -75,6 +75,16 @@ def test_a_network_that_nobody_has_is_refused_at_once(photos: Path, settings: Se
     assert not settings.home.exists()
 
 
+def test_a_precision_that_this_machine_lacks_is_refused_at_once(
+    photos: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clary.processor.cpu_flags", lambda: {"avx512f"})
+    monkeypatch.setattr("clary.sdk.picture_training.count_gpus", lambda: 0)
+    with pytest.raises(UsageError, match="--precision is bf16 but this machine's processor"):
+        PictureTraining.prepare(str(photos), {"precision": "bf16"}, settings)
+    assert not settings.home.exists()
+
+
 def test_a_folder_has_one_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "Meine Fotos"
     folder.mkdir()

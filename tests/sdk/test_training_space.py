@@ -127,3 +127,10 @@ def test_batches_fit_the_pictures() -> None:
     assert fit_batches(own, 64, own=True) == own
     with pytest.raises(UsageError, match="goes up to 64, but there are 63 pictures to train on"):
         fit_batches(own, 63, own=True)
+
+
+def test_a_precision_that_this_machine_lacks_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clary.processor.cpu_flags", lambda: {"avx512f"})
+    assert own_space(["precision=bf16,fp32"], {}, 1).names == ("precision",)
+    with pytest.raises(UsageError, match="in the range of precision, --precision is bf16 but"):
+        own_space(["precision=fp32,bf16"], {}, 0)

@@ -24,7 +24,7 @@ def test_a_processor_is_named_by_its_threads(threads: int, name: str) -> None:
 def test_bf16_is_never_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     # Torch takes every processor with AVX-512 for one that has bf16.
     flags = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
-    monkeypatch.setattr("clary.vision.hardware.cpu_flags", lambda: flags)
+    monkeypatch.setattr("clary.processor.cpu_flags", lambda: flags)
     assert not choose_hardware("auto").bf16
     with pytest.raises(UsageError, match="has no bf16 instructions"):
         choose_hardware("bf16")

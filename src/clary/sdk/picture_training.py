@@ -26,6 +26,7 @@ from clary.formats.job_directory import TRAINING_CHANNEL
 from clary.formats.known_datasets import KNOWN_DATASETS
 from clary.formats.training_options import TrainingOptions
 from clary.gpus import count_gpus
+from clary.processor import require_native_precision
 from clary.sdk.debugging import Debugging
 from clary.sdk.estimator import NAME_LIMIT, Estimator, made_up_name, start_job
 from clary.sdk.job_listing import list_jobs
@@ -104,6 +105,7 @@ class PictureTraining:
             )
         if name is not None and (settings.jobs_dir / name).exists():
             raise UsageError(_taken(name))
+        require_native_precision(parsed.precision, count_gpus())
         if not shared:
             require_combinable(parsed, frozen=trains_head_alone(parsed, count_gpus()))
         require_network(parsed)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from clary.errors import UsageError
 from clary.formats.builtin_algorithm import starts_pretrained, trains_head_alone
 from clary.formats.training_options import TrainingOptions
+from clary.processor import require_native_precision
 from clary.sdk.training_effects import require_effects, require_trainable
 from clary.tuner.ranges import (
     CategoricalRange,
@@ -106,7 +107,7 @@ def own_space(texts: Sequence[str], given: Mapping[str, Any], gpus: int) -> Spac
     for tuned in space.ranges:
         _require_tunable(tuned, given)
         for value in _tried(tuned):
-            _parse(tuned, {**given, tuned.name: value})
+            _parse(tuned, {**given, tuned.name: value}, gpus)
     if 2 ** len(space.ranges) <= _CORNERS:
         for corner in itertools.product(*(_ends(tuned) for tuned in space.ranges)):
             TrainingOptions.parse({**given, **dict(zip(space.names, corner, strict=True))})
@@ -175,9 +176,10 @@ def _require_tunable(tuned: Range, given: Mapping[str, Any]) -> None:
         )
 
 
-def _parse(tuned: Range, values: Mapping[str, Any]) -> None:
+def _parse(tuned: Range, values: Mapping[str, Any], gpus: int) -> None:
     try:
-        TrainingOptions.parse(values)
+        options = TrainingOptions.parse(values)
+        require_native_precision(options.precision, gpus)
     except UsageError as error:
         if tuned.name not in TrainingOptions.model_fields:
             raise

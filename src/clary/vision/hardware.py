@@ -11,7 +11,7 @@ import torch
 from clary.errors import UsageError
 from clary.formats.text import counted
 from clary.formats.training_options import Precision
-from clary.processor import cpu_flags, has_bf16
+from clary.processor import emulates_bf16
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -94,9 +94,7 @@ def require_precision(precision: Precision, device: torch.device) -> bool:
         native = bool(torch.cuda.is_bf16_supported(including_emulation=False))
     else:
         # Torch says yes to every processor with AVX-512, and emulates bf16 where that is all.
-        flags = cpu_flags()
-        emulated = flags is not None and not has_bf16(flags)
-        native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not emulated
+        native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not emulates_bf16()
     if precision == "bf16" and not native:
         raise UsageError(
             f"--precision is bf16 but this machine ({_name(device)}) has no bf16 instructions: "
