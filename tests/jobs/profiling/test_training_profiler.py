@@ -75,7 +75,7 @@ def test_steps_phases_and_what_lies_beside_them_are_recorded(train):
     assert facts.ended_us is not None
     loading = facts.train_loading
     assert (loading.kind, loading.batch_size, loading.pictures) == ("clary", 4, TRAINED)
-    assert 0 < loading.decode_s < 1
+    assert 0 < loading.decode_s < 60
     loads = worker.loads()
     assert loads["pictures"].sum() == 2 * (TRAINED + JUDGED)
     assert (loads["cpu_s"] > 0).all()
