@@ -19,10 +19,10 @@ from clary.formats.converted_model import ConvertedModel
 from tests.endpoint.colours import COLOURS, convert_colour_model, make_colour_model, picture_of
 from tests.endpoint.script_workers import worker_processes, write_script
 from tests.endpoint.served import replica_settings
+from tests.waiting import PATIENCE_S
 
 World = Callable[[Path], AbstractAsyncContextManager[Backend]]
 
-PATIENCE_S = 60.0
 # The same answers as of the colour model, by handlers.
 SCRIPT = """
 import io

@@ -18,8 +18,8 @@ from typing import Any
 from clary.endpoint.invocation import Invocation, Reply
 from clary.endpoint.script_backend import ScriptBackend
 from clary.formats.replica import ReplicaSettings
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 60.0
 COMMAND = (sys.executable, "-m", "clary.endpoint.worker")
 
 

@@ -14,7 +14,8 @@ from clary.endpoint.backend import Backend
 from clary.endpoint.invocation import Refusal
 from clary.endpoint.script_backend import ScriptBackend
 from clary.errors import ModelError
-from tests.endpoint.script_workers import PATIENCE_S, ask, served, worker_processes, write_script
+from tests.endpoint.script_workers import ask, served, worker_processes, write_script
+from tests.waiting import PATIENCE_S
 
 SCRIPT = """
 import os

@@ -16,6 +16,7 @@ from rich.console import Console
 from clary.formats.data_check import CheckFinding, CheckReport
 from clary.jobs.check_table import print_next_step, print_report
 from tests.conftest import PictureFolder
+from tests.waiting import PATIENCE_S
 
 
 def run(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
@@ -174,7 +175,7 @@ def test_ctrl_c_is_clean(photos: Path) -> None:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "clary: stopped\n")
 
 

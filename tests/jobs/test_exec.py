@@ -21,9 +21,8 @@ from clary.formats.profiler_configuration import (
     ProfilerConfiguration,
 )
 from clary.formats.system_metrics import SystemMetrics
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 PYTHON = sys.executable
 
 

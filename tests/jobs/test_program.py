@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 PROGRAM = """
 import sys, time
 from clary.errors import DataError, Interrupted
@@ -84,7 +86,7 @@ def test_ctrl_c_is_clean() -> None:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "clary: stopped\n")
 
 

@@ -14,9 +14,8 @@ import pytest
 
 from clary.formats.files import write_json
 from clary.formats.system_metrics import SystemMetrics
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 PARENT = """
 import os, subprocess, sys, time
 sampler = subprocess.Popen(

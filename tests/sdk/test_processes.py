@@ -18,6 +18,7 @@ from clary.sdk.processes import (
     run_program,
     start_quietly,
 )
+from tests.waiting import PATIENCE_S
 
 # The parent as the command line is one: it runs the child below and ends with its code.
 # Under nohup it would inherit an ignored SIGHUP.
@@ -80,7 +81,7 @@ def test_a_signal_to_the_parent_alone_reaches_the_child_once(number: signal.Sign
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert output == f"child got {number.name}\n{128 + number} None True\n"
     assert (process.returncode, errors) == (128 + number, "")
 

@@ -19,7 +19,6 @@ from clary.formats.tensor_log import TensorLogWriter
 from clary.formats.tensor_log.entries import Capture, Mode, RawTensor, Step
 from tests.waiting import until
 
-PATIENCE_S = 60.0
 LOSS = "CrossEntropyLoss_output_0"
 G = "gradient/Net_fc.weight"
 Start = Callable[[Path], "subprocess.Popen[bytes]"]

@@ -24,7 +24,6 @@ from clary.formats.tensor_log import TensorLogWriter
 from clary.jobs.check_rules.watching import Awake
 from tests.jobs.check_rules.rule_folders import (
     LOSS,
-    PATIENCE_S,
     G,
     Start,
     captures,
@@ -35,6 +34,7 @@ from tests.jobs.check_rules.rule_folders import (
     wait_for_status,
     write,
 )
+from tests.waiting import PATIENCE_S
 
 
 def test_verdicts_at_the_end_of_a_training(tmp_path: Path, start: Start) -> None:

@@ -16,7 +16,6 @@ from clary.formats.rule_request import (
 from clary.jobs.check_rules.check import STOP_FILE
 from tests.jobs.check_rules.rule_folders import (
     LOSS,
-    PATIENCE_S,
     Start,
     found,
     request,
@@ -24,6 +23,7 @@ from tests.jobs.check_rules.rule_folders import (
     status,
     write,
 )
+from tests.waiting import PATIENCE_S
 
 
 def test_a_rule_that_is_stopped_while_it_judges_finds_nothing(tmp_path: Path, start: Start) -> None:

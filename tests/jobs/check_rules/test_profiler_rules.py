@@ -22,7 +22,6 @@ from clary.formats.rule_request import (
 )
 from clary.jobs.check_rules.check import STOP_FILE
 from tests.jobs.check_rules.rule_folders import (
-    PATIENCE_S,
     Start,
     found,
     rule,
@@ -36,6 +35,7 @@ from tests.profiler.made_profiles import (
     slow_loading,
     well_built,
 )
+from tests.waiting import PATIENCE_S
 
 
 def asked(tmp_path: Path, *rules: RuleConfiguration, hosts: int = 1) -> Path:

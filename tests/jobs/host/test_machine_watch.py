@@ -16,9 +16,7 @@ from clary.formats.job_directory import JobDirectory
 from clary.formats.launch import HostEnded, HostFiles, Launch
 from clary.formats.log_file import read_events
 from clary.formats.system_metrics import SystemMetrics
-from tests.waiting import until
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S, until
 
 
 class HostOfScript:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from clary.formats.launch import HostFiles
-from tests.jobs.lane.conftest import PATIENCE_S, Lane, wait_for_end
+from tests.jobs.lane.conftest import Lane, wait_for_end
+from tests.waiting import PATIENCE_S
 
 MakeLane = Callable[[float], Lane]
 

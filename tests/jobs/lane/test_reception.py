@@ -6,7 +6,8 @@ import socket
 from pathlib import Path
 
 from clary.formats.log_file import read_events
-from tests.jobs.lane.conftest import PATIENCE_S, Lane
+from tests.jobs.lane.conftest import Lane
+from tests.waiting import PATIENCE_S
 
 LINES, LINE = 40, "y" * 99_999
 PRINTS = f"""

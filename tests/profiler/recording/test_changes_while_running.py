@@ -16,8 +16,8 @@ from clary.formats.timeline import PHASES, Mode
 from clary.formats.timeline.reader import Timeline
 from clary.profiler.recording import chosen_steps, timeline_thread
 from clary.profiler.recording.step_recorder import StepRecorder
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 60.0
 FUNCTIONS = ProfilerConfiguration(functions=StepWindow(first=2, steps=50))
 OPERATORS = ProfilerConfiguration(operators=StepWindow(first=2, steps=50))
 

@@ -18,9 +18,7 @@ import pytest
 from clary.formats.files import write_json
 from clary.formats.system_metrics import SystemMetrics
 from clary.profiler.sampling.system_sampler import SystemSampler
-from tests.waiting import until
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S, until
 
 
 def moments(folder: Path) -> list[float]:

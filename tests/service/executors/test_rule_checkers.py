@@ -57,14 +57,17 @@ def write(job: TrainingJobSpec, *losses: float) -> None:
 
 
 def process_of(checker: Checker) -> psutil.Process:
-    (found,) = [
-        process
-        for process in psutil.Process().children()
-        if process.status() != psutil.STATUS_ZOMBIE
-        and PROGRAM in process.cmdline()
-        and process.cmdline()[-1] == str(checker.folder)
-    ]
-    return found
+    """Its process; for a moment after it was started it is still a copy of this one."""
+    children = psutil.Process().children
+    return until(lambda: next((one for one in children() if runs(one, checker)), None))
+
+
+def runs(process: psutil.Process, checker: Checker) -> bool:
+    try:
+        command = process.cmdline()
+    except psutil.Error:  # it has ended
+        return False
+    return PROGRAM in command and command[-1] == str(checker.folder)
 
 
 def said(checker: Checker, configuration: str) -> str:

@@ -19,8 +19,7 @@ from clary.service.operations.patience import (
 from clary.service.state.transform_jobs import TransformJobRecord
 from tests.service.operations.conftest import Bench
 from tests.service.operations.hosted import ARN, create_model, fault
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S
 
 
 def request(name: str, **changes: Any) -> dict[str, Any]:

@@ -7,9 +7,7 @@ import threading
 import pytest
 
 from clary.service.supervisor.daemon_pool import DaemonPool
-from tests.waiting import until
-
-PATIENCE_S = 60
+from tests.waiting import PATIENCE_S, until
 
 
 def test_one_task_after_the_other_takes_one_thread() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0-cpu-py310"
 TERMINAL = {"Completed", "Failed", "Stopped"}
 # A loaded machine is waited for; what hangs is told by the end of the patience.
-PATIENCE_S = 120
 
 Config = dict[str, Any]
 
@@ -118,13 +117,11 @@ class Tuning:
         return [trial for page in pages for trial in page["TrainingJobSummaries"]]
 
     def until(self, name: str, satisfied: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
+        def found() -> dict[str, Any] | None:
             job = self.describe(name)
-            if satisfied(job):
-                return job
-            assert time.monotonic() < deadline, job
-            time.sleep(0.05)
+            return job if satisfied(job) else None
+
+        return until(found, lambda: self.describe(name), pause_s=0.05)
 
     def wait(self, name: str) -> dict[str, Any]:
         return self.until(name, lambda job: job["HyperParameterTuningJobStatus"] in TERMINAL)
