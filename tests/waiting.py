@@ -9,7 +9,7 @@ from typing import TypeVar
 # What anything may take on a machine that is slow and busy.
 PATIENCE_S = 120.0
 # Longer than any test goes on.
-NEVER_S = 600.0
+NEVER_S = 3600.0
 
 Found = TypeVar("Found")
 
