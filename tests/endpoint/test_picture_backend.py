@@ -26,6 +26,7 @@ from tests.endpoint.colours import (
     picture_of,
 )
 from tests.endpoint.served import Serving, ask, get, replica_settings, serving, wait_for
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +174,51 @@ def test_a_network_that_fails_is_a_500_and_not_ready_until_it_answers_again(
                 500,
                 "the network failed: out of memory",
             )
+        assert get(running.port, "/ping").status == 200
+        # The last one meets a picture of the server's own.
+        failures += [RuntimeError("out of memory")] * 4
+        for _ in range(3):
+            assert ask(running.port, picture_of("red")).status == 500
+        ping = get(running.port, "/ping")
+        assert (ping.status, "out of memory" in ping.json["message"]) == (503, True)
         wait_for(lambda: get(running.port, "/ping").status == 200)
         assert ask(running.port, picture_of("red")).status == 200
+
+
+def test_nobody_is_refused_while_a_model_is_asked_whether_it_really_fails(
+    colour_settings: ReplicaSettings,
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Held(Failing):
+        def failing(self, stream: Any) -> Any:
+            inner = super().failing(stream)
+
+            class Held:
+                def probabilities(self, crops: Any) -> Any:
+                    if begun and not failures and not asked.is_set():
+                        asked.set()
+                        assert go_on.wait(PATIENCE_S)
+                    return inner.probabilities(crops)
+
+            return Held()
+
+    failures: list[Exception] = []
+    begun = False
+    backend = PictureBackend(
+        colour_settings, opens=lambda asked: Held(open_runtime(asked), failures)
+    )
+    with serving(backend, colour_settings) as running, ThreadPoolExecutor(1) as pool:
+        failures += [ValueError("not mine")] * 3
+        begun = True
+        unlucky = pool.submit(
+            lambda: [ask(running.port, picture_of("red")).status for _ in range(3)]
+        )
+        assert asked.wait(PATIENCE_S)
+        assert get(running.port, "/ping").status == 200
+        assert ask(running.port, picture_of("blue")).status == 200
+        go_on.set()
+        assert unlucky.result(PATIENCE_S) == [500] * 3
 
 
 def test_a_model_that_cannot_be_loaded_or_does_not_answer(colour_settings: ReplicaSettings) -> None:

@@ -98,11 +98,12 @@ class PictureBackend:
 
     @property
     def health(self) -> Health:
-        """Ready once the model has answered, and until it fails several times running."""
+        """Ready once the model has answered, and until it fails several times running, the last
+        time at a picture that is known to be one."""
         if self._batcher is None:
             return Health(ready=False, reason="the model is being loaded")
         # Of several models, one that fails keeps nobody from the others.
-        if self._only is not None and self._only.failures >= _FAILURES:
+        if self._only is not None and self._only.failing:
             return Health(ready=False, reason=f"the model fails: {self._only.failure}")
         return Health(ready=True)
 
@@ -166,7 +167,7 @@ class PictureBackend:
         """Try a model that fails now and then: nobody else asks it any more."""
         while True:
             await asyncio.sleep(_HEALING_S)
-            if self._batcher is not None and self._only and self._only.failures >= _FAILURES:
+            if self._batcher is not None and self._only and self._only.failing:
                 with suppress(Exception):  # it is told by `health`
                     await self._batcher.ask(_Asked(_trial(), self._only, is_trial=True))
 
@@ -239,7 +240,7 @@ class PictureBackend:
                 self._failed(model, asked, _NO_NUMBERS)
                 answers.append(Refusal(500, f"the network failed: {_NO_NUMBERS}"))
                 continue
-            model.failures = 0
+            model.failures, model.failing = 0, False
             body = encode_answer(rows, model.runtime.classes, asked.form)
             answers.append(Reply(200, body, asked.form.content_type, model_us=model_us))
         return answers
@@ -248,7 +249,9 @@ class PictureBackend:
         """Count it; a model that seems to fail at everything is asked whether it really does."""
         model.failures += 1
         model.failure = why
-        if model.failures == _FAILURES and not asked.is_trial:
+        if asked.is_trial:
+            model.failing = True
+        elif model.failures >= _FAILURES and not model.failing:
             self._classify(model, [_Asked(_trial(), model, is_trial=True)], alone=False)
 
     def _crops(self, asked: _Asked) -> list[Crops]:

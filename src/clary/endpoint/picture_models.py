@@ -38,7 +38,9 @@ OpenRuntime = Callable[[ReplicaSettings], Runtime]
 class LoadedModel:
     """A model, and streams of it that threads take in turn; `crop` is for all of them.
 
-    `failures` counts how often running it has failed, and `failure` says how.
+    `failures` counts how often running it has failed since it answered last, and `failure` says
+    how. `failing` is whether it has failed at a picture of the server's own as well: that those of
+    others make it fail may be their fault.
     """
 
     def __init__(self, runtime: Runtime, streams: int, max_pixels: int) -> None:
@@ -54,6 +56,7 @@ class LoadedModel:
         self.crop = Cropper(runtime.preprocessing, max_pixels=max_pixels)
         self.failures = 0
         self.failure = ""
+        self.failing = False
         self._whole: Stream | None = None
         self._whole_taken = Lock()
         # The one that has rested longest is the next.
