@@ -38,6 +38,18 @@ def emulates_bf16() -> bool:
     return flags is not None and not has_bf16(flags)
 
 
+def lacks_bf16(device: str) -> UsageError:
+    """What is told where bf16 is asked for and would be emulated.
+
+    Args:
+        device: the name of what would compute.
+    """
+    return UsageError(
+        f"--precision is bf16 but this machine ({device}) has no bf16 instructions: leave it out "
+        "or give fp32"
+    )
+
+
 def require_native_precision(precision: str, gpus: int) -> None:
     """Be sure that a training on this machine can have a precision.
 
@@ -49,7 +61,4 @@ def require_native_precision(precision: str, gpus: int) -> None:
         UsageError: it is bf16, which would be emulated.
     """
     if precision == "bf16" and not gpus and emulates_bf16():
-        raise UsageError(
-            "--precision is bf16 but this machine's processor has no bf16 instructions: leave it "
-            "out or give fp32"
-        )
+        raise lacks_bf16("CPU")

@@ -80,7 +80,7 @@ def test_a_precision_that_this_machine_lacks_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr("clary.processor.cpu_flags", lambda: {"avx512f"})
     monkeypatch.setattr("clary.sdk.picture_training.count_gpus", lambda: 0)
-    with pytest.raises(UsageError, match="--precision is bf16 but this machine's processor"):
+    with pytest.raises(UsageError, match=r"--precision is bf16 but this machine \(CPU\) has no"):
         PictureTraining.prepare(str(photos), {"precision": "bf16"}, settings)
     assert not settings.home.exists()
 

@@ -11,7 +11,7 @@ import torch
 from clary.errors import UsageError
 from clary.formats.text import counted
 from clary.formats.training_options import Precision
-from clary.processor import emulates_bf16
+from clary.processor import emulates_bf16, lacks_bf16
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -96,10 +96,7 @@ def require_precision(precision: Precision, device: torch.device) -> bool:
         # Torch says yes to every processor with AVX-512, and emulates bf16 where that is all.
         native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not emulates_bf16()
     if precision == "bf16" and not native:
-        raise UsageError(
-            f"--precision is bf16 but this machine ({_name(device)}) has no bf16 instructions: "
-            "leave it out or give fp32"
-        )
+        raise lacks_bf16(_name(device))
     return native
 
 
