@@ -18,7 +18,7 @@ from clary.endpoint.incoming import Bounds
 from clary.endpoint.invocation import Invocation, Refusal, Reply
 from clary.endpoint.server import Server
 from clary.formats.replica import ReplicaSettings
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S
 
 
 def replica_settings(**changes: Any) -> ReplicaSettings:
@@ -210,7 +210,3 @@ def get(port: int, path: str, method: str = "GET") -> Answer:
     with Wire(port) as wire:
         wire.send(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         return wire.answer(without_body=method == "HEAD")
-
-
-def wait_for(satisfied: Any) -> None:
-    until(satisfied, pause_s=0.005)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from clary.endpoint.incoming import Bounds, Incoming
 from clary.endpoint.invocation import Invocation, Reply
-from tests.endpoint.served import Lengths, Wire, ask, get, serving, wait_for
+from tests.endpoint.served import Lengths, Wire, ask, get, serving
+from tests.waiting import PATIENCE_S, until
 
 QUICK = Bounds(body_bytes=1000, stall_s=1.0, idle_s=1.0, room_bytes=5000)
 BOUNDED = Bounds(body_bytes=1000)
@@ -74,7 +75,7 @@ def test_a_client_that_waits_for_a_slow_answer_is_not_let_go() -> None:
     backend = Lengths(opened=False)
     with serving(backend, bounds=QUICK) as running, Wire(running.port) as wire:
         wire.post(b"x")
-        wait_for(lambda: backend.begun == 1)
+        until(lambda: backend.begun == 1)
         wire.socket.settimeout(2.5)
         with pytest.raises(TimeoutError):
             wire.answer()
@@ -89,7 +90,7 @@ def test_all_bodies_together_have_a_bound() -> None:
         wires = [Wire(running.port) for _ in range(5)]
         for wire in wires:
             wire.post(b"x" * 1000)
-        wait_for(lambda: backend.begun == 5)
+        until(lambda: backend.begun == 5)
         refused = ask(running.port, b"x" * 1000)
         assert refused.status == 503
         assert refused.headers["x-clary-not-accepted"] == "full"
@@ -172,9 +173,9 @@ def test_a_client_that_reads_nothing_is_let_go_and_fills_no_memory() -> None:
         many = b"GET /metrics HTTP/1.1\r\n\r\n" * 400
         held = 0
         seen = False
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while running.server.connections or not seen:
-            assert time.monotonic() < until, "it was not let go"
+            assert time.monotonic() < deadline, "it was not let go"
             try:
                 wire.socket.sendall(many)
             except TimeoutError:
@@ -225,7 +226,7 @@ def test_a_bad_request_does_not_cost_the_answer_of_the_one_before(second: bytes)
     with serving(backend, bounds=QUICK) as running, Wire(running.port) as wire:
         wire.post(b"good")
         wire.send(b"POST /invocations HTTP/1.1\r\n" + second)
-        wait_for(lambda: backend.begun == 1)
+        until(lambda: backend.begun == 1)
         time.sleep(2.5)
         backend.gate.set()
         assert wire.answer().json["length"] == 4
@@ -264,7 +265,7 @@ def test_bodies_that_are_only_announced_take_no_room() -> None:
         wires = [Wire(running.port) for _ in range(20)]
         for wire in wires:
             wire.post(b"", length=1000)
-        wait_for(lambda: len(running.server.connections) == 20)
+        until(lambda: len(running.server.connections) == 20)
         assert ask(running.port, b"x" * 1000).status == 200
         for wire in wires:
             wire.socket.close()
@@ -281,11 +282,11 @@ def test_those_that_have_been_idle_for_longest_make_way() -> None:
     with serving(backend, bounds=Bounds(body_bytes=1000, connections=3)) as running:
         busy = Wire(running.port)
         busy.post(b"x")
-        wait_for(lambda: backend.begun == 1)
+        until(lambda: backend.begun == 1)
         idle = []
         for number in range(4):
             idle.append(Wire(running.port))
-            wait_for(lambda number=number: len(running.server.connections) >= min(3, number + 2))
+            until(lambda number=number: len(running.server.connections) >= min(3, number + 2))
         assert idle[0].ends()
         assert idle[1].ends()
         backend.gate.set()

@@ -25,8 +25,8 @@ from tests.endpoint.colours import (
     make_colour_model,
     picture_of,
 )
-from tests.endpoint.served import Serving, ask, get, replica_settings, serving, wait_for
-from tests.waiting import PATIENCE_S
+from tests.endpoint.served import Serving, ask, get, replica_settings, serving
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_a_network_that_fails_is_a_500_and_not_ready_until_it_answers_again(
             assert ask(running.port, picture_of("red")).status == 500
         ping = get(running.port, "/ping")
         assert (ping.status, "out of memory" in ping.json["message"]) == (503, True)
-        wait_for(lambda: get(running.port, "/ping").status == 200)
+        until(lambda: get(running.port, "/ping").status == 200)
         assert ask(running.port, picture_of("red")).status == 200
 
 
@@ -375,15 +375,15 @@ def test_who_is_alone_gets_the_whole_machine_and_keeps_nobody_waiting(
     backend = PictureBackend(free, opens=lambda asked: Telling(open_runtime(asked)))
     with serving(backend, free) as running, ThreadPoolExecutor(1) as pool:
         # Each answers before anybody asks it.
-        wait_for(lambda: Counter(used) == {"whole": 1, "one of several": 2})
-        wait_for(lambda: status("red") == 200 and used[-1] == "whole")
+        until(lambda: Counter(used) == {"whole": 1, "one of several": 2})
+        until(lambda: status("red") == 200 and used[-1] == "whole")
         used.clear()
         assert [status("red") for _ in range(3)] == [200] * 3
         assert used == ["whole"] * 3
         used.clear()
         opened.clear()
         first = pool.submit(status, "red")
-        wait_for(lambda: used == ["whole"])
+        until(lambda: used == ["whole"])
         assert [status("blue") for _ in range(3)] == [200] * 3
         assert used == ["whole"] + ["one of several"] * 3
         opened.set()
@@ -401,7 +401,7 @@ def test_without_all_cores_it_serves_all_the_same(colour_settings: ReplicaSettin
         free, opens=lambda asked: Narrow(open_runtime(asked), []), complain=said.append
     )
     with serving(backend, free) as running:
-        wait_for(
+        until(
             lambda: said == ["clary: a request that comes alone gets one core only: out of memory"]
         )
         assert ask(running.port, picture_of("red")).status == 200

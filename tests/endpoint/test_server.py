@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from clary.endpoint.backend import Health
-from tests.endpoint.served import Lengths, Wire, ask, get, replica_settings, serving, wait_for
+from tests.endpoint.served import Lengths, Wire, ask, get, replica_settings, serving
+from tests.waiting import until
 
 
 def test_an_invocation_is_answered_and_carries_its_headers() -> None:
@@ -124,7 +125,7 @@ def test_the_headers_of_a_model_do_not_speak_for_the_server() -> None:
 def test_one_connection_that_cannot_be_looked_at_does_not_end_the_looking() -> None:
     backend = Lengths(opened=False)
     with serving(backend, replica_settings(deadline_s=1.0)) as running, Wire(running.port) as wire:
-        wait_for(lambda: running.server.connections)
+        until(lambda: running.server.connections)
         (broken,) = running.server.connections
         broken.check = lambda now: 1 / 0  # type: ignore[method-assign, assignment]
         assert wire.ends()
@@ -168,7 +169,7 @@ def test_what_fits_no_more_is_refused_at_once() -> None:
         wires = [Wire(running.port) for _ in range(5)]
         for wire in wires:
             wire.post(b"x")
-        wait_for(lambda: b"clary_invocations_in_flight 5" in get(running.port, "/metrics").body)
+        until(lambda: b"clary_invocations_in_flight 5" in get(running.port, "/metrics").body)
         refused = ask(running.port, b"x")
         assert refused.status == 503
         assert refused.headers["x-clary-not-accepted"] == "full"
@@ -204,9 +205,9 @@ def test_the_answer_for_a_client_that_has_left_is_given_up() -> None:
     with serving(backend) as running:
         wire = Wire(running.port)
         wire.post(b"x")
-        wait_for(lambda: backend.begun == 1)
+        until(lambda: backend.begun == 1)
         wire.socket.close()
-        wait_for(lambda: backend.cancelled == 1)
+        until(lambda: backend.cancelled == 1)
         backend.gate.set()
     assert any(" 499 " in line for line in running.lines)
 
@@ -232,9 +233,9 @@ def test_shutting_down_answers_what_was_begun_and_refuses_the_rest() -> None:
         half = Wire(running.port)
         half.post(b"12345", length=10)
         idle = Wire(running.port)
-        wait_for(lambda: b"clary_invocations_in_flight 6" in get(running.port, "/metrics").body)
+        until(lambda: b"clary_invocations_in_flight 6" in get(running.port, "/metrics").body)
         closed = running.begin_to_close()
-        wait_for(lambda: running.server.closing)
+        until(lambda: running.server.closing)
         for wire in (idle, Wire(running.port)):
             wire.post(b"after")
             refused = wire.answer()
@@ -243,7 +244,7 @@ def test_shutting_down_answers_what_was_begun_and_refuses_the_rest() -> None:
             assert wire.ends()
         assert get(running.port, "/ping").status == 503
         half.send(b"67890")
-        wait_for(lambda: backend.begun == 2)
+        until(lambda: backend.begun == 2)
         backend.gate.set()
         assert [wire.answer().status for wire in waiting] == [200] * 6
         assert half.answer().json["length"] == 10
@@ -281,5 +282,5 @@ def test_metrics_and_lines_tell_what_happened() -> None:
 def test_the_name_of_a_request_forges_no_line() -> None:
     with serving(Lengths()) as running:
         ask(running.port, b"x", "x-request-id: a 200 1.0 ms")
-        wait_for(lambda: running.lines)
+        until(lambda: running.lines)
     assert running.lines[-1].endswith(' 1 byte "a 200 1.0 ms"')

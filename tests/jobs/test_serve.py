@@ -20,7 +20,8 @@ import pytest
 from clary.formats.converted_model import ConvertedModel
 from clary.formats.replica import Listening, ReplicaSettings
 from tests.endpoint.colours import convert_colour_model, make_colour_model, picture_of
-from tests.endpoint.served import Answer, Wire, ask, get, replica_settings, wait_for
+from tests.endpoint.served import Answer, Wire, ask, get, replica_settings
+from tests.waiting import PATIENCE_S, until
 
 HANDLERS = """
 import os, time
@@ -87,7 +88,7 @@ def started(folder: Path, settings: ReplicaSettings) -> Iterator[Replica]:
     settings.write(folder)
     replica = Replica(folder)
     try:
-        wait_for(replica.is_ready)
+        until(replica.is_ready)
         yield replica
     finally:
         replica.end()
@@ -161,23 +162,23 @@ def test_a_replica_answers_and_its_server_is_started_again(tmp_path: Path) -> No
             (server,) = replica.children
             idle = Wire(port)
             os.kill(server, signal.SIGKILL)
-            wait_for(lambda server=server: server not in replica.children)
+            until(lambda server=server: server not in replica.children)
             # Connections wait in the parent's socket.
             assert ask(port, picture_of("red")).status == 200
-            wait_for(replica.is_ready)
+            until(replica.is_ready)
             assert replica.port == port
             assert replica.children != [server]
             idle.socket.close()
         assert ask(port, picture_of("red")).status == 200
         assert "was ended by SIGKILL; it is started again" in replica.log
-        wait_for(lambda: replica.log.count("POST /invocations 200") >= 2)
+        until(lambda: replica.log.count("POST /invocations 200") >= 2)
 
 
 def test_a_signal_under_load_loses_no_answer(tmp_path: Path) -> None:
     with started(tmp_path, pictures(tmp_path)) as replica:
         children = replica.children
         load = Load(replica.port, picture_of("green", 300), 12)
-        wait_for(lambda: load.outcomes["200"] > 100)
+        until(lambda: load.outcomes["200"] > 100)
         replica.process.send_signal(signal.SIGTERM)
         assert replica.process.wait(60) == 0
         outcomes = load.end()
@@ -192,7 +193,7 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert len(children) == 3
         replica.process.kill()
         replica.process.wait()
-        wait_for(lambda: not any(lives(child) for child in children))
+        until(lambda: not any(lives(child) for child in children))
 
 
 def test_a_worker_that_dies_is_replaced_and_its_request_is_answered(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_a_worker_that_dies_is_replaced_and_its_request_is_answered(tmp_path: Pa
             after = say(port, "again").json
             assert after["pid"] != before["pid"]
         os.kill(after["pid"], signal.SIGKILL)
-        wait_for(lambda: say(port, "once more").status == 200)
+        until(lambda: say(port, "once more").status == 200)
 
 
 def test_workers_are_there_for_the_next_server(tmp_path: Path) -> None:
@@ -216,8 +217,8 @@ def test_workers_are_there_for_the_next_server(tmp_path: Path) -> None:
         before = say(port, "hello").json["pid"]
         server = next(pid for pid in replica.children if pid != before)
         os.kill(server, signal.SIGKILL)
-        wait_for(lambda: server not in replica.children)
-        wait_for(replica.is_ready)
+        until(lambda: server not in replica.children)
+        until(replica.is_ready)
         assert say(port, "hello").status == 200
 
 
@@ -230,7 +231,7 @@ def test_a_script_is_waited_for_at_the_end(tmp_path: Path) -> None:
         ]
         for thread in threads:
             thread.start()
-        wait_for(lambda: b"in_flight 4" in get(replica.port, "/metrics").body)
+        until(lambda: b"in_flight 4" in get(replica.port, "/metrics").body)
         replica.process.send_signal(signal.SIGINT)
         assert replica.process.wait(60) == 0
         for thread in threads:
@@ -243,7 +244,7 @@ def test_who_waits_for_a_server_that_will_not_come_is_told_so(tmp_path: Path) ->
         (server,) = replica.children
         replica.process.send_signal(signal.SIGSTOP)
         os.kill(server, signal.SIGKILL)
-        wait_for(lambda: len([*Path(f"/proc/{server}/task").iterdir()]) == 1 and not lives(server))
+        until(lambda: len([*Path(f"/proc/{server}/task").iterdir()]) == 1 and not lives(server))
         wires = [Wire(replica.port) for _ in range(5)]
         for wire in wires:
             wire.post(b"x" * 100_000)
@@ -261,12 +262,12 @@ def test_a_second_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
         children = replica.children
         wire = Wire(replica.port)
         wire.post(b"sleep 50", "content-type: text/plain")
-        wait_for(lambda: b"in_flight 1" in get(replica.port, "/metrics").body)
+        until(lambda: b"in_flight 1" in get(replica.port, "/metrics").body)
         replica.process.send_signal(signal.SIGINT)
-        wait_for(lambda: get(replica.port, "/ping").status == 503)
+        until(lambda: get(replica.port, "/ping").status == 503)
         replica.process.send_signal(signal.SIGINT)
         assert replica.process.wait(60) == 130
-        wait_for(lambda: not any(lives(child) for child in children))
+        until(lambda: not any(lives(child) for child in children))
         wire.socket.close()
 
 
@@ -305,8 +306,8 @@ def test_a_replica_whose_server_never_comes_up_gives_up(tmp_path: Path) -> None:
     settings.write(tmp_path)
     replica = Replica(tmp_path)
     killed: set[int] = set()
-    until = time.monotonic() + 60
-    while replica.process.poll() is None and time.monotonic() < until:
+    deadline = time.monotonic() + PATIENCE_S
+    while replica.process.poll() is None and time.monotonic() < deadline:
         if Listening.read(tmp_path) is not None:
             for pid in replica.children:
                 if _is_fork(pid) and pid not in killed:

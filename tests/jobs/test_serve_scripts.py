@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.endpoint.served import ask, replica_settings, wait_for
+from tests.endpoint.served import ask, replica_settings
 from tests.jobs.test_serve import Replica, started
+from tests.waiting import until
 
 BREEDS = 133
 # What nearly all of them have in common: https URLs aside, every line is somebody's.
@@ -177,6 +178,6 @@ def test_a_script_of_the_usual_kind(replica: Replica, picture: Path) -> None:
 
     worker = replica.children[-1]
     os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: worker not in replica.children)
+    until(lambda: worker not in replica.children)
     again = ask(replica.port, jpeg, "content-type: image/jpeg")
     np.testing.assert_allclose(again.json, values, atol=1e-4)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.service.conftest import RunningService
+from tests.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 RULES = "1.dkr.ecr.us-east-1.amazonaws.com/sagemaker-debugger-rules:latest"
-WAIT_S = 120.0
 SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 # A training whose loss falls and whose other number is none at step 2; `then` is what follows.
 SCRIPT = """
@@ -101,11 +101,11 @@ def describe(service: RunningService, name: str) -> dict[str, Any]:
 
 
 def end(service: RunningService, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + WAIT_S
-    while (job := describe(service, name))["TrainingJobStatus"] in {"InProgress", "Stopping"}:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
-    return job
+    def ended() -> dict[str, Any] | None:
+        job = describe(service, name)
+        return None if job["TrainingJobStatus"] in {"InProgress", "Stopping"} else job
+
+    return until(ended, partial(describe, service, name), pause_s=0.1)
 
 
 def statuses(job: dict[str, Any]) -> dict[str, str]:
@@ -125,8 +125,8 @@ def details(job: dict[str, Any], name: str) -> str:
 
 
 def wait_for(service: RunningService, name: str, configuration: str, status: str) -> dict[str, Any]:
-    deadline = time.monotonic() + WAIT_S
-    while statuses(job := describe(service, name))[configuration] != status:
-        assert time.monotonic() < deadline, job["DebugRuleEvaluationStatuses"]
-        time.sleep(0.1)
-    return job
+    def reached() -> dict[str, Any] | None:
+        job = describe(service, name)
+        return job if statuses(job)[configuration] == status else None
+
+    return until(reached, partial(describe, service, name), pause_s=0.1)

@@ -14,6 +14,7 @@ import signal
 import tarfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,12 @@ def describe(service: RunningService, name: str) -> dict[str, Any]:
     return dict(service.client("sagemaker").describe_training_job(TrainingJobName=name))
 
 
-def wait(service: RunningService, name: str, seconds: float = 90) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while True:
+def wait(service: RunningService, name: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
         job = describe(service, name)
-        if job["TrainingJobStatus"] in TERMINAL:
-            return job
-        assert time.monotonic() < deadline, f"{name} is still {job['SecondaryStatus']}"
-        time.sleep(0.2)
+        return job if job["TrainingJobStatus"] in TERMINAL else None
+
+    return until(ended, partial(describe, service, name), pause_s=0.2)
 
 
 def marks(mark: Path, name: str) -> list[str]:

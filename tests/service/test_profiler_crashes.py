@@ -112,11 +112,13 @@ def test_a_checker_that_is_killed_again_and_again_is_given_up(own_service: Runni
     service.client("s3").create_bucket(Bucket="ruled")
     rules = [profiler_rule("steps", "StepOutlier")]
     profile(service, "hunted", rules, then=FOREVER)
-    deadline = time.monotonic() + 120
-    while statuses(job := describe(service, "hunted"))["steps"] == "InProgress":
-        assert time.monotonic() < deadline
+
+    def given_up() -> bool:
         kill_checkers(service, "hunted")
-        time.sleep(0.1)
+        return statuses(describe(service, "hunted"))["steps"] != "InProgress"
+
+    until(given_up, pause_s=0.1)
+    job = describe(service, "hunted")
     assert statuses(job) == {"steps": "Error"}
     assert "ended 4 times" in job["ProfilerRuleEvaluationStatuses"][0]["StatusDetails"]
     assert job["TrainingJobStatus"] == "InProgress"

@@ -18,7 +18,7 @@ import pytest
 from clary.formats.findings import read_findings
 from clary.formats.rule_request import results_folder
 from tests.service.conftest import RunningService
-from tests.service.ruled import BOTH, FOREVER, create, end, rule, statuses, wait_for
+from tests.service.ruled import BOTH, FOREVER, create, describe, end, rule, statuses, wait_for
 from tests.waiting import until
 
 ROUNDS = int(os.environ.get("CLARY_CRASH_ROUNDS", "4"))
@@ -115,13 +115,14 @@ def test_a_checker_that_is_killed_again_and_again_is_given_up(
 ) -> None:
     service = telling_service
     create(service, "hunted", BOTH, ill=False, then=FOREVER)
-    deadline = time.monotonic() + 120
-    job = wait_for(service, "hunted", "falls", "InProgress")
-    while statuses(job)["falls"] == "InProgress":
-        assert time.monotonic() < deadline
+    wait_for(service, "hunted", "falls", "InProgress")
+
+    def given_up() -> bool:
         kill_checkers(service, "hunted")
-        job = dict(service.client("sagemaker").describe_training_job(TrainingJobName="hunted"))
-        time.sleep(0.1)
+        return statuses(describe(service, "hunted"))["falls"] != "InProgress"
+
+    until(given_up, pause_s=0.1)
+    job = describe(service, "hunted")
     assert statuses(job) == {"explodes": "Error", "falls": "Error"}
     assert job["TrainingJobStatus"] == "InProgress"
     service.client("sagemaker").stop_training_job(TrainingJobName="hunted")

@@ -16,6 +16,7 @@ import pytest
 import clary
 from clary.formats.timeline import Mode
 from clary.formats.timeline.reader import Timeline
+from tests.waiting import until
 
 SHIMS = Path(clary.__file__).parent / "shims"
 TRAINING = """
@@ -131,10 +132,12 @@ def test_ctrl_c_and_threads_and_a_fork_leave_a_good_timeline(script):
         """,
         wait=False,
     )
-    until = time.monotonic() + 60
-    while not any(map(count, timeline.workers.values())) and time.monotonic() < until:
-        time.sleep(0.1)
+
+    def has_steps():
         timeline.refresh()
+        return any(map(count, timeline.workers.values()))
+
+    until(has_steps)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
@@ -190,34 +193,26 @@ def test_what_the_configuration_file_says_while_it_runs_is_done(script, tmp_path
     process, timeline = script("train(100_000, pause=0.02)", wait=False)
     folder = tmp_path / "profiler"
 
-    def wait_until(holds):
-        until = time.monotonic() + 60
-        while not holds():
-            assert time.monotonic() < until
-            time.sleep(0.1)
-            timeline.refresh()
-
     def configure(content):
         new = tmp_path / "new.json"
         new.write_text(json.dumps(content))
         new.replace(tmp_path / "config.json")
 
     def steps():
+        timeline.refresh()
         return sum(map(count, timeline.workers.values()))
 
     try:
-        wait_until(lambda: steps() > 0)
+        until(lambda: steps() > 0)
         configure({"ProfilingParameters": {"DetailedProfilingConfig": '{"NumSteps": 3, }'}})
-        wait_until(lambda: list(folder.glob("timeline/worker_0/operators-*.json")))
+        until(lambda: list(folder.glob("timeline/worker_0/operators-*.json")))
         configure({"DisableProfiler": True})
         time.sleep(3)
-        timeline.refresh()
         before = steps()
         time.sleep(1)
-        timeline.refresh()
         assert steps() == before
         configure({"DisableProfiler": False})
-        wait_until(lambda: steps() > before)
+        until(lambda: steps() > before)
     finally:
         process.kill()
         process.communicate()

@@ -24,7 +24,6 @@ from clary.settings import Settings
 from tests.waiting import until
 
 BUCKET = "bench"
-END_SECONDS = 120.0
 
 
 @dataclass
@@ -93,14 +92,16 @@ class Bench:
 
     def end(self, executor: LocalProcesses, job: TrainingJobSpec) -> Observation:
         """Wait until the job has ended."""
-        deadline = time.monotonic() + END_SECONDS
-        while time.monotonic() < deadline:
+
+        def end() -> Observation | None:
             seen = executor.look(job)
-            if isinstance(seen, Ended | Gone):
-                return seen
-            time.sleep(0.01)
-        executor.kill(job)
-        raise AssertionError(f"{job.name} did not end: {self.lines(executor, job)}")
+            return seen if isinstance(seen, Ended | Gone) else None
+
+        try:
+            return until(end, partial(self.lines, executor, job))
+        except AssertionError:
+            executor.kill(job)
+            raise
 
     def run(self, executor: LocalProcesses, job: TrainingJobSpec) -> Observation:
         self.begin(executor, job)

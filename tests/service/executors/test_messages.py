@@ -16,9 +16,7 @@ from clary.service.executors.executor import Message
 from clary.service.executors.messages import NOWHERE, Messages
 from clary.service.executors.surroundings import inherited_environment
 from clary.settings import Settings
-from tests.waiting import until
-
-WAIT_S = 60.0
+from tests.waiting import PATIENCE_S, until
 
 
 class Hook:
@@ -36,7 +34,7 @@ class Hook:
             def do_POST(self) -> None:
                 hook.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 hook.asked.set()
-                hook.hold.wait(WAIT_S)
+                hook.hold.wait(PATIENCE_S)
                 self.send_response(hook.answer)
                 self.end_headers()
 
@@ -81,7 +79,7 @@ def test_a_service_that_is_gone_while_it_is_sent_changes_nothing(
     hook.hold.clear()
     one = message(tmp_path)
     assert Messages(Settings(home=tmp_path, rule_webhook=hook.url)).send(one) is None
-    assert hook.asked.wait(WAIT_S)
+    assert hook.asked.wait(PATIENCE_S)
     later = Messages(Settings(home=tmp_path, rule_webhook=hook.url))
     assert later.send(one) is None
     hook.hold.set()
@@ -94,7 +92,7 @@ def test_a_sender_that_is_killed_does_not_send_twice(tmp_path: Path, hook: Hook)
     one = message(tmp_path)
     messages = Messages(Settings(home=tmp_path, rule_webhook=hook.url))
     assert messages.send(one) is None
-    assert hook.asked.wait(WAIT_S)
+    assert hook.asked.wait(PATIENCE_S)
     (sender,) = [
         process
         for process in psutil.Process().children()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,7 +19,6 @@ BUCKET = "batch"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.2-cpu-py310"
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 MODEL = "adder"
-END_SECONDS = 120.0
 HANDLERS = """
 import json
 import os
@@ -111,13 +109,12 @@ class Bench:
     def wait(self, name: str, *statuses: str) -> Mapping[str, Any]:
         """The job, once it is in one of some statuses, or has ended."""
         wanted = statuses or ("Completed", "Failed", "Stopped")
-        deadline = time.monotonic() + END_SECONDS
-        while True:
+
+        def reached() -> Mapping[str, Any] | None:
             job: Mapping[str, Any] = self.sagemaker.describe_transform_job(TransformJobName=name)
-            if job["TransformJobStatus"] in wanted:
-                return job
-            assert time.monotonic() < deadline, (job, self.log(name))
-            time.sleep(0.1)
+            return job if job["TransformJobStatus"] in wanted else None
+
+        return until(reached, partial(self.log, name), pause_s=0.1)
 
     def wait_for_work(self, name: str) -> None:
         """Wait until the job's model is asked."""

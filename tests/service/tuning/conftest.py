@@ -16,7 +16,6 @@ from tests.waiting import until
 ROLE = "arn:aws:iam::000000000000:role/ClaryRole"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0-cpu-py310"
 TERMINAL = {"Completed", "Failed", "Stopped"}
-# A loaded machine is waited for; what hangs is told by the end of the patience.
 
 Config = dict[str, Any]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from clary.formats.log_file import read_events
 from clary.service.executors.local_processes import LocalProcesses
 from clary.service.executors.replica_executor import Alive, Over, ReplicaSpec, Unlaunched
 from clary.service.executors.replicas.processes import ReplicaProcesses
-from tests.service.executors.conftest import END_SECONDS, Bench
+from tests.service.executors.conftest import Bench
 from tests.service.executors.replicas.conftest import colour_model
 from tests.waiting import until
 
@@ -29,13 +28,11 @@ class Replica:
         self.folder = spec.folder
 
     def wait_for(self, kind: type[Alive] | type[Over], *, port: bool = False) -> Alive | Over:
-        deadline = time.monotonic() + END_SECONDS
-        while True:
+        def found() -> Alive | Over | None:
             seen = self.replicas.look(self.folder)
-            if isinstance(seen, kind) and not (port and seen == Alive(None)):
-                return seen
-            assert time.monotonic() < deadline, (seen, self.lines())
-            time.sleep(0.02)
+            return seen if isinstance(seen, kind) and not (port and seen == Alive(None)) else None
+
+        return until(found, self.lines)
 
     def serve(self) -> int:
         self.replicas.start(self.spec)
